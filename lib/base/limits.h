@@ -1,0 +1,68 @@
+/* Every limit on what comes from outside, by name. Grouped by who enforces it. Units are in the
+ * names. */
+#ifndef SL_BASE_LIMITS_H
+#define SL_BASE_LIMITS_H
+
+/* HTTP */
+enum {
+    LIMIT_HTTP_HEAD_BYTES = 64 * 1024, /* request line and headers together */
+    LIMIT_HTTP_HEADERS = 128,
+    LIMIT_HTTP_HEAD_MS = 15 * 1000,  /* first byte to end of head */
+    LIMIT_HTTP_STALL_MS = 60 * 1000, /* body: longest time without a byte */
+    LIMIT_HTTP_IDLE_MS = 75 * 1000,  /* parked keep-alive connection */
+    LIMIT_HTTP_CONNECTIONS = 4096,
+    LIMIT_API_BODY_BYTES = 1024 * 1024, /* JSON, form and XML request bodies */
+    LIMIT_REQUEST_ARENA_BYTES = 8 * 1024 * 1024,
+};
+
+/* Parsers */
+enum {
+    LIMIT_JSON_DEPTH = 64,
+    LIMIT_XML_DEPTH = 16,
+    LIMIT_QUERY_PARAMS = 1024,
+    LIMIT_POLICY_BYTES = 32768,
+};
+
+/* Internal messages (lib/ipc) */
+enum {
+    LIMIT_FRAME_BYTES = 1024 * 1024,
+    LIMIT_RPC_MS = 30 * 1000,
+};
+
+/* KMS, by its service model */
+enum {
+    LIMIT_KMS_PLAINTEXT_BYTES = 4096,
+    LIMIT_KMS_CIPHERTEXT_BYTES = 6144,
+    LIMIT_KMS_CONTEXT_PAIRS = 256,
+    LIMIT_KMS_CONTEXT_BYTES = 8192,
+    LIMIT_KMS_DATA_KEY_BYTES = 1024,
+    LIMIT_KMS_DESCRIPTION_CHARS = 8192,
+    LIMIT_KMS_BACKING_KEYS = 512, /* per key: automatic and on-demand rotations over its life */
+};
+
+/* S3, by its documentation */
+#define LIMIT_S3_PUT_BYTES (5ULL * 1024 * 1024 * 1024)
+#define LIMIT_S3_OBJECT_BYTES (50ULL * 1024 * 1024 * 1024 * 1024)
+enum {
+    LIMIT_S3_PARTS = 10000,
+    LIMIT_S3_PART_MIN_BYTES = 5 * 1024 * 1024,
+    LIMIT_S3_KEY_BYTES = 1024,
+    LIMIT_S3_USER_META_BYTES = 2048,
+    LIMIT_S3_LIST_KEYS = 1000,
+    LIMIT_S3_BUCKET_POLICY_BYTES = 20 * 1024,
+};
+
+/* SQL */
+enum {
+    LIMIT_SQL_STATEMENT_BYTES = 16 * 1024 * 1024,
+    LIMIT_PG_STARTUP_BYTES = 16 * 1024,
+    LIMIT_SQL_SESSIONS = 500,
+};
+
+/* COPY */
+enum {
+    LIMIT_COPY_ROW_BYTES = 4 * 1024 * 1024,
+    LIMIT_COPY_OBJECTS = 1000000,
+};
+
+#endif

@@ -1,0 +1,57 @@
+/* Cryptography through OpenSSL 3, algorithms fetched once. The only folder (with server/net for
+ * TLS) that includes OpenSSL headers. All functions are thread-safe unless a handle is shared. */
+#ifndef SL_CRYPTO_CRYPTO_H
+#define SL_CRYPTO_CRYPTO_H
+
+#include "lib/base/buf.h"
+#include "lib/crypto/secret.h"
+
+enum {
+    SHA256_LEN = 32,
+    SHA1_LEN = 20,
+    MD5_LEN = 16,
+    AES256_KEY_LEN = 32,
+    GCM_NONCE_LEN = 12,
+    GCM_TAG_LEN = 16
+};
+
+void crypto_random(void *out, size_t n); /* panics when the generator fails */
+void crypto_random_hex(char *out,
+                       size_t hex_chars); /* lower case, NUL-terminated: out[hex_chars+1] */
+void crypto_uuid(char out[37]);           /* random UUID (RFC 4122 v4), lower case */
+
+void sha256(struct slice data, uint8_t out[SHA256_LEN]);
+void hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256_LEN]);
+
+enum digest_alg { DIGEST_SHA256, DIGEST_SHA1, DIGEST_MD5 };
+struct digest; /* running digest */
+struct sl_rc digest_new(enum digest_alg alg, struct digest **ret);
+void digest_more(struct digest *d, struct slice data);
+size_t digest_end(struct digest *d,
+                  uint8_t out[64]); /* length written; the digest is reset for reuse */
+void digest_free(struct digest *d);
+
+/* HKDF-SHA256 (RFC 5869). out_len <= 255*32. */
+struct sl_rc hkdf_sha256(struct slice key, struct slice salt, struct slice info, uint8_t *out,
+                         size_t out_len);
+/* SP 800-108 counter mode, HMAC-SHA256, 32-bit counter first: K(i) = HMAC(key, i || label || 0 ||
+ * context || L). */
+struct sl_rc kdf_counter_sha256(struct slice key, struct slice label, struct slice context,
+                                uint8_t *out, size_t out_len);
+/* PBKDF2-HMAC-SHA256, for SCRAM verifiers. */
+struct sl_rc pbkdf2_sha256(struct slice password, struct slice salt, uint32_t rounds, uint8_t *out,
+                           size_t out_len);
+
+/* AES-256-GCM. A handle keeps the key schedule; one thread at a time. */
+struct aead;
+struct sl_rc aead_new(struct slice key32, struct aead **ret);
+void aead_free(struct aead *a);
+/* out holds plain.len + GCM_TAG_LEN bytes; out may equal plain.ptr. */
+struct sl_rc aead_seal(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
+                       struct slice plain, uint8_t *out);
+/* out holds cipher.len - GCM_TAG_LEN bytes; untouched content on failure: SL_E_CORRUPT and out is
+ * wiped. */
+struct sl_rc aead_open(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
+                       struct slice cipher, uint8_t *out);
+
+#endif

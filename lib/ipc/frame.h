@@ -1,0 +1,18 @@
+/* Frames between Sealift's processes: u32 big-endian length of what follows, u8 type, payload. At
+ * most LIMIT_FRAME_BYTES. Blocking with a deadline; buffers that may hold secrets are wiped
+ * (buf.wipe). */
+#ifndef SL_IPC_FRAME_H
+#define SL_IPC_FRAME_H
+
+#include "lib/base/buf.h"
+
+struct sl_rc frame_send(int fd, uint8_t type, struct slice payload, int64_t deadline_mono_ms);
+/* Reads one frame; ret_payload is reset first. SL_E_CLOSED at an orderly end before the first byte.
+ */
+struct sl_rc frame_recv(int fd, uint8_t *ret_type, struct buf *ret_payload,
+                        int64_t deadline_mono_ms);
+/* The same with one descriptor beside it (SCM_RIGHTS). */
+struct sl_rc frame_send_fd(int fd, uint8_t type, struct slice payload, int passed_fd);
+struct sl_rc frame_recv_fd(int fd, uint8_t *ret_type, struct buf *ret_payload, int *ret_passed_fd);
+
+#endif

@@ -1,0 +1,155 @@
+/* The seam to the kms process: what s3, gateway, postgres and the supervisor may ask of it, and the
+ * client side. kms listens on DATA/run/kms.sock. A connection starts with a hello: edge, mode, the
+ * edge's 32-byte token (handed to each child by the supervisor through an inherited descriptor, see
+ * docs/decisions/processes.md), and for SEAM_HTTP the client's address. After it the connection is
+ * either framed calls (SEAM_RPC) or one client's HTTP/1.1 (SEAM_HTTP). */
+#ifndef SL_IPC_SEAM_H
+#define SL_IPC_SEAM_H
+
+#include "lib/base/arena.h"
+#include "lib/crypto/context.h"
+#include "lib/crypto/secret.h"
+#include "lib/sigv4/sigv4.h"
+
+enum seam_edge { SEAM_S3 = 1, SEAM_GATEWAY = 2, SEAM_POSTGRES = 3, SEAM_SUPERVISOR = 4 };
+enum seam_mode { SEAM_RPC = 1, SEAM_HTTP = 2 };
+enum { SEAM_TOKEN_LEN = 32, SEAM_SESSION_MAX = 4096 };
+
+struct seam_hello {
+    uint8_t edge;
+    uint8_t mode;
+    uint8_t token[SEAM_TOKEN_LEN];
+    char peer_ip[46]; /* SEAM_HTTP: the client's address */
+    uint16_t peer_port;
+    bool peer_tls;
+};
+/* The hello is a frame of type 'H': u8 edge, u8 mode, token, u16+ip, u16 port, u8 tls. Answer:
+ * frame 'O' (ok) or 'E'. */
+void seam_hello_put(struct buf *out, const struct seam_hello *h);
+struct sl_rc seam_hello_get(struct slice payload, struct seam_hello *ret, struct sl_error *err);
+/* Connects a Unix stream socket, says hello, waits for the answer. */
+struct sl_rc seam_connect(const char *path, const struct seam_hello *h, int *ret_fd,
+                          struct sl_error *err);
+
+/* ---- Authorize: verify a signature and decide. From s3 and gateway.
+ * ------------------------------------------- */
+
+struct seam_check {
+    struct slice action;
+    struct slice resource;
+    struct slice resource_account; /* owner's account */
+    const struct context_pair
+        *keys; /* condition keys known to the caller, e.g. s3:x-amz-server-side-encryption */
+    size_t key_count;
+};
+struct seam_authorize {
+    struct slice service; /* "s3", "redshift": the scope must name it */
+    struct slice request_id;
+    struct slice peer_ip;
+    bool peer_tls;
+    struct sigv4_request
+        request; /* payload_hash: x-amz-content-sha256 as sent, or computed by the caller */
+    const struct seam_check *checks; /* all must be allowed; none = authenticate only */
+    size_t check_count;
+    struct slice resource_policy; /* bucket policy text or empty */
+    /* Further checks of the same request: the session an earlier answer gave; the signature is not
+     * verified again. */
+    struct slice session;
+};
+struct seam_granted {
+    bool anonymous;
+    struct slice account;
+    struct slice arn; /* caller */
+    struct slice user_id;
+    struct slice region; /* of the scope */
+    struct slice
+        session; /* opaque forward session for later calls of this request; minutes to live */
+    struct secret
+        signing_key; /* the day's key of this scope, for chunk signatures; empty for anonymous */
+};
+/* On a refusal the failure's code and err carry AWS's code and text. SL_E_SIGNATURE adds canonical
+ * and string-to-sign into ret_canonical / ret_string_to_sign (either may be NULL). Slices in `a`;
+ * caller ends ret->signing_key. */
+struct sl_rc seam_authorize(int fd, const struct seam_authorize *q, struct arena *a,
+                            struct sl_error *err, struct seam_granted *ret,
+                            struct slice *ret_canonical, struct slice *ret_string_to_sign);
+
+/* ---- Data keys for S3, as the end principal of the session, kms:ViaService =
+ * s3.REGION.amazonaws.com ------------ */
+
+/* key_id: id, ARN, alias or alias ARN; empty = alias/aws/s3 of the session's account (made on first
+ * use). SSE-S3: use seam_service_key, which needs no kms right. ret_key_arn is the key's ARN.
+ * Errors: KMS codes, which s3 turns into KMS.* of HTTP 400, and SL_E_ACCESS_DENIED with KMS's text.
+ */
+struct sl_rc seam_data_key(int fd, struct slice session, struct slice key_id,
+                           const struct context *context, struct arena *a, struct sl_error *err,
+                           struct slice *ret_key_arn, struct slice *ret_blob,
+                           struct secret *ret_plaintext);
+struct sl_rc seam_data_key_open(int fd, struct slice session, struct slice key_arn,
+                                struct slice blob, const struct context *context, struct arena *a,
+                                struct sl_error *err, struct secret *ret_plaintext);
+/* May the session use this action on the key (multipart needs kms:Decrypt at initiate)? Nothing is
+ * made. */
+struct sl_rc seam_key_check(int fd, struct slice session, struct slice key_id, struct slice action,
+                            const struct context *context, struct arena *a, struct sl_error *err,
+                            struct slice *ret_key_arn);
+/* SSE-S3: a fresh key under S3's own service key, and its opening. Edge S3 only. */
+struct sl_rc seam_service_key(int fd, const struct context *context, struct arena *a,
+                              struct sl_error *err, struct slice *ret_blob,
+                              struct secret *ret_plaintext);
+struct sl_rc seam_service_key_open(int fd, struct slice blob, const struct context *context,
+                                   struct arena *a, struct sl_error *err,
+                                   struct secret *ret_plaintext);
+
+/* ---- The warehouse
+ * ---------------------------------------------------------------------------------------------- */
+
+struct seam_credentials {
+    struct slice access_key_id;
+    struct secret secret_access_key;
+    struct slice session_token;
+    int64_t expires_s;
+};
+/* COPY's role (edge POSTGRES only): `db_user` of the cluster assumes role_arn: attached to the
+ * cluster, trust policy allows redshift.amazonaws.com with aws:SourceArn (the cluster's ARN),
+ * aws:SourceAccount and sts:ExternalId (arn:aws:redshift:REGION:ACCOUNT:dbuser:CLUSTER/USER).
+ * role_arn "default" is the cluster's default role. SL_E_COPY_ROLE with Redshift's text otherwise.
+ * A chain passes later roles in `chain` (each assumes the next). */
+struct sl_rc seam_cluster_credentials(int fd, struct slice db_user, const struct slice *roles,
+                                      size_t role_count, struct arena *a, struct sl_error *err,
+                                      struct seam_credentials *ret);
+/* Cluster's roles (edge GATEWAY, after seam_authorize with redshift:ModifyClusterIamRoles and
+ * iam:PassRole). */
+struct seam_cluster_role {
+    struct slice arn;
+    bool is_default;
+};
+struct sl_rc seam_cluster_roles_get(int fd, struct arena *a, struct sl_error *err,
+                                    struct seam_cluster_role **ret, size_t *ret_count);
+/* session: as given by seam_authorize. Adds, removes, sets the default (empty: unchanged). */
+struct sl_rc seam_cluster_roles_modify(int fd, struct slice session, const struct slice *add,
+                                       size_t add_count, const struct slice *remove,
+                                       size_t remove_count, struct slice default_role,
+                                       struct arena *a, struct sl_error *err);
+
+/* ---- Service life (edges as named)
+ * --------------------------------------------------------------------------------- */
+
+/* Any edge: is kms ready? SL_E_SEALED while the root of trust is locked. */
+struct sl_rc seam_ping(int fd, struct sl_error *err);
+/* Edge SUPERVISOR, first start: account and admin's access key; SL_E_EXISTS later. */
+struct sl_rc seam_bootstrap(int fd, struct slice account, struct arena *a, struct sl_error *err,
+                            struct seam_credentials *ret);
+/* Edge SUPERVISOR: a further account with its admin user and key. Same message as bootstrap with
+ * `again`. */
+struct sl_rc seam_account_add(int fd, struct slice account, struct arena *a, struct sl_error *err,
+                              struct seam_credentials *ret);
+/* Edges S3, GATEWAY: the instance's TLS certificate chain (PEM) and private key (PEM). Made by kms
+ * on first use for the instance's host names (localhost, 127.0.0.1, ::1 and --host), under the
+ * instance's own CA, sealed by the keyholder. */
+struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,
+                               struct slice *ret_chain_pem, struct secret *ret_key_pem);
+/* Edge SUPERVISOR: the CA certificate (PEM), public. */
+struct sl_rc seam_ca(int fd, struct arena *a, struct sl_error *err, struct slice *ret_ca_pem);
+
+#endif

@@ -1,0 +1,77 @@
+/* HTTP/1.1 over a net_conn: strict parsing with llhttp, streaming bodies both ways, Expect:
+ * 100-continue answered at the first read of the body (so only after authentication), keep-alive,
+ * limits and deadlines of limits.h. Refused: Content-Length with chunked, repeated Content-Length,
+ * bare LF, folded headers, unknown codings. */
+#ifndef SL_HTTP_H
+#define SL_HTTP_H
+
+#include "lib/base/arena.h"
+#include "lib/base/buf.h"
+#include "server/net/net.h"
+
+struct http_header {
+    struct slice name;  /* lower case */
+    struct slice value; /* trimmed */
+};
+
+/* One request and its response. All slices live in `arena` until the handler returns. */
+struct http {
+    struct arena *arena; /* of the request; LIMIT_REQUEST_ARENA_BYTES */
+    struct sl_error err; /* the request's error detail */
+    struct slice method;
+    struct slice path;  /* raw, still encoded */
+    struct slice query; /* raw, without '?' */
+    const struct http_header *headers;
+    size_t header_count;
+    bool has_length;
+    uint64_t length; /* Content-Length */
+    bool chunked;
+    char request_id[37]; /* fresh UUID */
+    const struct net_peer *peer;
+    struct slice head_raw;    /* request line and headers as received, with the final empty line */
+    struct http_state *state; /* private */
+};
+
+typedef void (*http_handle_fn)(struct http *h, void *user);
+
+/* The net_serve_fn for HTTP: pass a struct http_service as net_conf.user. */
+struct http_service {
+    http_handle_fn handle;
+    void *user;
+};
+enum net_verdict http_serve(struct net_conn *c, void *service);
+
+/* First header by lower-case name; empty slice with ptr NULL when absent. */
+struct slice http_header(const struct http *h, const char *name);
+/* Body bytes as they come (HTTP chunking undone, aws-chunked not): *ret_len = 0 at the end. */
+struct sl_rc http_body_read(struct http *h, void *out, size_t cap, size_t *ret_len);
+/* The whole body in the arena; SL_E_LIMIT above `max`. */
+struct sl_rc http_body_all(struct http *h, size_t max, struct slice *ret);
+/* HTTP trailers after the body's end (rare). */
+bool http_body_done(const struct http *h);
+
+/* Response: status and headers first, then one of the three ends. Date, Connection and Server are
+ * added here. */
+void http_status(struct http *h, int status);
+void http_set(struct http *h, const char *name,
+              struct slice value); /* refuses CR, LF in value by replacing with ' ' */
+void http_set_cstr(struct http *h, const char *name, const char *value);
+void http_set_printf(struct http *h, const char *name, const char *fmt, ...) SL_PRINTF(3, 4);
+/* (1) Whole body at once; sets Content-Length. For HEAD pass the body, only its length is sent. */
+struct sl_rc http_reply(struct http *h, struct slice body);
+/* (2) A body of known length, in pieces. After a write fails, or on http_abort, the connection is
+ * cut. */
+struct sl_rc http_reply_begin(struct http *h, uint64_t length);
+struct sl_rc http_reply_write(struct http *h, struct slice piece);
+/* (3) Cut the connection so that the client can't take the body for complete. */
+void http_abort(struct http *h);
+/* A head only (304, 204, HEAD of a known length: set content-length by http_set). */
+struct sl_rc http_reply_head(struct http *h);
+bool http_replied(const struct http *h); /* a status line is out */
+
+/* Passes this request, unopened, to `upstream` (a connected descriptor): head_raw, then the body as
+ * raw bytes, and the answer back, streaming. *ret_reusable tells whether upstream can serve another
+ * request. */
+struct sl_rc http_forward(struct http *h, int upstream_fd, bool *ret_reusable);
+
+#endif

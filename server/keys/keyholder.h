@@ -1,0 +1,86 @@
+/* The keyholder's client side, used by the kms process only, and what the keyholder answers. See
+ * docs/decisions/keyholder-messages.md. A struct keyholder is one channel: one thread at a time. */
+#ifndef SL_KEYS_KEYHOLDER_H
+#define SL_KEYS_KEYHOLDER_H
+
+#include "lib/base/buf.h"
+#include "lib/crypto/context.h"
+#include "lib/crypto/secret.h"
+
+struct keyholder;
+
+/* Takes a connected socket to the keyholder (inherited). */
+struct sl_rc keyholder_open(int take_fd, struct keyholder **ret, struct sl_error *err);
+/* A further channel, for another thread, made through an existing one. */
+struct sl_rc keyholder_fork(struct keyholder *k, struct keyholder **ret, struct sl_error *err);
+void keyholder_close(struct keyholder *k);
+
+enum key_state {
+    KEY_ENABLED = 1,
+    KEY_DISABLED = 2,
+    KEY_PENDING_DELETION = 3,
+    KEY_PENDING_IMPORT = 4
+};
+
+/* A key record is opaque bytes that kms stores beside the key's metadata: key ARN, state, wrapped
+ * backing keys, MAC. Every use passes it; the keyholder checks the MAC and the state before
+ * anything else (SL_E_CORRUPT, SL_E_KMS_DISABLED, SL_E_KMS_INVALID_STATE). */
+struct sl_rc keyholder_key_create(struct keyholder *k, struct slice key_arn, struct buf *ret_record,
+                                  char ret_material_id[65], struct sl_error *err);
+struct sl_rc keyholder_key_set_state(struct keyholder *k, struct slice record, enum key_state state,
+                                     struct buf *ret_record, struct sl_error *err);
+struct sl_rc keyholder_key_rotate(struct keyholder *k, struct slice record, struct buf *ret_record,
+                                  char ret_material_id[65], struct sl_error *err);
+struct sl_rc keyholder_encrypt(struct keyholder *k, struct slice record,
+                               const struct context *context, struct slice plaintext,
+                               struct buf *ret_blob, char ret_material_id[65],
+                               struct sl_error *err);
+struct sl_rc keyholder_decrypt(struct keyholder *k, struct slice record,
+                               const struct context *context, struct slice blob,
+                               struct secret *ret_plaintext, char ret_material_id[65],
+                               struct sl_error *err);
+/* n random bytes and their blob. ret_plaintext may be NULL (GenerateDataKeyWithoutPlaintext). */
+struct sl_rc keyholder_data_key(struct keyholder *k, struct slice record,
+                                const struct context *context, size_t n,
+                                struct secret *ret_plaintext, struct buf *ret_blob,
+                                char ret_material_id[65], struct sl_error *err);
+/* The key ARN named in a blob's clear header, without any key: SL_E_KMS_INVALID_CIPHERTEXT when it
+ * is no blob of ours. */
+struct sl_rc keyholder_blob_key_arn(struct slice blob, struct slice *ret_arn);
+
+/* Seals small secrets of kms itself (IAM secrets, TLS keys, session tokens) under a key of the
+ * keyholder's own; `purpose` and `aad` are bound. */
+struct sl_rc keyholder_seal(struct keyholder *k, const char *purpose, struct slice aad,
+                            struct slice plain, struct buf *ret_sealed, struct sl_error *err);
+struct sl_rc keyholder_unseal(struct keyholder *k, const char *purpose, struct slice aad,
+                              struct slice sealed, struct secret *ret_plain, struct sl_error *err);
+/* A 32-byte key derived for kms's own use by label, stable over restarts: session tokens
+ * ("session-token"). */
+struct sl_rc keyholder_derive(struct keyholder *k, const char *label, struct secret *ret_key,
+                              struct sl_error *err);
+
+/* Audit: MAC of the next record of segment `segment`, chained inside the keyholder (seq and
+ * previous MAC are its own once a segment was begun), and Ed25519 signature of a segment head. See
+ * docs/decisions/audit-record.md. */
+struct sl_rc keyholder_audit_begin(struct keyholder *k, uint64_t segment, uint64_t next_seq,
+                                   const uint8_t previous[32], struct sl_error *err);
+struct sl_rc keyholder_audit_mac(struct keyholder *k, uint64_t segment, struct slice record,
+                                 uint64_t *ret_seq, uint8_t ret_mac[32], struct sl_error *err);
+struct sl_rc keyholder_audit_sign(struct keyholder *k, struct slice head, uint8_t ret_signature[64],
+                                  uint8_t ret_public_key[32], struct sl_error *err);
+
+/* The process itself: reads the root key file (0600; made with 32 random bytes if `create`), opens
+ * or makes the domain key file, calls `sandbox` (drops privileges, no files from there), then
+ * serves `fd` until its end. */
+struct keyholder_conf {
+    const char *root_key_file;
+    const char *domain_file; /* DATA/keys/domain */
+    bool create;
+    int control_fd; /* socketpair to the supervisor: "channel" messages carry a descriptor for kms
+                     */
+    struct sl_rc (*sandbox)(void *user, struct sl_error *err);
+    void *user;
+};
+struct sl_rc keyholder_serve(const struct keyholder_conf *conf, struct sl_error *err);
+
+#endif

@@ -1,0 +1,82 @@
+/* Connections: listen, TLS, parked idle connections in epoll, workers that serve a request in
+ * straight, blocking code with deadlines. Model: each worker calls epoll_wait itself on one shared
+ * epoll; a parked connection is one-shot; the worker that gets it owns it until it parks it again
+ * or closes it. */
+#ifndef SL_NET_H
+#define SL_NET_H
+
+#include "lib/base/buf.h"
+#include "lib/base/slice.h"
+
+struct net_conn;
+struct net_server;
+
+enum net_verdict { NET_KEEP, NET_CLOSE }; /* park again, or close */
+
+/* How a connection came in; fixed for its life. */
+struct net_peer {
+    char ip[46]; /* client address; for Unix listeners the one told in the hello */
+    uint16_t port;
+    bool tls;     /* the client's side of the outermost hop was TLS */
+    uint8_t edge; /* enum seam_edge for Unix listeners, 0 for TCP */
+    uint8_t mode; /* enum seam_mode for Unix listeners */
+};
+
+/* Called by a worker when the connection is readable. `user` is net_conf.user. */
+typedef enum net_verdict (*net_serve_fn)(struct net_conn *c, void *user);
+/* Unix listeners: checks the hello frame (lib/ipc/seam.h) and fills the peer; refuse by returning a
+ * failure. */
+typedef struct sl_rc (*net_hello_fn)(struct net_conn *c, struct net_peer *ret_peer, void *user);
+
+struct net_conf {
+    int workers;         /* threads; 0 = default (8) */
+    int max_connections; /* 0 = LIMIT_HTTP_CONNECTIONS */
+    net_serve_fn serve;
+    void *user;
+};
+
+struct sl_rc net_server_new(const struct net_conf *conf, struct net_server **ret,
+                            struct sl_error *err);
+/* Takes ownership of a listening socket. tls: a context from net_tls_new, or NULL for plain. May be
+ * called before or while running. hello != NULL makes it a Unix listener that starts each
+ * connection with a hello. */
+struct net_tls;
+struct sl_rc net_listen(struct net_server *s, int take_fd, struct net_tls *tls, net_hello_fn hello,
+                        struct sl_error *err);
+/* Makes a bound, listening TCP socket (SO_REUSEADDR); port 0 picks one. */
+struct sl_rc net_tcp_listener(const char *addr, uint16_t port, int *ret_fd, struct sl_error *err);
+/* Runs workers until net_stop; returns after every worker has ended. */
+struct sl_rc net_run(struct net_server *s, struct sl_error *err);
+void net_stop(struct net_server *s); /* async-signal-safe */
+void net_server_free(struct net_server *s);
+
+/* TLS 1.2/1.3 server context from PEM texts (chain, private key). ALPN http/1.1 when `http`. */
+struct sl_rc net_tls_new(struct slice chain_pem, struct slice key_pem, bool http,
+                         struct net_tls **ret, struct sl_error *err);
+void net_tls_free(struct net_tls *t);
+
+/* TLS on a descriptor outside the server (the gateway's sessions): blocking accept with a deadline.
+ */
+struct sl_rc net_conn_from_fd(int take_fd, struct net_conn **ret);
+struct sl_rc net_conn_tls_accept(struct net_conn *c, struct net_tls *t, int64_t deadline_mono_ms,
+                                 struct sl_error *err);
+void net_conn_free(struct net_conn *c); /* closes */
+
+/* Reads at least one byte (up to cap), or *ret_len = 0 at the peer's orderly end. SL_E_TIMEOUT past
+ * the deadline. */
+struct sl_rc net_read(struct net_conn *c, void *out, size_t cap, int64_t deadline_mono_ms,
+                      size_t *ret_len);
+struct sl_rc net_read_exact(struct net_conn *c, void *out, size_t n, int64_t deadline_mono_ms);
+struct sl_rc net_write(struct net_conn *c, struct slice s,
+                       int64_t deadline_mono_ms); /* all of it */
+/* Bytes that were read ahead (decrypted or buffered) and would be returned without blocking. */
+size_t net_buffered(const struct net_conn *c);
+/* Gives bytes back, to be read again first; at most what was read. */
+void net_unread(struct net_conn *c, struct slice s);
+const struct net_peer *net_peer(const struct net_conn *c);
+int net_fd(const struct net_conn *c); /* for poll; owned by the connection */
+/* A slot for the protocol's per-connection state, freed by `free_fn` with the connection. */
+void net_set_state(struct net_conn *c, void *take_state, void (*free_fn)(void *));
+void *net_state(const struct net_conn *c);
+
+#endif

@@ -1,0 +1,96 @@
+/* The policy engine: documents, conditions, decisions, for every service. Pure: no database, no
+ * clock, no keys. */
+#ifndef SL_POLICY_H
+#define SL_POLICY_H
+
+#include "lib/base/arena.h"
+#include "lib/base/rc.h"
+#include "lib/base/slice.h"
+
+struct policy; /* a parsed document, in an arena */
+
+enum policy_kind {
+    POLICY_IDENTITY,
+    POLICY_KEY,
+    POLICY_BUCKET,
+    POLICY_TRUST,
+    POLICY_SESSION,
+    POLICY_BOUNDARY
+};
+
+/* Parses and validates for its kind (identity policies have no Principal, resource policies must;
+ * Version known; duplicate keys refused; unknown elements refused). Detail says what and where;
+ * code SL_E_PARSE, edges translate. */
+struct sl_rc policy_parse(struct slice text, enum policy_kind kind, struct arena *a,
+                          struct sl_error *err, const struct policy **ret);
+
+/* Who asks. Slices are borrowed. */
+struct policy_principal {
+    enum {
+        PRINCIPAL_ANONYMOUS,
+        PRINCIPAL_ROOT,
+        PRINCIPAL_USER,
+        PRINCIPAL_ROLE_SESSION,
+        PRINCIPAL_SERVICE
+    } type;
+    struct slice account;   /* 12 digits; empty for anonymous and services */
+    struct slice arn;       /* user ARN; for sessions arn:aws:sts::A:assumed-role/R/S */
+    struct slice role_arn;  /* sessions: the role's IAM ARN */
+    struct slice user_id;   /* aws:userid */
+    struct slice user_name; /* aws:username, users only */
+    struct slice service;   /* "redshift.amazonaws.com" for services */
+    int64_t token_issued_s; /* sessions: aws:TokenIssueTime; 0 otherwise */
+};
+
+/* A condition key of the request, with one value or several. Names compare case-blind. */
+struct policy_key {
+    struct slice name; /* "aws:SourceIp", "kms:EncryptionContext:aws:s3:arn" */
+    const struct slice *values;
+    size_t count;
+};
+
+struct policy_request {
+    const struct policy_principal *principal;
+    struct slice action;   /* "kms:Decrypt" */
+    struct slice resource; /* ARN, or "*" */
+    struct slice
+        resource_account; /* owner; empty when the resource has no owner (ListKeys: the caller's) */
+    const struct policy_key
+        *keys; /* service keys and the global ones; aws:Principal* and friends are added inside */
+    size_t key_count;
+};
+
+/* The policies that bear on a request, parsed. Any may be absent. */
+struct policy_set {
+    const struct policy *const *identity; /* user or role policies, groups' included */
+    size_t identity_count;
+    const struct policy *boundary;
+    const struct policy *session;  /* the session policy of AssumeRole */
+    const struct policy *resource; /* key, bucket or trust policy */
+    enum policy_kind resource_kind;
+};
+
+/* Zero is DENY: the default. */
+enum policy_decision { POLICY_DENY = 0, POLICY_ALLOW = 1 };
+
+/* Why; texts for people, as AWS words them. */
+struct policy_verdict {
+    enum policy_decision decision;
+    bool explicit_deny;
+    const char *reason; /* tail of AWS's message, e.g. "because no identity-based policy allows the
+                           kms:Decrypt action" */
+    struct slice sid;   /* deciding statement's Sid or empty */
+};
+
+/* Decides by shared/reference rules: explicit deny anywhere wins; same account: for POLICY_KEY an
+ * identity allow counts only where the key policy delegates to the account; for POLICY_BUCKET
+ * identity or bucket policy allows; cross-account: both sides must allow; POLICY_TRUST: the trust
+ * policy must allow (and, same account, that is enough). */
+struct policy_verdict policy_decide(const struct policy_set *set, const struct policy_request *req,
+                                    struct arena *a);
+
+/* "User: arn is not authorized to perform: action on resource: arn because …", into the arena. */
+const char *policy_denied_message(const struct policy_verdict *v, const struct policy_request *req,
+                                  struct arena *a);
+
+#endif

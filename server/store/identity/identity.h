@@ -1,0 +1,53 @@
+/* Identities: accounts, users, access keys, roles, policies, in the kms process's SQLite database.
+ * One writer; readers from any worker (each call takes a pooled connection). */
+#ifndef SL_STORE_IDENTITY_H
+#define SL_STORE_IDENTITY_H
+
+#include "lib/crypto/secret.h"
+#include "server/policy/policy.h"
+
+struct kms_db; /* server/store/meta.h: the database of the kms process */
+struct keyholder;
+
+/* Who an access key belongs to, with what verifying and deciding need. All slices in the arena. */
+struct identity {
+    struct policy_principal principal;
+    struct slice access_key_id;
+    const struct policy *const *policies; /* identity policies, parsed */
+    size_t policy_count;
+    const struct policy *boundary;
+};
+
+/* Long-term keys (AKIA…): the identity and its secret access key, unsealed by the keyholder.
+ * SL_E_UNKNOWN_KEY_ID when there is none or it is inactive. Session keys (ASIA…) are server/auth's.
+ */
+struct sl_rc identity_by_access_key(struct kms_db *db, struct keyholder *kh,
+                                    struct slice access_key_id, struct arena *a,
+                                    struct sl_error *err, struct identity *ret,
+                                    struct secret *ret_secret_access_key);
+/* The identity of a role session: the role's current policies; SL_E_IAM_NO_SUCH_ENTITY when the
+ * role is gone. */
+struct sl_rc identity_by_role(struct kms_db *db, struct slice role_arn, struct slice session_name,
+                              struct arena *a, struct sl_error *err, struct identity *ret);
+
+/* A role by ARN, for AssumeRole and PassRole. */
+struct identity_role {
+    struct slice arn;
+    struct slice role_id; /* AROA… */
+    struct slice account;
+    const struct policy *trust;
+    int32_t max_session_s;
+};
+struct sl_rc identity_role_get(struct kms_db *db, struct slice role_arn, struct arena *a,
+                               struct sl_error *err, struct identity_role *ret);
+/* Does a principal ARN (user, role, root of an account) exist? For key policies' Principal check.
+ */
+bool identity_exists(struct kms_db *db, struct slice principal_arn);
+
+/* First start: the account, its user `admin` with AdministratorAccess, and one access key for it.
+ */
+struct sl_rc identity_bootstrap(struct kms_db *db, struct keyholder *kh, struct slice account,
+                                char ret_access_key_id[33], struct secret *ret_secret_access_key,
+                                struct sl_error *err);
+
+#endif
