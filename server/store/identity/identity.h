@@ -6,7 +6,7 @@
 #include "lib/crypto/secret.h"
 #include "server/policy/policy.h"
 
-struct kms_db; /* server/store/meta.h: the database of the kms process */
+struct kms_db; /* server/store/meta/meta.h: the database of the kms process */
 struct keyholder;
 
 /* Who an access key belongs to, with what verifying and deciding need. All slices in the arena. */

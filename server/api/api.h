@@ -1,0 +1,44 @@
+/* One authenticated call of KMS, IAM or STS, as the operations see it. The kms process reads the
+ * request, verifies it (server/auth), finds the operation in the service's table, runs it and
+ * renders the answer; operations parse their input, authorise, act. */
+#ifndef SL_API_H
+#define SL_API_H
+
+#include "lib/codec/json.h"
+#include "lib/codec/text.h"
+#include "server/auth/auth.h"
+
+struct api_call {
+    const struct auth_env *env;
+    const struct auth_caller *caller;
+    struct arena *arena;
+    struct sl_error *err;
+    const char *request_id;
+    struct slice operation;  /* "CreateKey", "CreateUser" */
+    const struct json *body; /* JSON services */
+    struct params form;      /* query services */
+    struct buf
+        *out; /* answer: JSON object; or for query services the XML inside <OpResult>…</OpResult> */
+    /* For the audit record; operations fill what they know (JSON texts, no secrets). */
+    struct slice audit_request;  /* requestParameters or empty */
+    struct slice audit_response; /* responseElements or empty */
+    struct slice audit_resource; /* ARN of the resource or empty */
+};
+
+struct api_operation {
+    const char *name;
+    struct sl_rc (*run)(struct api_call *c);
+    bool read_only; /* audit */
+    bool key_use;   /* audit: grouped flush instead of before the answer */
+};
+
+/* Tables end with a NULL name. */
+extern const struct api_operation api_kms_operations[];
+extern const struct api_operation api_iam_operations[];
+extern const struct api_operation api_sts_operations[];
+
+/* SQL schemas of the stores, for kms_db_open. */
+extern const char identity_schema[];
+extern const char keys_schema[];
+
+#endif

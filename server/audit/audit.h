@@ -1,0 +1,28 @@
+/* The audit log's writer, in the kms process; format in docs/decisions/4-audit-record.md. */
+#ifndef SL_AUDIT_H
+#define SL_AUDIT_H
+
+#include "lib/base/rc.h"
+#include "lib/base/slice.h"
+
+struct audit;
+struct keyholder;
+
+/* Opens DATA/kms/audit (made if missing), recovers the last segment (cuts a torn line), starts the
+ * writer thread with a keyholder channel of its own (taken). strict: every record is flushed before
+ * audit_write returns. */
+struct sl_rc audit_open(const char *dir, struct keyholder *take_keys, bool strict,
+                        struct audit **ret, struct sl_error *err);
+/* Writes one record (a JSON object without newline or tab). Returns once it is written, and flushed
+ * if `flush` or strict; else it is flushed within 50 ms. A failure means: fail the call.
+ * Thread-safe. */
+struct sl_rc audit_write(struct audit *a, struct slice record, bool flush, struct sl_error *err);
+void audit_close(struct audit *a); /* closes the segment with a signed head */
+
+/* Verifies all segments under dir; prints a line a segment and the verdict through `print`. keys
+ * NULL: heads only. */
+struct sl_rc audit_verify(const char *dir, struct keyholder *keys,
+                          void (*print)(void *, const char *line), void *user,
+                          struct sl_error *err);
+
+#endif

@@ -1,0 +1,80 @@
+/* Authentication in the kms process: whose request is this, and may they? Used by the HTTP services
+ * (KMS, IAM, STS) and by the authorize calls of s3 and gateway. Verifies SigV4 (15 minutes of skew
+ * against real time), long-term and session keys; makes and opens forward sessions and STS session
+ * tokens (docs/decisions/3-forward-sessions.md). */
+#ifndef SL_AUTH_H
+#define SL_AUTH_H
+
+#include "lib/sigv4/sigv4.h"
+#include "server/policy/policy.h"
+#include "server/store/identity/identity.h"
+
+struct keyholder;
+struct kms_db;
+
+/* Everything deciding needs to know about who asks. Slices in the request's arena. */
+struct auth_caller {
+    struct identity who;          /* principal and identity policies */
+    const struct policy *session; /* session policy of AssumeRole, or NULL */
+    struct slice session_policy_text;
+    struct slice source_ip;
+    bool tls;
+    struct slice region;  /* of the credential scope */
+    struct slice service; /* of the credential scope */
+    struct slice user_agent;
+    struct slice via_service; /* "s3.us-east-1.amazonaws.com" for forward sessions, else empty */
+    struct slice external_id; /* set on role sessions made for the warehouse; informational */
+};
+
+/* What kms keeps for a worker: database (shared) and its own keyholder channel. */
+struct auth_env {
+    struct kms_db *db;
+    struct keyholder *keys;
+    const struct secret *token_key; /* STS session tokens, from keyholder_derive("session-token") */
+    const struct secret *forward_key; /* forward sessions, random for this run */
+    struct slice account;             /* the instance's first account */
+    struct slice region;              /* the instance's default region */
+    int64_t now_ms;                   /* real time, taken once for the request */
+};
+
+/* Verifies `req`; `service` is what the endpoint serves (NULL: any of "kms", "iam", "sts"). An
+ * anonymous request gives a caller of type PRINCIPAL_ANONYMOUS. ret_signing_key may be NULL. */
+struct sl_rc auth_verify(const struct auth_env *env, const struct sigv4_request *req,
+                         const char *service, struct slice peer_ip, bool peer_tls, struct arena *a,
+                         struct sl_error *err, struct auth_caller *ret,
+                         struct secret *ret_signing_key, struct slice *ret_canonical,
+                         struct slice *ret_string_to_sign);
+
+/* Decides one action: builds the policy set and the global condition keys (aws:SourceIp,
+ * aws:SecureTransport, aws:CurrentTime, aws:EpochTime, aws:RequestedRegion, aws:UserAgent,
+ * aws:ViaAWSService, kms:ViaService, kms:CallerAccount for kms actions). SL_E_ACCESS_DENIED with
+ * AWS's text on a denial. resource_policy may be NULL. */
+struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *caller,
+                         struct slice action, struct slice resource, struct slice resource_account,
+                         const struct policy *resource_policy, enum policy_kind resource_kind,
+                         const struct policy_key *keys, size_t key_count, struct arena *a,
+                         struct sl_error *err);
+
+/* Forward sessions, bound to the edge. */
+struct sl_rc auth_forward_make(const struct auth_env *env, const struct auth_caller *caller,
+                               uint8_t edge, struct slice service, const char *request_id,
+                               struct arena *a, struct sl_error *err, struct slice *ret_session);
+struct sl_rc auth_forward_open(const struct auth_env *env, struct slice session, uint8_t edge,
+                               struct arena *a, struct sl_error *err, struct auth_caller *ret);
+
+/* STS: credentials of a role session. policy_text may be empty. duration within the role's maximum
+ * was checked by the caller. */
+struct auth_session {
+    struct slice access_key_id; /* ASIA… */
+    struct secret secret_access_key;
+    struct slice token;
+    struct slice arn;     /* arn:aws:sts::A:assumed-role/R/S */
+    struct slice user_id; /* AROA…:S */
+    int64_t expires_s;
+};
+struct sl_rc auth_session_make(const struct auth_env *env, const struct identity_role *role,
+                               struct slice session_name, struct slice policy_text,
+                               int64_t duration_s, struct arena *a, struct sl_error *err,
+                               struct auth_session *ret);
+
+#endif
