@@ -1,0 +1,86 @@
+/* COPY from S3 into a table: what a statement asks for, what came of it, and the load itself. Runs
+ * in a backend's main thread; the work before the insert is done by threads that know no
+ * PostgreSQL. Include after postgres.h. */
+#ifndef SEALIFT_COPY_H
+#define SEALIFT_COPY_H
+
+#include "access/attnum.h"
+#include "utils/relcache.h"
+
+#include "lib/base/slice.h"
+#include "lib/codec/delimited.h"
+#include "lib/crypto/secret.h"
+
+enum copy_auth { COPY_AUTH_ROLES, COPY_AUTH_KEYS };
+
+/* Everything here stays the caller's and unchanged during copy_load. Texts are NUL-terminated. */
+struct copy_spec {
+    const char *bucket;
+    const char *prefix; /* key prefix, without the leading slash */
+
+    /* Columns in the order of the fields. natts = 0: all columns in order, without generated and
+     * GENERATED ALWAYS AS IDENTITY ones. */
+    const AttrNumber *attnums;
+    int natts;
+
+    bool gzip;
+    enum delimited_format format; /* DELIMITED_PLAIN or DELIMITED_CSV */
+    char delimiter;               /* 0: '|', or ',' for CSV */
+    char quote;                   /* CSV only; 0: '"' */
+    const char *null_as;          /* NULL: "\N" */
+    int ignoreheader;             /* rows dropped at the start of every file */
+    int maxerror;                 /* the load fails at this many rejects; 0 and 1: at the first */
+
+    const char *region;   /* the bucket's, which is the scope of the signature */
+    const char *endpoint; /* https://host:port, path style */
+    const char
+        *ca_file; /* PEM bundle the endpoint's certificate is checked against; NULL: system's */
+
+    enum copy_auth auth;
+    const char *const *roles; /* COPY_AUTH_ROLES: "default", an ARN, or a chain of ARNs */
+    int role_count;
+    const char *db_user;         /* COPY_AUTH_ROLES: who assumes the role */
+    const char *kms_socket;      /* COPY_AUTH_ROLES: path of kms's socket */
+    const uint8_t *edge_token;   /* COPY_AUTH_ROLES: SEAM_TOKEN_LEN bytes */
+    const char *access_key_id;   /* COPY_AUTH_KEYS */
+    const struct secret *secret; /* COPY_AUTH_KEYS */
+    const struct secret *token;  /* COPY_AUTH_KEYS: session token or NULL */
+
+    int query_id; /* shown in failure details (process  query<id>_…) */
+};
+
+/* One refused row: the columns of stl_load_errors. Texts are palloc'ed, valid UTF-8, never NULL. */
+struct copy_reject {
+    const char *filename;        /* s3://bucket/key */
+    int64_t line_number;         /* from 1, header included */
+    const char *colname;         /* empty when the row as such is bad */
+    const char *type;            /* "int4", "varchar", ... */
+    const char *col_length;      /* declared length, "8, 2" for numerics, "0" where there is none */
+    int position;                /* byte offset of the field in the line */
+    const char *raw_line;        /* at most 1024 bytes */
+    const char *raw_field_value; /* at most 1024 bytes */
+    int err_code;
+    const char *err_reason; /* at most 100 bytes */
+};
+
+struct copy_result {
+    int64_t rows;  /* inserted */
+    int64_t files; /* read to the end */
+    int64_t bytes; /* fetched, as stored in S3 */
+    struct copy_reject *rejects;
+    int reject_count;
+
+    /* Set when the load failed: the caller records the rejects and raises the error, which undoes
+     * the rows. message is NULL after a success. */
+    const char *message;
+    const char *detail; /* or NULL */
+    char sqlstate[6];
+};
+
+/* Loads `rel` (opened and locked RowExclusiveLock by the caller, INSERT on the columns checked).
+ * Results live in the current memory context. Failures of the data, of S3 and of the role come back
+ * in *ret; errors of the table (wrong kind, row triggers, row-level security, unsupported column
+ * types, constraints) and cancels are raised. All threads have ended when it returns or raises. */
+void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *ret);
+
+#endif
