@@ -1,0 +1,269 @@
+/* The client side of the seam: one request frame, one answer frame. Requests and answers may hold
+ * secrets, so both buffers are wiped. A connection on which a call failed in transport must be
+ * closed by its owner; a refusal leaves it usable. */
+#include "lib/ipc/seam.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/ipc/frame.h"
+#include "lib/ipc/seam_msg.h"
+
+#define SEAM_BUF SL_CLEANUP(buf_fini) struct buf
+
+static struct buf seam_buf(void) {
+    return (struct buf){.max = LIMIT_FRAME_BYTES, .wipe = true};
+}
+
+struct failure_detail {
+    struct slice *canonical;
+    struct slice *string_to_sign;
+};
+
+static struct sl_rc call(int fd, uint8_t type, const struct buf *request, struct arena *a,
+                         struct sl_error *err, struct buf *ret_answer,
+                         const struct failure_detail *more) {
+    int64_t deadline = clock_mono_ms() + LIMIT_RPC_MS;
+    uint8_t got = 0;
+    ENSURE(!request->failed, err, SL_E_LIMIT, "The request is too large.");
+    struct sl_rc rc = frame_send(fd, type, buf_slice(request), deadline);
+    if (!sl_failed(rc)) {
+        rc = frame_recv(fd, &got, ret_answer, deadline);
+    }
+    if (sl_failed(rc)) {
+        return sl_fail(err, rc.code, "The key service did not answer.");
+    }
+    if (got == SEAM_OK) {
+        return SL_OK;
+    }
+    ENSURE(got == SEAM_FAILED, err, SL_E_INTERNAL, "Unknown answer from the key service.");
+    return seam_failed_get(buf_slice(ret_answer), a, err, more ? more->canonical : NULL,
+                           more ? more->string_to_sign : NULL);
+}
+
+struct sl_rc seam_connect(const char *path, const struct seam_hello *h, int *ret_fd,
+                          struct sl_error *err) {
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    ENSURE(strlen(path) < sizeof sa.sun_path, err, SL_E_LIMIT, "%s: path too long", path);
+    memcpy(sa.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ENSURE(fd >= 0, err, SL_E_IO, "socket: %s", strerror(errno));
+    if (connect(fd, (const struct sockaddr *)&sa, sizeof sa) != 0) {
+        int why = errno;
+        close(fd);
+        return sl_fail(err, SL_E_CLOSED, "The key service can't be reached: %s", strerror(why));
+    }
+    SEAM_BUF hello = seam_buf();
+    SEAM_BUF answer = seam_buf();
+    seam_hello_put(&hello, h);
+    struct sl_rc rc = call(fd, SEAM_HELLO, &hello, NULL, err, &answer, NULL);
+    if (sl_failed(rc)) {
+        close(fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
+struct sl_rc seam_authorize(int fd, const struct seam_authorize *q, struct arena *a,
+                            struct sl_error *err, struct seam_granted *ret,
+                            struct slice *ret_canonical, struct slice *ret_string_to_sign) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    seam_authorize_put(&out, q);
+    struct failure_detail more = {ret_canonical, ret_string_to_sign};
+    TRY(call(fd, SEAM_AUTHORIZE, &out, a, err, &in, &more));
+    return seam_granted_get(buf_slice(&in), a, ret, err);
+}
+
+static struct sl_rc copy(struct arena *a, struct slice s, struct slice *ret, struct sl_error *err) {
+    struct slice kept = arena_copy(a, s);
+    ENSURE(kept.ptr != NULL, err, SL_E_NOMEM, "Out of memory.");
+    *ret = kept;
+    return SL_OK;
+}
+
+struct sl_rc seam_data_key(int fd, struct slice session, struct slice key_id,
+                           const struct context *context, struct arena *a, struct sl_error *err,
+                           struct slice *ret_key_arn, struct slice *ret_blob,
+                           struct secret *ret_plaintext) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_vec16(&out, session);
+    buf_vec16(&out, key_id);
+    seam_context_put(&out, context);
+    TRY(call(fd, SEAM_DATA_KEY, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    struct slice arn = rdr_vec16(&r);
+    struct slice blob = rdr_vec16(&r);
+    struct slice plain = rdr_vec16(&r);
+    TRY(rdr_end(&r, err, "data key"));
+    TRY(copy(a, arn, &arn, err));
+    TRY(copy(a, blob, &blob, err));
+    TRY(secret_from(ret_plaintext, plain));
+    *ret_key_arn = arn;
+    *ret_blob = blob;
+    return SL_OK;
+}
+
+/* The answer is one secret. */
+static struct sl_rc secret_answer(const struct buf *in, struct sl_error *err, struct secret *ret) {
+    struct rdr r = rdr_of(buf_slice(in));
+    struct slice plain = rdr_vec16(&r);
+    TRY(rdr_end(&r, err, "data key"));
+    return secret_from(ret, plain);
+}
+
+struct sl_rc seam_data_key_open(int fd, struct slice session, struct slice key_arn,
+                                struct slice blob, const struct context *context, struct arena *a,
+                                struct sl_error *err, struct secret *ret_plaintext) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_vec16(&out, session);
+    buf_vec16(&out, key_arn);
+    buf_vec16(&out, blob);
+    seam_context_put(&out, context);
+    TRY(call(fd, SEAM_DATA_KEY_OPEN, &out, a, err, &in, NULL));
+    return secret_answer(&in, err, ret_plaintext);
+}
+
+struct sl_rc seam_key_check(int fd, struct slice session, struct slice key_id, struct slice action,
+                            const struct context *context, struct arena *a, struct sl_error *err,
+                            struct slice *ret_key_arn) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_vec16(&out, session);
+    buf_vec16(&out, key_id);
+    buf_vec16(&out, action);
+    seam_context_put(&out, context);
+    TRY(call(fd, SEAM_KEY_CHECK, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    struct slice arn = rdr_vec16(&r);
+    TRY(rdr_end(&r, err, "key check"));
+    return copy(a, arn, ret_key_arn, err);
+}
+
+struct sl_rc seam_service_key(int fd, const struct context *context, struct arena *a,
+                              struct sl_error *err, struct slice *ret_blob,
+                              struct secret *ret_plaintext) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    seam_context_put(&out, context);
+    TRY(call(fd, SEAM_SERVICE_KEY, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    struct slice blob = rdr_vec16(&r);
+    struct slice plain = rdr_vec16(&r);
+    TRY(rdr_end(&r, err, "service key"));
+    TRY(copy(a, blob, &blob, err));
+    TRY(secret_from(ret_plaintext, plain));
+    *ret_blob = blob;
+    return SL_OK;
+}
+
+struct sl_rc seam_service_key_open(int fd, struct slice blob, const struct context *context,
+                                   struct arena *a, struct sl_error *err,
+                                   struct secret *ret_plaintext) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_vec16(&out, blob);
+    seam_context_put(&out, context);
+    TRY(call(fd, SEAM_SERVICE_KEY_OPEN, &out, a, err, &in, NULL));
+    return secret_answer(&in, err, ret_plaintext);
+}
+
+struct sl_rc seam_cluster_credentials(int fd, struct slice db_user, const struct slice *roles,
+                                      size_t role_count, struct arena *a, struct sl_error *err,
+                                      struct seam_credentials *ret) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_vec16(&out, db_user);
+    seam_list_put(&out, roles, role_count);
+    TRY(call(fd, SEAM_CLUSTER_CREDS, &out, a, err, &in, NULL));
+    return seam_credentials_get(buf_slice(&in), a, ret, err);
+}
+
+struct sl_rc seam_cluster_roles_get(int fd, struct arena *a, struct sl_error *err,
+                                    struct seam_cluster_role **ret, size_t *ret_count) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    TRY(call(fd, SEAM_CLUSTER_ROLES, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    size_t n = rdr_u16(&r);
+    struct seam_cluster_role *roles = arena_array(a, n + 1, sizeof *roles);
+    ENSURE(roles != NULL, err, SL_E_NOMEM, "Out of memory.");
+    for (size_t i = 0; i < n; i++) {
+        TRY(copy(a, rdr_vec16(&r), &roles[i].arn, err));
+        roles[i].is_default = rdr_u8(&r) != 0;
+    }
+    TRY(rdr_end(&r, err, "cluster roles"));
+    *ret = roles;
+    *ret_count = n;
+    return SL_OK;
+}
+
+struct sl_rc seam_cluster_roles_modify(int fd, struct slice session, const struct slice *add,
+                                       size_t add_count, const struct slice *remove,
+                                       size_t remove_count, struct slice default_role,
+                                       struct arena *a, struct sl_error *err) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_vec16(&out, session);
+    seam_list_put(&out, add, add_count);
+    seam_list_put(&out, remove, remove_count);
+    buf_vec16(&out, default_role);
+    return call(fd, SEAM_CLUSTER_MODIFY, &out, a, err, &in, NULL);
+}
+
+struct sl_rc seam_ping(int fd, struct sl_error *err) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    return call(fd, SEAM_PING, &out, NULL, err, &in, NULL);
+}
+
+static struct sl_rc account_call(int fd, bool again, struct slice account, struct arena *a,
+                                 struct sl_error *err, struct seam_credentials *ret) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_u8(&out, again ? 1 : 0);
+    buf_vec16(&out, account);
+    TRY(call(fd, SEAM_BOOTSTRAP, &out, a, err, &in, NULL));
+    return seam_credentials_get(buf_slice(&in), a, ret, err);
+}
+
+struct sl_rc seam_bootstrap(int fd, struct slice account, struct arena *a, struct sl_error *err,
+                            struct seam_credentials *ret) {
+    return account_call(fd, false, account, a, err, ret);
+}
+
+struct sl_rc seam_account_add(int fd, struct slice account, struct arena *a, struct sl_error *err,
+                              struct seam_credentials *ret) {
+    return account_call(fd, true, account, a, err, ret);
+}
+
+struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,
+                               struct slice *ret_chain_pem, struct secret *ret_key_pem) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    TRY(call(fd, SEAM_TLS, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    struct slice chain = rdr_vec32(&r);
+    struct slice key = rdr_vec32(&r);
+    TRY(rdr_end(&r, err, "TLS identity"));
+    TRY(copy(a, chain, &chain, err));
+    TRY(secret_from(ret_key_pem, key));
+    *ret_chain_pem = chain;
+    return SL_OK;
+}
+
+struct sl_rc seam_ca(int fd, struct arena *a, struct sl_error *err, struct slice *ret_ca_pem) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    TRY(call(fd, SEAM_CA, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    struct slice pem = rdr_vec32(&r);
+    TRY(rdr_end(&r, err, "CA certificate"));
+    return copy(a, pem, ret_ca_pem, err);
+}
