@@ -12,7 +12,9 @@ enum {
     MD5_LEN = 16,
     AES256_KEY_LEN = 32,
     GCM_NONCE_LEN = 12,
-    GCM_TAG_LEN = 16
+    GCM_TAG_LEN = 16,
+    ED25519_PUBLIC_LEN = 32,
+    ED25519_SIGNATURE_LEN = 64
 };
 
 void crypto_random(void *out, size_t n); /* panics when the generator fails */
@@ -38,6 +40,9 @@ struct sl_rc hkdf_sha256(struct slice key, struct slice salt, struct slice info,
  * context || L). */
 struct sl_rc kdf_counter_sha256(struct slice key, struct slice label, struct slice context,
                                 uint8_t *out, size_t out_len);
+/* The same with the fixed input given as a whole: K(i) = HMAC(key, i || fixed). */
+struct sl_rc kdf_counter_fixed_sha256(struct slice key, struct slice fixed, uint8_t *out,
+                                      size_t out_len);
 /* PBKDF2-HMAC-SHA256, for SCRAM verifiers. */
 struct sl_rc pbkdf2_sha256(struct slice password, struct slice salt, uint32_t rounds, uint8_t *out,
                            size_t out_len);
@@ -53,5 +58,11 @@ struct sl_rc aead_seal(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struc
  * wiped. */
 struct sl_rc aead_open(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
                        struct slice cipher, uint8_t *out);
+
+/* Ed25519 (RFC 8032). The seed is the private key. */
+struct sl_rc ed25519_sign(struct slice seed32, struct slice message,
+                          uint8_t ret_signature[ED25519_SIGNATURE_LEN],
+                          uint8_t ret_public[ED25519_PUBLIC_LEN]);
+bool ed25519_verify(struct slice public32, struct slice message, struct slice signature);
 
 #endif

@@ -1,6 +1,6 @@
 /* Frames between Sealift's processes: u32 big-endian length of what follows, u8 type, payload. At
- * most LIMIT_FRAME_BYTES. Blocking with a deadline; buffers that may hold secrets are wiped
- * (buf.wipe). */
+ * most LIMIT_FRAME_BYTES. Blocking with a deadline (0: none); buffers that may hold secrets are
+ * wiped (buf.wipe). */
 #ifndef SL_IPC_FRAME_H
 #define SL_IPC_FRAME_H
 
@@ -11,7 +11,8 @@ struct sl_rc frame_send(int fd, uint8_t type, struct slice payload, int64_t dead
  */
 struct sl_rc frame_recv(int fd, uint8_t *ret_type, struct buf *ret_payload,
                         int64_t deadline_mono_ms);
-/* The same with one descriptor beside it (SCM_RIGHTS). */
+/* The same with one descriptor beside it (SCM_RIGHTS); ret_passed_fd is -1 when none came.
+ * Receiving has no deadline. */
 struct sl_rc frame_send_fd(int fd, uint8_t type, struct slice payload, int passed_fd);
 struct sl_rc frame_recv_fd(int fd, uint8_t *ret_type, struct buf *ret_payload, int *ret_passed_fd);
 
