@@ -13,7 +13,7 @@
 
 enum seam_edge { SEAM_S3 = 1, SEAM_GATEWAY = 2, SEAM_POSTGRES = 3, SEAM_SUPERVISOR = 4 };
 enum seam_mode { SEAM_RPC = 1, SEAM_HTTP = 2 };
-enum { SEAM_TOKEN_LEN = 32, SEAM_SESSION_MAX = 4096 };
+enum { SEAM_TOKEN_LEN = 32, SEAM_SESSION_MAX = 8192 };
 
 struct seam_hello {
     uint8_t edge;

@@ -24,6 +24,7 @@ struct auth_caller {
     struct slice user_agent;
     struct slice via_service; /* "s3.us-east-1.amazonaws.com" for forward sessions, else empty */
     struct slice external_id; /* set on role sessions made for the warehouse; informational */
+    int64_t expires_s;        /* role sessions: end of the credentials; 0 for long-term keys */
 };
 
 /* What kms keeps for a worker: database (shared) and its own keyholder channel. */
@@ -55,7 +56,9 @@ struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *c
                          const struct policy_key *keys, size_t key_count, struct arena *a,
                          struct sl_error *err);
 
-/* Forward sessions, bound to the edge. */
+/* Forward sessions, bound to the edge. They live 15 minutes, and no longer than the credentials
+ * behind them; opening one reads the identity afresh, so revoked keys and changed policies count at
+ * once. */
 struct sl_rc auth_forward_make(const struct auth_env *env, const struct auth_caller *caller,
                                uint8_t edge, struct slice service, const char *request_id,
                                struct arena *a, struct sl_error *err, struct slice *ret_session);

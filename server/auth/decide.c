@@ -1,0 +1,92 @@
+/* One decision: gathers the policies that bear on the caller and the global condition keys, asks
+ * the policy engine, words the refusal. */
+#include "server/auth/auth_in.h"
+
+#include "lib/base/clock.h"
+
+struct key_list {
+    struct policy_key *items;
+    struct slice *values;
+    size_t count;
+};
+
+static void add(struct key_list *l, const char *name, struct slice value) {
+    l->values[l->count] = value;
+    l->items[l->count] = (struct policy_key){slice_cstr(name), &l->values[l->count], 1};
+    l->count++;
+}
+
+enum { GLOBAL_KEYS = 12 };
+
+static struct sl_rc all_keys(const struct auth_env *env, const struct auth_caller *caller,
+                             struct slice action, const struct policy_key *keys, size_t key_count,
+                             struct arena *a, struct sl_error *err, struct key_list *ret) {
+    struct key_list l = {
+        .items = arena_array(a, key_count + GLOBAL_KEYS, sizeof *l.items),
+        .values = arena_array(a, GLOBAL_KEYS + key_count, sizeof *l.values),
+    };
+    char *iso = arena_alloc(a, 21);
+    char *epoch = arena_printf(a, "%lld", (long long)(env->now_ms / 1000));
+    ENSURE(l.items && l.values && iso && epoch, err, SL_E_NOMEM, "Out of memory.");
+    clock_iso(env->now_ms / 1000, iso);
+    const struct policy_principal *p = &caller->who.principal;
+    if (p->type != PRINCIPAL_SERVICE && caller->source_ip.len > 0) {
+        add(&l, "aws:SourceIp", caller->source_ip);
+    }
+    add(&l, "aws:SecureTransport", caller->tls ? SLICE_LIT("true") : SLICE_LIT("false"));
+    add(&l, "aws:CurrentTime", slice_cstr(iso));
+    add(&l, "aws:EpochTime", slice_cstr(epoch));
+    if (caller->region.len > 0) {
+        add(&l, "aws:RequestedRegion", caller->region);
+    }
+    if (caller->user_agent.len > 0) {
+        add(&l, "aws:UserAgent", caller->user_agent);
+    }
+    add(&l, "aws:ViaAWSService",
+        caller->via_service.len > 0 ? SLICE_LIT("true") : SLICE_LIT("false"));
+    if (slice_ieq(slice_sub(action, 0, 4), SLICE_LIT("kms:"))) {
+        if (caller->via_service.len > 0) {
+            add(&l, "kms:ViaService", caller->via_service);
+        }
+        if (p->account.len > 0) {
+            add(&l, "kms:CallerAccount", p->account);
+        }
+    }
+    for (size_t i = 0; i < key_count; i++) {
+        l.items[l.count++] = keys[i];
+    }
+    *ret = l;
+    return SL_OK;
+}
+
+struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *caller,
+                         struct slice action, struct slice resource, struct slice resource_account,
+                         const struct policy *resource_policy, enum policy_kind resource_kind,
+                         const struct policy_key *keys, size_t key_count, struct arena *a,
+                         struct sl_error *err) {
+    struct key_list all = {0};
+    TRY(all_keys(env, caller, action, keys, key_count, a, err, &all));
+    struct policy_set set = {
+        .identity = caller->who.policies,
+        .identity_count = caller->who.policy_count,
+        .boundary = caller->who.boundary,
+        .session = caller->session,
+        .resource = resource_policy,
+        .resource_kind = resource_kind,
+    };
+    struct policy_request request = {
+        .principal = &caller->who.principal,
+        .action = action,
+        .resource = resource,
+        .resource_account = resource_account,
+        .keys = all.items,
+        .key_count = all.count,
+    };
+    struct policy_verdict v = policy_decide(&set, &request, a);
+    if (v.decision == POLICY_ALLOW) {
+        return SL_OK;
+    }
+    const char *text = policy_denied_message(&v, &request, a);
+    return sl_fail(err, SL_E_ACCESS_DENIED, "%s",
+                   text ? text : sl_code_info(SL_E_ACCESS_DENIED)->text);
+}

@@ -1,0 +1,153 @@
+/* SigV4 verification: claim, scope, time, key, signature, in that order. The secret is looked up
+ * for every request, so a deactivated key stops at once. */
+#include "server/auth/auth_in.h"
+
+#include "lib/base/clock.h"
+
+static bool scope_word(struct slice s) {
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) {
+            return false;
+        }
+    }
+    return s.len > 0 && s.len <= 32;
+}
+
+static struct sl_rc check_scope(const struct sigv4_claim *c, const char *service, bool s3,
+                                struct sl_error *err) {
+    enum sl_code code =
+        s3 ? (c->kind == SIGV4_QUERY ? SL_E_QUERY_AUTH : SL_E_SCOPE) : SL_E_SIGNATURE;
+    bool known = service ? slice_eq_cstr(c->service, service)
+                         : slice_eq_cstr(c->service, "kms") || slice_eq_cstr(c->service, "iam") ||
+                               slice_eq_cstr(c->service, "sts");
+    if (!known && s3) {
+        return sl_fail(err, code,
+                       "The authorization header is malformed; incorrect service \"%.*s\". This "
+                       "endpoint belongs to \"s3\".",
+                       SLICE_FMT(c->service));
+    }
+    ENSURE(known, err, code, "Credential should be scoped to correct service: '%s'. ",
+           service ? service : "kms");
+    ENSURE(scope_word(c->region), err, code, "Credential should be scoped to a valid region. ");
+    struct slice day = slice_sub(c->amz_date, 0, 8);
+    if (!slice_eq(c->date, day)) {
+        return s3 ? sl_fail(err, code,
+                            "Invalid credential date \"%.*s\". This date is not the same as "
+                            "X-Amz-Date: \"%.*s\".",
+                            SLICE_FMT(c->date), SLICE_FMT(day))
+                  : sl_fail(err, code,
+                            "Date in Credential scope does not match YYYYMMDD from ISO-8601 "
+                            "version of date from HTTP: '%.*s' != '%.*s', from '%.*s'.",
+                            SLICE_FMT(c->date), SLICE_FMT(day), SLICE_FMT(c->amz_date));
+    }
+    return SL_OK;
+}
+
+static struct sl_rc skewed(const struct auth_env *env, const struct sigv4_claim *c, bool s3,
+                           bool past, struct sl_error *err) {
+    if (s3) {
+        return sl_fail(err, SL_E_SKEWED, "%s", sl_code_info(SL_E_SKEWED)->text);
+    }
+    char now[17], bound[17];
+    int64_t now_s = env->now_ms / 1000;
+    clock_basic(now_s, now);
+    clock_basic(past ? now_s - AUTH_SKEW_MS / 1000 : now_s + AUTH_SKEW_MS / 1000, bound);
+    return past ? sl_fail(err, SL_E_SKEWED,
+                          "Signature expired: %.*s is now earlier than %s (%s - 15 min.)",
+                          SLICE_FMT(c->amz_date), bound, now)
+                : sl_fail(err, SL_E_SKEWED,
+                          "Signature not yet current: %.*s is still later than %s (%s + 15 min.)",
+                          SLICE_FMT(c->amz_date), bound, now);
+}
+
+static struct sl_rc check_time(const struct auth_env *env, const struct sigv4_claim *c, bool s3,
+                               struct sl_error *err) {
+    int64_t now_s = env->now_ms / 1000;
+    int64_t skew_s = AUTH_SKEW_MS / 1000;
+    if (c->kind == SIGV4_QUERY) {
+        ENSURE(c->expires_s >= 1 && c->expires_s <= 604800, err, SL_E_QUERY_AUTH,
+               "X-Amz-Expires must be between 1 and 604800 seconds");
+        ENSURE(c->when_s <= now_s + skew_s, err, SL_E_EXPIRED_REQUEST, "Request is not valid yet");
+        ENSURE(now_s <= c->when_s + c->expires_s, err, SL_E_EXPIRED_REQUEST, "Request has expired");
+        return SL_OK;
+    }
+    if (c->when_s < now_s - skew_s) {
+        return skewed(env, c, s3, true, err);
+    }
+    return c->when_s > now_s + skew_s ? skewed(env, c, s3, false, err) : SL_OK;
+}
+
+/* The identity and the secret behind the claim's access key. */
+static struct sl_rc find_identity(const struct auth_env *env, const struct sigv4_claim *c,
+                                  struct arena *a, struct sl_error *err, struct auth_caller *ret,
+                                  struct secret *ret_secret) {
+    if (!slice_starts(c->access_key_id, SLICE_LIT("ASIA"))) {
+        ENSURE(c->session_token.len == 0, err, SL_E_TOKEN_INVALID,
+               "The security token included in the request is invalid.");
+        return identity_by_access_key(env->db, env->keys, c->access_key_id, a, err, &ret->who,
+                                      ret_secret);
+    }
+    ENSURE(c->session_token.len > 0, err, SL_E_UNKNOWN_KEY_ID, "%s",
+           sl_code_info(SL_E_UNKNOWN_KEY_ID)->text);
+    struct auth_token t = {0};
+    TRY(auth_token_open(env, c->session_token, a, err, &t));
+    struct sl_rc rc = SL_OK;
+    if (!slice_eq(t.access_key_id, c->access_key_id)) {
+        rc = sl_fail(err, SL_E_TOKEN_INVALID,
+                     "The security token included in the request is invalid.");
+    } else if (env->now_ms / 1000 >= t.expires_s) {
+        rc = sl_fail(err, SL_E_TOKEN_EXPIRED,
+                     "The security token included in the request is expired");
+    } else {
+        rc = auth_role_caller(env, &t, a, err, ret);
+    }
+    if (sl_failed(rc)) {
+        secret_fini(&t.secret_access_key);
+        return rc;
+    }
+    *ret_secret = t.secret_access_key;
+    return SL_OK;
+}
+
+static struct slice header(const struct sigv4_request *req, const char *name) {
+    for (size_t i = 0; i < req->header_count; i++) {
+        if (slice_ieq(req->headers[i].name, slice_cstr(name))) {
+            return req->headers[i].value;
+        }
+    }
+    return SLICE_EMPTY;
+}
+
+struct sl_rc auth_verify(const struct auth_env *env, const struct sigv4_request *req,
+                         const char *service, struct slice peer_ip, bool peer_tls, struct arena *a,
+                         struct sl_error *err, struct auth_caller *ret,
+                         struct secret *ret_signing_key, struct slice *ret_canonical,
+                         struct slice *ret_string_to_sign) {
+    struct sigv4_claim c = {0};
+    struct auth_caller caller = {0};
+    bool s3 = service != NULL && strcmp(service, "s3") == 0;
+    TRY(sigv4_claim_parse(req, a, err, &c));
+    if (c.kind != SIGV4_NONE) {
+        TRY(check_scope(&c, service, s3, err));
+        TRY(check_time(env, &c, s3, err));
+        TRY(sigv4_check_signed(req, &c, err));
+        SL_CLEANUP(secret_fini) struct secret key = {0};
+        SL_CLEANUP(secret_fini) struct secret signing = {0};
+        TRY(find_identity(env, &c, a, err, &caller, &key));
+        TRY(sigv4_signing_key(secret_view(&key), c.date, c.region, c.service, &signing));
+        TRY(sigv4_verify(req, &c, &signing, a, err, ret_canonical, ret_string_to_sign));
+        caller.region = arena_copy(a, c.region);
+        caller.service = arena_copy(a, c.service);
+        ENSURE(caller.region.ptr && caller.service.ptr, err, SL_E_NOMEM, "Out of memory.");
+        if (ret_signing_key != NULL) {
+            *ret_signing_key = signing;
+            signing = (struct secret){0};
+        }
+    }
+    caller.source_ip = peer_ip;
+    caller.tls = peer_tls;
+    caller.user_agent = header(req, "user-agent");
+    *ret = caller;
+    return SL_OK;
+}
