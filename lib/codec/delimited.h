@@ -1,13 +1,12 @@
 /* Rows and fields of COPY text, plain delimited and CSV.
  *
- * Lines end with LF; a CR before it belongs to the line end. Plain: every delimiter separates,
- * nothing quotes. CSV: a field whose first byte after blanks is the quote runs to the matching
- * quote; doubled quotes stand for one, delimiters and line ends inside are data; blanks around the
- * quotes are dropped. A quote elsewhere in a field is data for the purpose of finding the row's
- * end, and makes the row invalid.
+ * Lines end with LF; a CR before it belongs to the line end. Plain: every delimiter separates, nothing
+ * quotes. CSV: a field whose first byte after blanks is the quote runs to the matching quote; doubled
+ * quotes stand for one, delimiters and line ends inside are data; blanks around the quotes are dropped.
+ * A quote elsewhere makes the row invalid, but does not change where it ends.
  *
- * Two steps, so that a stream can be cut into runs of whole rows by one thread and split by others:
- * delimited_cut finds where the last whole row ends, delimited_split yields fields row by row. */
+ * Two steps, so that one thread can cut a stream into runs of whole rows and others can split them:
+ * delimited_cut finds where the last whole row ends, delimited_next yields rows with their fields. */
 #ifndef SL_CODEC_DELIMITED_H
 #define SL_CODEC_DELIMITED_H
 
@@ -18,7 +17,66 @@ enum delimited_format { DELIMITED_PLAIN, DELIMITED_CSV };
 struct delimited_conf {
     enum delimited_format format;
     uint8_t delimiter; /* any byte but CR, LF */
-    uint8_t quote;     /* CSV */
+    uint8_t quote;     /* CSV: any byte but CR, LF, blank, delimiter */
 };
+
+/* Scans are vectorised where the CPU allows; DELIMITED_SCALAR forces the byte-wise twin (tests). */
+enum delimited_scan { DELIMITED_BEST, DELIMITED_SCALAR };
+
+/* One past the LF of the last whole row of `data`, which starts at a row's start; 0 if none is whole. */
+size_t delimited_cut(const struct delimited_conf *conf, struct slice data,
+                     enum delimited_scan scan);
+/* One past the LF of the first row; 0 if it is not whole. */
+size_t delimited_row_end(const struct delimited_conf *conf, struct slice data);
+/* Line ends in `data`. */
+size_t delimited_lines(struct slice data);
+
+struct delimited_field {
+    uint32_t start; /* offset in the data; quoted: after the opening quote */
+    uint32_t len;
+    uint32_t raw_start; /* where the field began, quotes and blanks included */
+    bool quoted;
+    bool doubled; /* holds doubled quotes, see delimited_undouble */
+};
+
+enum delimited_fault {
+    DELIMITED_FINE,
+    DELIMITED_BAD_QUOTE, /* a quote inside a bare field, or bytes after a closing quote */
+    DELIMITED_OPEN_QUOTE /* the data ended inside quotes */
+};
+
+struct delimited_row {
+    uint32_t start;
+    uint32_t end;         /* without the line end */
+    uint32_t lines;       /* line ends it covers, its own included */
+    uint32_t field_count; /* may exceed max_fields; only that many are stored */
+    enum delimited_fault fault;
+    uint32_t fault_at;    /* offset of the offending byte */
+    uint32_t fault_field; /* index of its field */
+};
+
+enum { DELIMITED_WINDOW = 8192, DELIMITED_MAX_BYTES = 1 << 30 };
+
+struct delimited {
+    struct delimited_conf conf;
+    struct slice data;
+    size_t (*index)(const struct delimited_conf *, const uint8_t *, size_t, uint32_t, uint32_t *);
+    size_t scanned; /* bytes already indexed */
+    size_t at;      /* start of the next row */
+    uint32_t mark_count;
+    uint32_t mark_at;
+    uint32_t marks[DELIMITED_WINDOW]; /* offsets of delimiters, line ends and quotes */
+};
+
+/* `data` (at most DELIMITED_MAX_BYTES) is whole rows; the last may lack its line end. It stays the
+ * caller's and must live as long as rows are read. */
+void delimited_start(struct delimited *d, const struct delimited_conf *conf, struct slice data,
+                     enum delimited_scan scan);
+/* The next row; false at the end. */
+bool delimited_next(struct delimited *d, struct delimited_field *fields, size_t max_fields,
+                    struct delimited_row *ret);
+/* Copies a field with doubled quotes made single; `out` has room for field->len. Returns the length. */
+size_t delimited_undouble(const struct delimited *d, const struct delimited_field *field,
+                          uint8_t *out);
 
 #endif

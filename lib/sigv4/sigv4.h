@@ -20,7 +20,9 @@ struct sigv4_request {
     struct slice query; /* raw, without '?', may be empty */
     const struct sigv4_header *headers;
     size_t header_count;
-    struct slice payload_hash; /* x-amz-content-sha256 as sent, or hex SHA-256 of the body */
+    /* x-amz-content-sha256 as sent, or hex SHA-256 of the body. Not looked at for presigned
+     * requests to S3: there the header counts where it is sent, else UNSIGNED-PAYLOAD. */
+    struct slice payload_hash;
 };
 
 enum sigv4_kind { SIGV4_NONE, SIGV4_HEADER, SIGV4_QUERY };
@@ -42,8 +44,10 @@ struct sigv4_claim {
 };
 
 /* Finds the claim. kind is SIGV4_NONE (and SL_OK) when there is neither an Authorization header nor
- * X-Amz-Algorithm. Errors: SL_E_INCOMPLETE_SIGNATURE / SL_E_QUERY_AUTH / SL_E_SCOPE with AWS's
- * texts. */
+ * X-Amz-Algorithm. Errors, with AWS's texts: SL_E_INCOMPLETE_SIGNATURE, SL_E_QUERY_AUTH, SL_E_SCOPE
+ * (S3's malformed header), SL_E_SIGNATURE (a scope of another day, what can't be a signature),
+ * SL_E_S3_INVALID_REQUEST (another mechanism), SL_E_S3_INVALID_ARGUMENT (header and query at once);
+ * SL_E_PARSE and SL_E_LIMIT for a query that can't be read. */
 struct sl_rc sigv4_claim_parse(const struct sigv4_request *req, struct arena *a,
                                struct sl_error *err, struct sigv4_claim *ret);
 /* Every x-amz-* header present must be signed, and host; SL_E_ACCESS_DENIED names those that are

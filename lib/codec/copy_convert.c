@@ -1,0 +1,409 @@
+/* COPY text into column batches; see copy_convert.h. A row is written in place at index batch->rows
+ * and counts only once its last field is good, so a reject costs nothing but its report. */
+#include "lib/codec/copy_parse_in.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/base/limits.h"
+
+struct copy_converter {
+    struct copy_convert_conf conf;
+    struct delimited split;
+    struct slice data;
+    uint64_t line;
+    bool more; /* a row may follow */
+    struct delimited_field *fields;
+    struct buf scratch; /* an unquoted field */
+};
+
+/* Where a row failed. */
+struct copy_refusal {
+    enum copy_code code;
+    int32_t column;
+    struct slice field;
+    uint32_t position;
+    copy_reason why;
+};
+
+enum { RAW_TOTAL_BYTES = 256 * 1024 * 1024, BATCH_VALUES_BYTES = 4 * 1024 * 1024 };
+
+static size_t value_size(enum copy_type type) {
+    switch (type) {
+    case COPY_BOOL:
+        return 1;
+    case COPY_INT2:
+        return 2;
+    case COPY_NUMERIC_BIG:
+        return 16;
+    case COPY_INT4:
+    case COPY_FLOAT4:
+    case COPY_DATE:
+    case COPY_CHAR:
+    case COPY_VARCHAR:
+        return 4;
+    default:
+        return 8;
+    }
+}
+
+struct sl_rc copy_batch_init(struct copy_batch *b, const struct copy_convert_conf *conf) {
+    *b = (struct copy_batch){.text = BUF_INIT(LIMIT_COPY_BATCH_BYTES),
+                             .raw = BUF_INIT(RAW_TOTAL_BYTES)};
+    size_t row_size = 0;
+    for (size_t i = 0; i < conf->column_count; i++) {
+        row_size += value_size(conf->columns[i].type) + 1;
+    }
+    b->row_cap = BATCH_VALUES_BYTES / row_size;
+    b->row_cap = b->row_cap > COPY_BATCH_ROWS ? COPY_BATCH_ROWS : b->row_cap;
+    b->columns = calloc(conf->column_count, sizeof *b->columns);
+    if (b->columns == NULL) {
+        return sl_rc_of(SL_E_NOMEM);
+    }
+    b->column_count = conf->column_count;
+    for (size_t i = 0; i < conf->column_count; i++) {
+        struct copy_vector *v = &b->columns[i];
+        v->presence = malloc(b->row_cap);
+        v->v.raw =
+            aligned_alloc(16, (b->row_cap * value_size(conf->columns[i].type) + 15) & ~(size_t)15);
+        if (v->presence == NULL || v->v.raw == NULL) {
+            copy_batch_fini(b);
+            return sl_rc_of(SL_E_NOMEM);
+        }
+    }
+    return SL_OK;
+}
+
+void copy_batch_fini(struct copy_batch *b) {
+    if (b == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < b->column_count; i++) {
+        free(b->columns[i].presence);
+        free(b->columns[i].v.raw);
+    }
+    free(b->columns);
+    free(b->bad);
+    buf_fini(&b->text);
+    buf_fini(&b->raw);
+    *b = (struct copy_batch){0};
+}
+
+struct sl_rc copy_converter_new(const struct copy_convert_conf *conf, struct copy_converter **ret) {
+    sl_assert(conf->column_count >= 1 && conf->column_count <= COPY_MAX_COLUMNS);
+    struct copy_converter *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        return sl_rc_of(SL_E_NOMEM);
+    }
+    c->conf = *conf;
+    c->scratch = BUF_INIT(LIMIT_COPY_ROW_BYTES);
+    c->fields = calloc(conf->column_count, sizeof *c->fields);
+    if (c->fields == NULL) {
+        copy_converter_free(c);
+        return sl_rc_of(SL_E_NOMEM);
+    }
+    *ret = c;
+    return SL_OK;
+}
+
+void copy_converter_free(struct copy_converter *c) {
+    if (c != NULL) {
+        free(c->fields);
+        buf_fini(&c->scratch);
+        free(c);
+    }
+}
+
+void copy_converter_start(struct copy_converter *c, struct slice data, uint64_t line) {
+    delimited_start(&c->split, &c->conf.split, data, c->conf.scan);
+    c->data = data;
+    c->line = line;
+    c->more = data.len > 0;
+}
+
+/* Appends a text; see struct copy_vector for its form. `pad_to` fills with blanks (CHAR). */
+static bool put_text(struct buf *text, struct slice s, size_t pad_to, uint32_t *ret) {
+    size_t len = s.len > pad_to ? s.len : pad_to;
+    uint8_t *p = buf_reserve(text, len + 8);
+    if (p == NULL) {
+        return false;
+    }
+    size_t at = text->len;
+    if (len <= 126) {
+        *p++ = (uint8_t)((len + 1) << 1 | 1);
+        text->len = at + 1 + len;
+    } else {
+        size_t skip = (4 - at % 4) % 4;
+        uint32_t header = (uint32_t)(len + 4) << 2;
+        memset(p, 0, skip);
+        memcpy(p + skip, &header, sizeof header);
+        at += skip;
+        p += skip + 4;
+        text->len = at + 4 + len;
+    }
+    if (s.len > 0) {
+        memcpy(p, s.ptr, s.len);
+    }
+    memset(p + s.len, ' ', len - s.len);
+    *ret = (uint32_t)at;
+    return true;
+}
+
+static struct slice trim_blanks(struct slice s) {
+    while (s.len > 0 && s.ptr[s.len - 1] == ' ') {
+        s.len--;
+    }
+    return s;
+}
+
+/* SL_E_NOMEM through *ret_nomem; everything else is about the row. */
+static enum copy_code convert_text(const struct copy_column *col, struct copy_batch *b,
+                                   struct copy_vector *v, struct slice s, copy_reason why,
+                                   bool *ret_nomem) {
+    bool fixed = col->type == COPY_CHAR;
+    if (fixed) {
+        s = trim_blanks(s);
+    }
+    enum copy_code code = copy_check_text(s, fixed, why);
+    if (code != COPY_OK) {
+        return code;
+    }
+    if (col->max_bytes > 0 && s.len > col->max_bytes) {
+        snprintf(why, COPY_REASON_MAX + 1, "%s length exceeds DDL length",
+                 fixed ? "Char" : "String");
+        return COPY_E_LENGTH;
+    }
+    if (!put_text(&b->text, s, fixed ? col->max_bytes : 0, &v->v.text[b->rows])) {
+        *ret_nomem = true;
+    }
+    return COPY_OK;
+}
+
+static enum copy_code convert_value(const struct copy_column *col, struct copy_vector *v,
+                                    size_t row, struct slice s, copy_reason why) {
+    enum copy_code code;
+    int64_t i;
+    __int128 n;
+    bool zoned = false;
+    switch (col->type) {
+    case COPY_INT2:
+        code = copy_parse_int(s, col->type, &i, why);
+        v->v.i16[row] = code == COPY_OK ? (int16_t)i : 0;
+        return code;
+    case COPY_INT4:
+        code = copy_parse_int(s, col->type, &i, why);
+        v->v.i32[row] = code == COPY_OK ? (int32_t)i : 0;
+        return code;
+    case COPY_INT8:
+        return copy_parse_int(s, col->type, &v->v.i64[row], why);
+    case COPY_FLOAT4:
+        return copy_parse_float4(s, &v->v.f4[row], why);
+    case COPY_FLOAT8:
+        return copy_parse_float8(s, &v->v.f8[row], why);
+    case COPY_BOOL:
+        return copy_parse_bool(s, &v->v.b[row], why);
+    case COPY_DATE:
+        return copy_parse_date(s, &v->v.i32[row], why);
+    case COPY_TIME:
+        return copy_parse_time(s, &v->v.i64[row], why);
+    case COPY_TIMESTAMP:
+        return copy_parse_timestamp(s, false, &v->v.i64[row], &zoned, why);
+    case COPY_TIMESTAMPTZ:
+        code = copy_parse_timestamp(s, true, &v->v.i64[row], &zoned, why);
+        v->presence[row] = zoned ? COPY_VALUE : COPY_LOCAL;
+        return code;
+    case COPY_NUMERIC:
+        code = copy_parse_numeric(s, col->precision, col->scale, &n, why);
+        v->v.i64[row] = code == COPY_OK ? (int64_t)n : 0;
+        return code;
+    case COPY_NUMERIC_BIG:
+        return copy_parse_numeric(s, col->precision, col->scale, &v->v.i128[row], why);
+    default:
+        sl_panic(__FILE__, __LINE__, "column type");
+    }
+}
+
+/* One field into its column. */
+static enum copy_code convert_field(struct copy_converter *c, struct copy_batch *b, size_t at,
+                                    copy_reason why, bool *ret_nomem) {
+    const struct delimited_field *f = &c->fields[at];
+    const struct copy_column *col = &c->conf.columns[at];
+    struct copy_vector *v = &b->columns[at];
+    struct slice s = {c->data.ptr + f->start, f->len};
+    bool text = col->type == COPY_CHAR || col->type == COPY_VARCHAR;
+    v->presence[b->rows] = COPY_VALUE;
+    bool null = !f->quoted && slice_eq(s, c->conf.null_as);
+    if (!text && !null) {
+        s = slice_trim(s);
+        null = s.len == 0;
+    }
+    if (null) {
+        v->presence[b->rows] = COPY_NULL;
+        if (col->not_null) {
+            snprintf(why, COPY_REASON_MAX + 1, "Missing data for not-null field");
+            return COPY_E_NOT_NULL;
+        }
+        return COPY_OK;
+    }
+    if (f->doubled) {
+        buf_reset(&c->scratch);
+        uint8_t *out = buf_reserve(&c->scratch, f->len);
+        if (out == NULL) {
+            *ret_nomem = true;
+            return COPY_OK;
+        }
+        s = slice_of(out, delimited_undouble(&c->split, f, out));
+    }
+    return text ? convert_text(col, b, v, s, why, ret_nomem)
+                : convert_value(col, v, b->rows, s, why);
+}
+
+static void refuse(struct copy_refusal *r, enum copy_code code, int32_t column, struct slice field,
+                   uint32_t position, const char *why) {
+    r->code = code;
+    r->column = column;
+    r->field = field;
+    r->position = position;
+    snprintf(r->why, sizeof r->why, "%s", why);
+}
+
+static struct slice raw_field(const struct copy_converter *c, const struct delimited_field *f) {
+    return (struct slice){c->data.ptr + f->start, f->len};
+}
+
+/* All fields in order; the first fault of a row is the one reported. */
+static bool convert_row(struct copy_converter *c, struct copy_batch *b,
+                        const struct delimited_row *row, struct copy_refusal *r, bool *ret_nomem) {
+    size_t columns = c->conf.column_count;
+    size_t stored = row->field_count < columns ? row->field_count : columns;
+    size_t sound =
+        row->fault == DELIMITED_FINE || row->fault_field > stored ? stored : row->fault_field;
+    r->code = COPY_OK;
+    if (row->end - row->start > LIMIT_COPY_ROW_BYTES) {
+        refuse(r, COPY_E_LINE, -1, SLICE_EMPTY, 0, "Invalid line: larger than the limit of 4 MB");
+        return false;
+    }
+    bool missing = row->field_count < columns && row->fault == DELIMITED_FINE;
+    for (size_t i = 0; i < sound; i++) {
+        const struct delimited_field *f = &c->fields[i];
+        if (missing && i + 1 == sound) {
+            refuse(r, COPY_E_DELIMITER, (int32_t)i, raw_field(c, f), f->raw_start - row->start,
+                   "Delimiter not found");
+            return false;
+        }
+        enum copy_code code = convert_field(c, b, i, r->why, ret_nomem);
+        if (code != COPY_OK) {
+            r->code = code;
+            r->column = (int32_t)i;
+            r->field = raw_field(c, f);
+            r->position = f->raw_start - row->start;
+            return false;
+        }
+        if (*ret_nomem) {
+            return false;
+        }
+    }
+    if (sound < stored) {
+        const struct delimited_field *f = &c->fields[sound];
+        struct slice before = {c->data.ptr + f->start,
+                               row->fault_at > f->start ? row->fault_at - f->start : 0};
+        refuse(r, COPY_E_DELIMITER, (int32_t)sound, before, f->raw_start - row->start,
+               row->fault == DELIMITED_OPEN_QUOTE ? "Delimited value missing end quote"
+                                                  : "Invalid quote formatting for CSV");
+        return false;
+    }
+    if (row->field_count > columns) {
+        const struct delimited_field *last = &c->fields[columns - 1];
+        uint32_t end = last->start + last->len - row->start;
+        refuse(r, COPY_E_EXTRA_COLUMNS, -1, SLICE_EMPTY, end, "Extra column(s) found");
+        return false;
+    }
+    return true;
+}
+
+static struct sl_rc put_bad(const struct copy_converter *c, struct copy_batch *b,
+                            const struct delimited_row *row, const struct copy_refusal *r,
+                            struct sl_error *err) {
+    if (b->bad_count == b->bad_cap) {
+        size_t cap = b->bad_cap ? b->bad_cap * 2 : 16;
+        struct copy_bad_row *more = realloc(b->bad, cap * sizeof *more);
+        ENSURE(more != NULL, err, SL_E_NOMEM, "out of memory for rejected rows");
+        b->bad = more;
+        b->bad_cap = cap;
+    }
+    struct slice line = slice_sub(c->data, row->start, row->end);
+    line = slice_sub(line, 0, COPY_RAW_MAX);
+    struct slice field = slice_sub(r->field, 0, COPY_RAW_MAX);
+    struct copy_bad_row *bad = &b->bad[b->bad_count];
+    *bad = (struct copy_bad_row){.line = c->line,
+                                 .column = r->column,
+                                 .position = r->position,
+                                 .code = (int)r->code,
+                                 .line_at = (uint32_t)b->raw.len,
+                                 .line_len = (uint32_t)line.len};
+    memcpy(bad->reason, r->why, sizeof bad->reason);
+    buf_put(&b->raw, line);
+    bad->field_at = (uint32_t)b->raw.len;
+    bad->field_len = (uint32_t)field.len;
+    buf_put(&b->raw, field);
+    ENSURE(!b->raw.failed, err, SL_E_NOMEM, "out of memory for rejected rows");
+    b->bad_count++;
+    return SL_OK;
+}
+
+struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b, bool *ret_more,
+                                 struct sl_error *err) {
+    b->rows = 0;
+    b->bad_count = 0;
+    buf_reset(&b->text);
+    buf_reset(&b->raw);
+    struct copy_refusal r;
+    struct delimited_row row;
+    while (b->rows < b->row_cap && b->text.len < COPY_BATCH_TEXT_BYTES &&
+           b->bad_count < c->conf.max_rejects && b->bad_count < COPY_BATCH_ROWS) {
+        if (!delimited_next(&c->split, c->fields, c->conf.column_count, &row)) {
+            c->more = false;
+            break;
+        }
+        size_t text_len = b->text.len;
+        bool nomem = false;
+        if (convert_row(c, b, &row, &r, &nomem)) {
+            b->rows++;
+        } else {
+            ENSURE(!nomem, err, SL_E_NOMEM, "out of memory for a row of text");
+            b->text.len = text_len;
+            TRY(put_bad(c, b, &row, &r, err));
+        }
+        c->line += row.lines;
+    }
+    *ret_more = c->more;
+    return SL_OK;
+}
+
+const char *copy_type_name(const struct copy_column *column) {
+    static const char *const names[] = {
+        [COPY_INT2] = "int2",           [COPY_INT4] = "int4",
+        [COPY_INT8] = "int8",           [COPY_FLOAT4] = "float4",
+        [COPY_FLOAT8] = "float8",       [COPY_BOOL] = "bool",
+        [COPY_DATE] = "date",           [COPY_TIME] = "time",
+        [COPY_TIMESTAMP] = "timestamp", [COPY_TIMESTAMPTZ] = "timestamptz",
+        [COPY_NUMERIC] = "numeric",     [COPY_NUMERIC_BIG] = "numeric",
+        [COPY_CHAR] = "char",           [COPY_VARCHAR] = "varchar",
+    };
+    return names[column->type];
+}
+
+void copy_type_length(const struct copy_column *column, char *length) {
+    switch (column->type) {
+    case COPY_NUMERIC:
+    case COPY_NUMERIC_BIG:
+        snprintf(length, 24, "%u, %u", column->precision, column->scale);
+        break;
+    case COPY_CHAR:
+    case COPY_VARCHAR:
+        snprintf(length, 24, "%u", column->max_bytes);
+        break;
+    default:
+        snprintf(length, 24, "0");
+    }
+}

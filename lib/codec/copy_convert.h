@@ -1,0 +1,119 @@
+/* COPY text into typed columns: rows of a run of whole lines become batches of column vectors, rows that
+ * do not fit the columns become rejects with Redshift's codes and texts. No state between runs, so any
+ * thread may take any run.
+ *
+ * Conversion follows Redshift's defaults: empty fields are NULL but for CHAR and VARCHAR; surplus
+ * decimals are cut; lengths count bytes. */
+#ifndef SL_CODEC_COPY_CONVERT_H
+#define SL_CODEC_COPY_CONVERT_H
+
+#include "lib/base/buf.h"
+#include "lib/codec/delimited.h"
+
+enum copy_type {
+    COPY_INT2,
+    COPY_INT4,
+    COPY_INT8,
+    COPY_FLOAT4,
+    COPY_FLOAT8,
+    COPY_BOOL,
+    COPY_DATE,        /* int32: days since 2000-01-01 */
+    COPY_TIME,        /* int64: microseconds since midnight */
+    COPY_TIMESTAMP,   /* int64: microseconds since 2000-01-01 */
+    COPY_TIMESTAMPTZ, /* the same in UTC; see COPY_LOCAL */
+    COPY_NUMERIC,     /* precision up to 18: int64 times 10^scale */
+    COPY_NUMERIC_BIG, /* precision 19 to 38: __int128 times 10^scale */
+    COPY_CHAR,        /* text, see below; padded with blanks to max_bytes */
+    COPY_VARCHAR,     /* text */
+};
+
+struct copy_column {
+    enum copy_type type;
+    bool not_null;
+    uint8_t precision; /* COPY_NUMERIC*: 1..38 */
+    uint8_t scale;     /* COPY_NUMERIC*: at most precision */
+    uint32_t max_bytes; /* COPY_CHAR, COPY_VARCHAR; 0 for VARCHAR: no limit */
+};
+
+struct copy_convert_conf {
+    struct delimited_conf split;
+    struct slice null_as;
+    const struct copy_column *columns;
+    size_t column_count; /* 1..COPY_MAX_COLUMNS */
+    size_t max_rejects;  /* a batch stops after that many */
+    enum delimited_scan scan;
+};
+
+enum {
+    COPY_MAX_COLUMNS = 1600,
+    COPY_BATCH_ROWS = 8192,
+    COPY_BATCH_TEXT_BYTES = 1024 * 1024, /* a batch ends once its texts pass that */
+    COPY_REASON_MAX = 100,
+    COPY_RAW_MAX = 1024,
+};
+
+/* What a row has in a column. */
+enum copy_presence {
+    COPY_VALUE = 0,
+    COPY_NULL = 1,
+    COPY_LOCAL = 2, /* COPY_TIMESTAMPTZ without an offset: the value is local time, zone unknown here */
+};
+
+/* A column of a batch. Texts are offsets into batch->text, each a length header and the bytes, in the
+ * form of PostgreSQL's datums on little-endian machines: up to 126 bytes, one byte (length + 1) * 2 + 1;
+ * above, at a multiple of 4, a 32-bit (length + 4) * 4. */
+struct copy_vector {
+    uint8_t *presence; /* enum copy_presence a row */
+    union {
+        void *raw;
+        int16_t *i16;
+        int32_t *i32;
+        int64_t *i64;
+        __int128 *i128;
+        float *f4;
+        double *f8;
+        bool *b;
+        uint32_t *text;
+    } v;
+};
+
+struct copy_bad_row {
+    uint64_t line;     /* from 1, in the file */
+    int32_t column;    /* index, or -1 for the row as such */
+    uint32_t position; /* byte offset of the field in its line */
+    int code;
+    char reason[COPY_REASON_MAX + 1];
+    /* in batch->raw, cut to COPY_RAW_MAX, bytes as they were */
+    uint32_t line_at, line_len;
+    uint32_t field_at, field_len;
+};
+
+struct copy_batch {
+    size_t row_cap;
+    size_t rows;
+    struct copy_vector *columns;
+    size_t column_count;
+    struct buf text;
+    struct copy_bad_row *bad;
+    size_t bad_count;
+    size_t bad_cap;
+    struct buf raw;
+};
+
+struct sl_rc copy_batch_init(struct copy_batch *b, const struct copy_convert_conf *conf);
+void copy_batch_fini(struct copy_batch *b); /* safe on a zeroed batch */
+
+struct copy_converter;
+struct sl_rc copy_converter_new(const struct copy_convert_conf *conf, struct copy_converter **ret);
+void copy_converter_free(struct copy_converter *c);
+/* A run of whole rows whose first line has number `line`. `data` must stay until the run is used up. */
+void copy_converter_start(struct copy_converter *c, struct slice data, uint64_t line);
+/* Refills `b`. *ret_more: the run has further rows. Fails only for lack of memory. */
+struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b, bool *ret_more,
+                                 struct sl_error *err);
+
+/* "int4", "numeric", … and "8, 2" as stl_load_errors shows them. `length` has 24 bytes. */
+const char *copy_type_name(const struct copy_column *column);
+void copy_type_length(const struct copy_column *column, char *length);
+
+#endif

@@ -1,0 +1,40 @@
+/* Value parsers of copy_convert: one field in, a value or the reason why not. */
+#ifndef SL_CODEC_COPY_PARSE_IN_H
+#define SL_CODEC_COPY_PARSE_IN_H
+
+#include "lib/codec/copy_convert.h"
+
+/* Codes of stl_load_errors. */
+enum copy_code {
+    COPY_OK = 0,
+    COPY_E_EXTRA_COLUMNS = 1202,
+    COPY_E_LENGTH = 1204,
+    COPY_E_DATE = 1205,
+    COPY_E_TIMESTAMP = 1206,
+    COPY_E_DIGIT = 1207,
+    COPY_E_FLOAT = 1208,
+    COPY_E_BOOL = 1210,
+    COPY_E_NOT_NULL = 1213,
+    COPY_E_DELIMITER = 1214,
+    COPY_E_LINE = 1216,
+    COPY_E_UTF8 = 1220,
+    COPY_E_INTEGER_RANGE = 1222,
+};
+
+/* Each returns COPY_OK and the value, or a code and its text. `s` is never empty. */
+typedef char copy_reason[COPY_REASON_MAX + 1];
+enum copy_code copy_parse_int(struct slice s, enum copy_type type, int64_t *ret, copy_reason why);
+enum copy_code copy_parse_numeric(struct slice s, uint8_t precision, uint8_t scale, __int128 *ret,
+                                  copy_reason why);
+enum copy_code copy_parse_float8(struct slice s, double *ret, copy_reason why);
+enum copy_code copy_parse_float4(struct slice s, float *ret, copy_reason why);
+enum copy_code copy_parse_bool(struct slice s, bool *ret, copy_reason why);
+enum copy_code copy_parse_date(struct slice s, int32_t *ret, copy_reason why);
+enum copy_code copy_parse_time(struct slice s, int64_t *ret, copy_reason why);
+/* *ret_zoned: an offset was given and applied (allowed with `zone` only). */
+enum copy_code copy_parse_timestamp(struct slice s, bool zone, int64_t *ret, bool *ret_zoned,
+                                    copy_reason why);
+/* Valid UTF-8 without NUL? `ascii_only` refuses multibyte characters (CHAR). */
+enum copy_code copy_check_text(struct slice s, bool ascii_only, copy_reason why);
+
+#endif

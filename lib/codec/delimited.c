@@ -1,0 +1,319 @@
+/* Splitter of COPY text; see delimited.h. The data is first reduced to the offsets of the bytes
+ * that can matter (the marks), window by window; a small state machine then walks the marks. */
+#include "lib/codec/delimited.h"
+
+#include "lib/base/rc.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+typedef size_t (*index_fn)(const struct delimited_conf *, const uint8_t *, size_t, uint32_t,
+                           uint32_t *);
+
+static size_t index_scalar(const struct delimited_conf *conf, const uint8_t *p, size_t n,
+                           uint32_t base, uint32_t *out) {
+    uint8_t delimiter = conf->delimiter;
+    uint8_t quote = conf->format == DELIMITED_CSV ? conf->quote : delimiter;
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == delimiter || p[i] == '\n' || p[i] == quote) {
+            out[count++] = base + (uint32_t)i;
+        }
+    }
+    return count;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,bmi"))) static uint32_t marks_of(const uint8_t *p, __m256i delimiter,
+                                                             __m256i lf, __m256i quote) {
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    __m256i hit =
+        _mm256_or_si256(_mm256_cmpeq_epi8(v, delimiter),
+                        _mm256_or_si256(_mm256_cmpeq_epi8(v, lf), _mm256_cmpeq_epi8(v, quote)));
+    return (uint32_t)_mm256_movemask_epi8(hit);
+}
+
+__attribute__((target("avx2,bmi"))) static size_t index_avx2(const struct delimited_conf *conf,
+                                                             const uint8_t *p, size_t n,
+                                                             uint32_t base, uint32_t *out) {
+    __m256i delimiter = _mm256_set1_epi8((char)conf->delimiter);
+    __m256i lf = _mm256_set1_epi8('\n');
+    __m256i quote =
+        _mm256_set1_epi8((char)(conf->format == DELIMITED_CSV ? conf->quote : conf->delimiter));
+    size_t count = 0;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        uint64_t mask = marks_of(p + i, delimiter, lf, quote) |
+                        (uint64_t)marks_of(p + i + 32, delimiter, lf, quote) << 32;
+        while (mask != 0) {
+            out[count++] = base + (uint32_t)i + (uint32_t)__builtin_ctzll(mask);
+            mask &= mask - 1;
+        }
+    }
+    return count + index_scalar(conf, p + i, n - i, base + (uint32_t)i, out + count);
+}
+#endif
+
+static index_fn index_pick(enum delimited_scan scan) {
+#if defined(__x86_64__)
+    if (scan == DELIMITED_BEST && __builtin_cpu_supports("avx2")) {
+        return index_avx2;
+    }
+#endif
+    return index_scalar;
+}
+
+void delimited_start(struct delimited *d, const struct delimited_conf *conf, struct slice data,
+                     enum delimited_scan scan) {
+    sl_assert(data.len <= DELIMITED_MAX_BYTES);
+    d->conf = *conf;
+    d->data = data;
+    d->index = index_pick(scan);
+    d->scanned = 0;
+    d->at = 0;
+    d->mark_count = 0;
+    d->mark_at = 0;
+}
+
+/* The next mark, or false at the end of the data. */
+static bool next_mark(struct delimited *d, uint32_t *ret) {
+    while (d->mark_at == d->mark_count) {
+        size_t n = d->data.len - d->scanned;
+        if (n == 0) {
+            return false;
+        }
+        n = n < DELIMITED_WINDOW ? n : DELIMITED_WINDOW;
+        d->mark_count = (uint32_t)d->index(&d->conf, d->data.ptr + d->scanned, n,
+                                           (uint32_t)d->scanned, d->marks);
+        d->mark_at = 0;
+        d->scanned += n;
+    }
+    *ret = d->marks[d->mark_at++];
+    return true;
+}
+
+static bool blank(uint8_t c) {
+    return c == ' ' || c == '\t';
+}
+
+static uint32_t line_end(const struct delimited *d, uint32_t start, uint32_t lf) {
+    return lf > start && d->data.ptr[lf - 1] == '\r' ? lf - 1 : lf;
+}
+
+static bool next_plain(struct delimited *d, struct delimited_field *fields, size_t max_fields,
+                       struct delimited_row *row) {
+    const uint8_t *p = d->data.ptr;
+    uint32_t start = row->start;
+    uint32_t n = 0;
+    uint32_t mark;
+    bool ended = false;
+    while (!ended) {
+        uint32_t end;
+        if (!next_mark(d, &mark)) {
+            end = (uint32_t)d->data.len;
+            row->end = end;
+            d->at = d->data.len;
+            ended = true;
+        } else if (p[mark] == '\n') {
+            end = line_end(d, start, mark);
+            row->end = end;
+            row->lines = 1;
+            d->at = (size_t)mark + 1;
+            ended = true;
+        } else {
+            end = mark;
+        }
+        if (n < max_fields) {
+            fields[n] =
+                (struct delimited_field){.start = start, .len = end - start, .raw_start = start};
+        }
+        n++;
+        start = mark + 1;
+    }
+    row->field_count = n;
+    return true;
+}
+
+/* CSV: where one field stands while its marks are walked. */
+struct csv_field {
+    uint32_t start; /* raw */
+    uint32_t open;  /* after the opening quote */
+    uint32_t close; /* the closing quote */
+    enum { CSV_BARE, CSV_INSIDE, CSV_AFTER, CSV_SPOILT } state;
+    bool doubled;
+};
+
+static void csv_fault(struct delimited_row *row, enum delimited_fault fault, uint32_t at) {
+    if (row->fault == DELIMITED_FINE) {
+        row->fault = fault;
+        row->fault_at = at;
+        row->fault_field = row->field_count;
+    }
+}
+
+static void csv_quote(const struct delimited *d, struct csv_field *f, struct delimited_row *row,
+                      uint32_t mark) {
+    const uint8_t *p = d->data.ptr;
+    if (f->state == CSV_INSIDE) {
+        f->state = CSV_AFTER;
+        f->close = mark;
+        return;
+    }
+    if (f->state == CSV_AFTER && mark == f->close + 1) {
+        f->state = CSV_INSIDE;
+        f->doubled = true;
+        return;
+    }
+    if (f->state == CSV_BARE) {
+        uint32_t i = f->start;
+        while (i < mark && blank(p[i])) {
+            i++;
+        }
+        f->state = i == mark ? CSV_INSIDE : CSV_SPOILT;
+        f->open = mark + 1;
+        if (f->state == CSV_INSIDE) {
+            return;
+        }
+    }
+    csv_fault(row, DELIMITED_BAD_QUOTE, mark);
+}
+
+/* Ends a field at `end` (a delimiter, or the line's end). */
+static void csv_close(const struct delimited *d, const struct csv_field *f,
+                      struct delimited_row *row, uint32_t end, struct delimited_field *fields,
+                      size_t max_fields) {
+    struct delimited_field out = {.start = f->start, .len = end - f->start, .raw_start = f->start};
+    if (f->state == CSV_AFTER) {
+        for (uint32_t i = f->close + 1; i < end; i++) {
+            if (!blank(d->data.ptr[i])) {
+                csv_fault(row, DELIMITED_BAD_QUOTE, i);
+                break;
+            }
+        }
+        out.start = f->open;
+        out.len = f->close - f->open;
+        out.quoted = true;
+        out.doubled = f->doubled;
+    } else if (f->state == CSV_INSIDE) {
+        csv_fault(row, DELIMITED_OPEN_QUOTE, end);
+        out.start = f->open;
+        out.len = end - f->open;
+        out.quoted = true;
+        out.doubled = f->doubled;
+    }
+    if (row->field_count < max_fields) {
+        fields[row->field_count] = out;
+    }
+    row->field_count++;
+}
+
+static bool next_csv(struct delimited *d, struct delimited_field *fields, size_t max_fields,
+                     struct delimited_row *row) {
+    const uint8_t *p = d->data.ptr;
+    struct csv_field f = {.start = row->start};
+    uint32_t mark;
+    while (next_mark(d, &mark)) {
+        uint8_t c = p[mark];
+        if (c == d->conf.quote) {
+            csv_quote(d, &f, row, mark);
+        } else if (f.state == CSV_INSIDE) {
+            row->lines += c == '\n';
+        } else if (c == '\n') {
+            row->end = line_end(d, f.state == CSV_AFTER ? f.close + 1 : f.start, mark);
+            row->lines++;
+            d->at = (size_t)mark + 1;
+            csv_close(d, &f, row, row->end, fields, max_fields);
+            return true;
+        } else {
+            csv_close(d, &f, row, mark, fields, max_fields);
+            f = (struct csv_field){.start = mark + 1};
+        }
+    }
+    row->end = (uint32_t)d->data.len;
+    d->at = d->data.len;
+    csv_close(d, &f, row, row->end, fields, max_fields);
+    return true;
+}
+
+bool delimited_next(struct delimited *d, struct delimited_field *fields, size_t max_fields,
+                    struct delimited_row *ret) {
+    if (d->at >= d->data.len) {
+        return false;
+    }
+    *ret = (struct delimited_row){.start = (uint32_t)d->at};
+    return d->conf.format == DELIMITED_CSV ? next_csv(d, fields, max_fields, ret)
+                                           : next_plain(d, fields, max_fields, ret);
+}
+
+size_t delimited_undouble(const struct delimited *d, const struct delimited_field *field,
+                          uint8_t *out) {
+    const uint8_t *p = d->data.ptr + field->start;
+    size_t n = 0;
+    for (uint32_t i = 0; i < field->len; i++) {
+        out[n++] = p[i];
+        if (p[i] == d->conf.quote && i + 1 < field->len && p[i + 1] == d->conf.quote) {
+            i++;
+        }
+    }
+    return n;
+}
+
+size_t delimited_cut(const struct delimited_conf *conf, struct slice data,
+                     enum delimited_scan scan) {
+    if (data.len == 0) {
+        return 0;
+    }
+    bool quotes = conf->format == DELIMITED_CSV && memchr(data.ptr, conf->quote, data.len) != NULL;
+    if (!quotes) {
+        const uint8_t *lf = memrchr(data.ptr, '\n', data.len);
+        return lf ? (size_t)(lf - data.ptr) + 1 : 0;
+    }
+    struct delimited d;
+    struct delimited_row row;
+    delimited_start(&d, conf, data, scan);
+    size_t end = 0;
+    while (delimited_next(&d, NULL, 0, &row)) {
+        if (d.at > row.end) { /* not so for a last row that runs into the data's end */
+            end = d.at;
+        }
+    }
+    return end;
+}
+
+size_t delimited_row_end(const struct delimited_conf *conf, struct slice data) {
+    if (data.len == 0) {
+        return 0;
+    }
+    struct delimited d;
+    struct delimited_row row;
+    delimited_start(&d, conf, data, DELIMITED_BEST);
+    (void)delimited_next(&d, NULL, 0, &row);
+    return d.at > row.end ? d.at : 0;
+}
+
+size_t delimited_lines(struct slice data) {
+    size_t n = 0;
+    const uint8_t *p = data.ptr;
+    size_t left = data.len;
+    /* Runs of at most 255 keep the count in bytes, which compilers turn into vector code. */
+    while (left > 0) {
+        size_t run = left < 8160 ? left : 8160;
+        uint8_t lanes[32] = {0};
+        size_t i = 0;
+        for (; i + 32 <= run; i += 32) {
+            for (size_t k = 0; k < 32; k++) {
+                lanes[k] = (uint8_t)(lanes[k] + (p[i + k] == '\n'));
+            }
+        }
+        for (; i < run; i++) {
+            n += p[i] == '\n';
+        }
+        for (size_t k = 0; k < 32; k++) {
+            n += lanes[k];
+        }
+        p += run;
+        left -= run;
+    }
+    return n;
+}
