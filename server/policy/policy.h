@@ -24,6 +24,11 @@ enum policy_kind {
 struct sl_rc policy_parse(struct slice text, enum policy_kind kind, struct arena *a,
                           struct sl_error *err, const struct policy **ret);
 
+/* Walks the AWS principals ("*" left out) and the resource patterns that a policy names; *cursor
+ * starts at 0. For checks that need the outside: does the principal exist, is it this bucket? */
+bool policy_next_principal(const struct policy *p, size_t *cursor, struct slice *ret_aws);
+bool policy_next_resource(const struct policy *p, size_t *cursor, struct slice *ret_pattern);
+
 /* Who asks. Slices are borrowed. */
 struct policy_principal {
     enum {
