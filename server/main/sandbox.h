@@ -14,4 +14,8 @@ enum sandbox_role { SANDBOX_KEYHOLDER, SANDBOX_KMS, SANDBOX_S3, SANDBOX_GATEWAY,
 struct sl_rc sandbox_enter(enum sandbox_role role, const char *const *write_paths,
                            const char *const *read_paths, bool *ret_isolated, struct sl_error *err);
 
+/* As root: becomes SEALIFT_UID/SEALIFT_GID for good; otherwise does nothing. sandbox_enter calls
+ * it; children that make files before they enter call it first. */
+struct sl_rc sandbox_drop(struct sl_error *err);
+
 #endif

@@ -1,0 +1,66 @@
+/* An instance: its data directory, its folder of credentials outside it, and what is fixed at its
+ * first start. */
+#ifndef SL_CLI_INSTANCE_H
+#define SL_CLI_INSTANCE_H
+
+#include "lib/base/buf.h"
+#include "lib/base/slice.h"
+#include "lib/crypto/secret.h"
+
+enum { INSTANCE_HOSTS_MAX = 16, INSTANCE_PATH_MAX = 4096, SUPERVISOR_UIDS = 8 };
+
+struct instance {
+    char data[INSTANCE_PATH_MAX];   /* absolute */
+    char config[INSTANCE_PATH_MAX]; /* credentials: root key, client.json */
+    char id[33];
+    char account[13];
+    char region[33];
+    char listen[64];
+    const char *hosts[INSTANCE_HOSTS_MAX];
+    size_t host_count;
+    uint16_t https_port, sql_port, plain_port; /* plain: 0 = none */
+    bool ephemeral;
+    bool audit_strict;
+    bool as_root;
+    uint32_t uid_base; /* as root: first of the run of uids */
+    int64_t created_s;
+    bool first_start; /* instance.json was made just now */
+    int lock_fd;      /* flock on DATA/lock, held by a running supervisor */
+    char root_key[INSTANCE_PATH_MAX];
+};
+
+extern const char instance_master_user[]; /* "awsuser" */
+
+/* $SEALIFT_DATA, else as root /var/lib/sealift, else $XDG_DATA_HOME/sealift or
+ * ~/.local/share/sealift. */
+void instance_default_data(char *out, size_t size);
+/* `DATA/name` into out; sl_asserts that it fits. */
+void instance_path(const struct instance *in, const char *name, char *out, size_t size);
+
+/* For `up`: makes the folders and instance.json on the first start (account, region, ephemeral from
+ * `in`), reads it later (a different account or region is refused), takes the lock. in->data must
+ * be set; root_key empty = default place. */
+struct sl_rc instance_create(struct instance *in, struct sl_error *err);
+/* For the other verbs: reads instance.json; SL_E_NOT_FOUND with a hint when there is no instance.
+ */
+struct sl_rc instance_load(struct instance *in, struct sl_error *err);
+/* Is a supervisor running? Its pid, or 0. */
+int instance_running(const struct instance *in);
+
+/* Whole-file helpers: write to a temporary name with `mode`, fsync, rename, fsync the folder. */
+struct sl_rc file_replace(const char *path, struct slice data, unsigned mode, struct sl_error *err);
+struct sl_rc file_load(const char *path, struct buf *ret, struct sl_error *err);
+
+/* client.json: what `sealift env` prints. */
+struct client_credentials {
+    char access_key_id[129];
+    struct secret secret_access_key;
+    struct secret master_password;
+};
+struct sl_rc client_save(const struct instance *in, const struct client_credentials *c,
+                         struct sl_error *err);
+struct sl_rc client_load(const struct instance *in, struct client_credentials *ret,
+                         struct sl_error *err);
+void client_fini(struct client_credentials *c);
+
+#endif

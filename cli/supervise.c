@@ -1,0 +1,601 @@
+/* Children: their start, their watch, their end; see supervise.h. */
+#include "cli/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/landlock.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/warehouse.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/codec/json.h"
+#include "lib/crypto/crypto.h"
+#include "lib/ipc/frame.h"
+#include "server/main/sandbox.h"
+#include "server/net/net.h"
+
+enum {
+    FIRST_INHERITED_FD = 3,
+    READY_FD = 6,
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_MAX_MS = 5000,
+    HEALTHY_MS = 10 * 1000, /* alive this long: the back-off starts again */
+    STOP_MS = 20 * 1000,
+};
+
+static const char *const child_names[CHILD_COUNT] = {"keyholder", "kms", "gateway", "s3",
+                                                     "postgres"};
+/* As root: uid of each child as an offset from the instance's base. postgres has a named user. */
+static const uint32_t child_uid_offset[CHILD_COUNT] = {0, 1, 3, 2, 0};
+
+static struct sl_rc unix_listener(struct supervisor *s, const char *name, int *ret_fd,
+                                  struct sl_error *err) {
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    char path[INSTANCE_PATH_MAX];
+    instance_path(s->in, name, path, sizeof path);
+    ENSURE(strlen(path) < sizeof addr.sun_path, err, SL_E_LIMIT, "%s: path too long for a socket",
+           path);
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    unlink(path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    ENSURE(fd >= 0, err, SL_E_IO, "socket: %m");
+    /* Whoever connects must say an edge's token; as root the children have uids of their own and
+     * need to reach it. */
+    mode_t mode = s->in->as_root ? 0666 : 0600;
+    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) != 0 || chmod(path, mode) != 0 ||
+        listen(fd, 512) != 0) {
+        close(fd);
+        return sl_fail(err, SL_E_IO, "%s: %m", path);
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
+static struct sl_rc tcp_listener(const char *addr, uint16_t *port, const char *what,
+                                 const char *option, int *ret_fd, struct sl_error *err) {
+    struct sl_rc rc = net_tcp_listener(addr, *port, ret_fd, err);
+    if (sl_failed(rc)) {
+        sl_hint(err, "the %s port is taken? choose another with %s", what, option);
+        return rc;
+    }
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    ENSURE(getsockname(*ret_fd, (struct sockaddr *)&bound, &len) == 0, err, SL_E_IO,
+           "getsockname: %m");
+    const uint8_t *raw =
+        (const uint8_t *)&bound + 2; /* sin_port and sin6_port stand at the same place */
+    *port = (uint16_t)(raw[0] << 8 | raw[1]);
+    return SL_OK;
+}
+
+static struct sl_rc folder(const struct supervisor *s, const char *name, mode_t mode, uint32_t uid,
+                           uint32_t gid, struct sl_error *err) {
+    char path[INSTANCE_PATH_MAX];
+    instance_path(s->in, name, path, sizeof path);
+    ENSURE(mkdir(path, mode) == 0 || errno == EEXIST, err, SL_E_IO, "%s: %m", path);
+    ENSURE(chmod(path, mode) == 0, err, SL_E_IO, "%s: %m", path);
+    ENSURE(!s->in->as_root || chown(path, uid, gid) == 0, err, SL_E_IO, "%s: %m", path);
+    return SL_OK;
+}
+
+static uint32_t child_uid(const struct supervisor *s, enum child_id id) {
+    return s->in->uid_base + child_uid_offset[id];
+}
+
+static struct sl_rc make_folders(const struct supervisor *s, struct sl_error *err) {
+    uint32_t keyholder = child_uid(s, CHILD_KEYHOLDER), kms = child_uid(s, CHILD_KMS),
+             s3 = child_uid(s, CHILD_S3);
+    uint32_t pg_uid = 0, pg_gid = 0;
+    if (s->in->as_root) {
+        TRY(warehouse_user(&pg_uid, &pg_gid, err));
+    }
+    TRY(folder(s, "run", s->in->as_root ? 0711 : 0700, 0, 0, err));
+    TRY(folder(s, "tls", s->in->as_root ? 0755 : 0700, 0, 0, err));
+    TRY(folder(s, "log", 0700, 0, 0, err));
+    TRY(folder(s, "keys", 0700, 0, 0, err));
+    TRY(folder(s, "kms", 0700, kms, kms, err));
+    TRY(folder(s, "s3", 0700, s3, s3, err));
+    TRY(folder(s, "run/pg", s->in->as_root ? 0711 : 0700, pg_uid, pg_gid, err));
+    (void)keyholder;
+    return SL_OK;
+}
+
+static void put_path(struct jsonw *w, const struct instance *in, const char *member,
+                     const char *name) {
+    char path[INSTANCE_PATH_MAX];
+    instance_path(in, name, path, sizeof path);
+    jsonw_name(w, member);
+    jsonw_cstr(w, path);
+}
+
+static struct sl_rc write_conf(const struct supervisor *s, struct sl_error *err) {
+    const struct instance *in = s->in;
+    SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(64 * 1024);
+    struct jsonw w = jsonw_of(&out);
+    jsonw_object_begin(&w);
+    const struct {
+        const char *name, *value;
+    } texts[] = {{"data", in->data},
+                 {"instance", in->id},
+                 {"account", in->account},
+                 {"region", in->region},
+                 {"cluster", "local"},
+                 {"listen", in->listen},
+                 {"masterUser", instance_master_user}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        jsonw_name(&w, texts[i].name);
+        jsonw_cstr(&w, texts[i].value);
+    }
+    jsonw_name(&w, "hosts");
+    jsonw_array_begin(&w);
+    for (size_t i = 0; i < in->host_count; i++) {
+        jsonw_cstr(&w, in->hosts[i]);
+    }
+    jsonw_array_end(&w);
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = {{"httpsPort", in->https_port},
+                   {"sqlPort", in->sql_port},
+                   {"plainPort", in->plain_port},
+                   {"created", in->created_s}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        jsonw_name(&w, numbers[i].name);
+        jsonw_int(&w, numbers[i].value);
+    }
+    jsonw_name(&w, "ephemeral");
+    jsonw_bool(&w, in->ephemeral);
+    jsonw_name(&w, "auditStrict");
+    jsonw_bool(&w, in->audit_strict);
+    put_path(&w, in, "kmsSocket", "run/kms.sock");
+    put_path(&w, in, "gatewaySocket", "run/gateway.sock");
+    put_path(&w, in, "pgSocketDir", "run/pg");
+    put_path(&w, in, "caFile", "tls/ca.pem");
+    jsonw_object_end(&w);
+    TRY(buf_check(&out, err));
+    char path[INSTANCE_PATH_MAX];
+    instance_path(in, "run/conf.json", path, sizeof path);
+    return file_replace(path, buf_slice(&out), 0644, err);
+}
+
+struct sl_rc supervise_prepare(struct supervisor *s, struct sl_error *err) {
+    s->https_fd = s->plain_fd = s->sql_fd = s->kms_fd = s->gateway_fd = s->keyholder_control = -1;
+    ssize_t n = readlink("/proc/self/exe", s->exe, sizeof s->exe - 1);
+    ENSURE(n > 0, err, SL_E_IO, "/proc/self/exe: %m");
+    s->exe[n] = '\0';
+    for (int i = 0; i < CHILD_COUNT; i++) {
+        s->child[i] =
+            (struct child){.name = child_names[i], .ready_fd = -1, .backoff_ms = BACKOFF_FIRST_MS};
+    }
+    for (int edge = 1; edge < 5; edge++) {
+        crypto_random(s->token[edge], SEAM_TOKEN_LEN);
+    }
+    TRY(make_folders(s, err));
+    TRY(tcp_listener(s->in->listen, &s->in->https_port, "HTTPS", "--port", &s->https_fd, err));
+    TRY(tcp_listener(s->in->listen, &s->in->sql_port, "SQL", "--sql-port", &s->sql_fd, err));
+    if (s->in->plain_port != 0) {
+        TRY(tcp_listener("127.0.0.1", &s->in->plain_port, "plain HTTP", "--plain-port",
+                         &s->plain_fd, err));
+    }
+    TRY(unix_listener(s, "run/kms.sock", &s->kms_fd, err));
+    TRY(unix_listener(s, "run/gateway.sock", &s->gateway_fd, err));
+    return write_conf(s, err);
+}
+
+/* ---- starting one child
+ * -------------------------------------------------------------------------------------- */
+
+static const uint32_t child_tokens[CHILD_COUNT] = {
+    [CHILD_KMS] = 1u << SEAM_S3 | 1u << SEAM_GATEWAY | 1u << SEAM_POSTGRES | 1u << SEAM_SUPERVISOR,
+    [CHILD_S3] = 1u << SEAM_S3,
+    /* postgres's token opens database sessions; s3's is what s3 says when it hands over a Redshift
+       API request */
+    [CHILD_GATEWAY] = 1u << SEAM_GATEWAY | 1u << SEAM_POSTGRES | 1u << SEAM_S3,
+    [CHILD_POSTGRES] = 1u << SEAM_POSTGRES,
+};
+
+static struct sl_rc tokens_fd(const struct supervisor *s, enum child_id id, int *ret_fd,
+                              struct sl_error *err) {
+    int fd = memfd_create("tokens", MFD_CLOEXEC);
+    ENSURE(fd >= 0, err, SL_E_IO, "memfd: %m");
+    uint8_t mask[4] = {0, 0, 0, (uint8_t)child_tokens[id]};
+    bool ok = write(fd, mask, sizeof mask) == sizeof mask;
+    for (int edge = 1; edge < 5 && ok; edge++) {
+        if (child_tokens[id] & (1u << edge)) {
+            ok = write(fd, s->token[edge], SEAM_TOKEN_LEN) == SEAM_TOKEN_LEN;
+        }
+    }
+    if (!ok) {
+        close(fd);
+        return sl_fail(err, SL_E_IO, "tokens: %m");
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
+/* In the child: puts `fds` at 3, 4, 5, 6 (-1 = leave closed) and closes everything above. */
+static void place_fds(const int *fds, int count) {
+    int high[8];
+    for (int i = 0; i < count; i++) {
+        high[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD, 64);
+    }
+    for (int i = 0; i < count; i++) {
+        if (high[i] < 0) {
+            close(FIRST_INHERITED_FD + i);
+        } else {
+            dup2(high[i], FIRST_INHERITED_FD + i);
+        }
+    }
+    syscall(SYS_close_range, FIRST_INHERITED_FD + count, ~0U, 0);
+}
+
+static void child_log(const struct supervisor *s, const char *name) {
+    char path[INSTANCE_PATH_MAX], file[64];
+    snprintf(file, sizeof file, "log/%s.log", name);
+    instance_path(s->in, file, path, sizeof path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    int null = open("/dev/null", O_RDWR);
+    if (fd >= 0) {
+        dup2(fd, STDOUT_FILENO);
+        dup2(fd, STDERR_FILENO);
+    }
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+    }
+}
+
+static void child_environment(const struct supervisor *s, enum child_id id) {
+    char path[INSTANCE_PATH_MAX], number[16];
+    const char *asan = getenv("ASAN_OPTIONS"), *ubsan = getenv("UBSAN_OPTIONS");
+    char asan_copy[512], ubsan_copy[512];
+    snprintf(asan_copy, sizeof asan_copy, "%s", asan ? asan : "");
+    snprintf(ubsan_copy, sizeof ubsan_copy, "%s", ubsan ? ubsan : "");
+    clearenv();
+    setenv("PATH", "/usr/bin:/bin", 1);
+    setenv("LANG", "C", 1);
+    if (asan_copy[0]) {
+        setenv("ASAN_OPTIONS", asan_copy, 1);
+    }
+    if (ubsan_copy[0]) {
+        setenv("UBSAN_OPTIONS", ubsan_copy, 1);
+    }
+    instance_path(s->in, "run/conf.json", path, sizeof path);
+    setenv("SEALIFT_CONF", path, 1);
+    if (s->in->as_root && id != CHILD_POSTGRES) {
+        snprintf(number, sizeof number, "%u", child_uid(s, id));
+        setenv("SEALIFT_UID", number, 1);
+        setenv("SEALIFT_GID", number, 1);
+    }
+    if (id == CHILD_KEYHOLDER) {
+        setenv("SEALIFT_ROOT_KEY", s->in->root_key, 1);
+        instance_path(s->in, "keys/domain", path, sizeof path);
+        setenv("SEALIFT_DOMAIN_FILE", path, 1);
+        if (access(path, F_OK) != 0) {
+            setenv("SEALIFT_CREATE", "1", 1);
+        }
+    }
+    if (id == CHILD_POSTGRES) {
+        snprintf(number, sizeof number, "%d", FIRST_INHERITED_FD);
+        setenv("SEALIFT_TOKENS_FD", number, 1);
+    }
+}
+
+SL_NORETURN static void child_exec(const struct supervisor *s, enum child_id id, const int *fds,
+                                   int count) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, id == CHILD_POSTGRES ? SIGQUIT : SIGTERM);
+    child_log(s, child_names[id]);
+    place_fds(fds, count);
+    child_environment(s, id);
+    if (id == CHILD_POSTGRES) {
+        warehouse_exec(s->in, s->module_dir);
+    } else {
+        const char *argv[] = {"sealift", child_names[id], NULL};
+        execv(s->exe, (char *const *)(uintptr_t)argv);
+    }
+    fprintf(stderr, "sealift: %s can't be started: %m\n", child_names[id]);
+    _exit(127);
+}
+
+static struct sl_rc spawn(struct supervisor *s, enum child_id id, const int *fds, int count,
+                          struct sl_error *err) {
+    pid_t pid = fork();
+    ENSURE(pid >= 0, err, SL_E_IO, "fork: %m");
+    if (pid == 0) {
+        child_exec(s, id, fds, count);
+    }
+    struct child *c = &s->child[id];
+    c->pid = pid;
+    c->ready = false;
+    c->started_ms = clock_mono_ms();
+    c->restart_at_ms = 0;
+    return SL_OK;
+}
+
+static struct sl_rc start_keyholder(struct supervisor *s, struct sl_error *err) {
+    int pair[2];
+    ENSURE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, err, SL_E_IO,
+           "socketpair: %m");
+    struct sl_rc rc = spawn(s, CHILD_KEYHOLDER, &pair[1], 1, err);
+    close(pair[1]);
+    if (s->keyholder_control >= 0) {
+        close(s->keyholder_control);
+    }
+    s->keyholder_control = pair[0];
+    TRY(rc);
+    uint8_t type = 0;
+    SL_CLEANUP(buf_fini) struct buf word = BUF_INIT(4096);
+    rc = frame_recv(pair[0], &type, &word, clock_mono_ms() + 30 * 1000);
+    if (sl_failed(rc) || type != 'R') {
+        sl_hint(err, "see %s/log/keyholder.log", s->in->data);
+        return sl_fail(err, SL_E_SEALED, "the keyholder did not start: %.*s",
+                       SLICE_FMT(buf_slice(&word)));
+    }
+    s->child[CHILD_KEYHOLDER].ready = true;
+    return SL_OK;
+}
+
+/* kms's end of a fresh channel; the keyholder gets the other through its control pair. */
+static struct sl_rc keyholder_channel(struct supervisor *s, int *ret_fd, struct sl_error *err) {
+    int pair[2];
+    ENSURE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, err, SL_E_IO,
+           "socketpair: %m");
+    struct sl_rc rc = frame_send_fd(s->keyholder_control, 'C', SLICE_EMPTY, pair[1]);
+    close(pair[1]);
+    if (sl_failed(rc)) {
+        close(pair[0]);
+        return sl_fail(err, rc.code, "the keyholder does not take a channel");
+    }
+    *ret_fd = pair[0];
+    return SL_OK;
+}
+
+struct sl_rc supervise_start(struct supervisor *s, enum child_id id, struct sl_error *err) {
+    if (id == CHILD_KEYHOLDER) {
+        return start_keyholder(s, err);
+    }
+    int tokens, ready[2] = {-1, -1}, channel = -1;
+    TRY(tokens_fd(s, id, &tokens, err));
+    struct sl_rc rc = SL_OK;
+    if (id == CHILD_POSTGRES) {
+        rc = warehouse_configure(s->in, s->module_dir, err);
+        rc = sl_is_ok(rc) ? spawn(s, id, &tokens, 1, err) : rc;
+    } else if (pipe2(ready, O_CLOEXEC) != 0) {
+        rc = sl_fail(err, SL_E_IO, "pipe: %m");
+    } else if (id == CHILD_KMS) {
+        rc = keyholder_channel(s, &channel, err);
+        int fds[] = {s->kms_fd, channel, tokens, ready[1]};
+        rc = sl_is_ok(rc) ? spawn(s, id, fds, 4, err) : rc;
+    } else if (id == CHILD_S3) {
+        int fds[] = {s->https_fd, s->plain_fd, tokens, ready[1]};
+        rc = spawn(s, id, fds, 4, err);
+    } else {
+        int fds[] = {s->sql_fd, s->gateway_fd, tokens, ready[1]};
+        rc = spawn(s, id, fds, 4, err);
+    }
+    close(tokens);
+    if (channel >= 0) {
+        close(channel);
+    }
+    if (ready[1] >= 0) {
+        close(ready[1]);
+    }
+    if (s->child[id].ready_fd >= 0) {
+        close(s->child[id].ready_fd);
+    }
+    s->child[id].ready_fd = ready[0];
+    return rc;
+}
+
+/* One look at the ready pipe (or, for PostgreSQL, its pid file). */
+static bool look_ready(struct supervisor *s, enum child_id id, int wait_ms) {
+    struct child *c = &s->child[id];
+    if (c->ready) {
+        return true;
+    }
+    if (id == CHILD_POSTGRES) {
+        c->ready = warehouse_ready(s->in, c->pid);
+        if (!c->ready && wait_ms > 0) {
+            nanosleep(&(struct timespec){0, 20 * 1000 * 1000}, NULL);
+        }
+        return c->ready;
+    }
+    struct pollfd p = {.fd = c->ready_fd, .events = POLLIN};
+    char byte;
+    if (c->ready_fd >= 0 && poll(&p, 1, wait_ms) == 1 && read(c->ready_fd, &byte, 1) == 1) {
+        c->ready = true;
+        close(c->ready_fd);
+        c->ready_fd = -1;
+    }
+    return c->ready;
+}
+
+struct sl_rc supervise_wait_ready(struct supervisor *s, enum child_id id, int timeout_ms,
+                                  struct sl_error *err) {
+    int64_t deadline = clock_mono_ms() + timeout_ms;
+    struct child *c = &s->child[id];
+    while (!look_ready(s, id, 50)) {
+        int status;
+        if (c->pid > 0 && waitpid(c->pid, &status, WNOHANG) == c->pid) {
+            c->pid = 0;
+            sl_hint(err, "see %s/log/%s.log", s->in->data, c->name);
+            return sl_fail(err, SL_E_INTERNAL, "%s ended while it was starting", c->name);
+        }
+        if (clock_mono_ms() > deadline) {
+            sl_hint(err, "see %s/log/%s.log", s->in->data, c->name);
+            return sl_fail(err, SL_E_TIMEOUT, "%s is not ready after %d s", c->name,
+                           timeout_ms / 1000);
+        }
+    }
+    return SL_OK;
+}
+
+struct sl_rc supervise_connect(const struct supervisor *s, int *ret_fd, struct sl_error *err) {
+    struct seam_hello h = {.edge = SEAM_SUPERVISOR, .mode = SEAM_RPC};
+    memcpy(h.token, s->token[SEAM_SUPERVISOR], SEAM_TOKEN_LEN);
+    char path[INSTANCE_PATH_MAX];
+    instance_path(s->in, "run/kms.sock", path, sizeof path);
+    return seam_connect(path, &h, ret_fd, err);
+}
+
+/* ---- watching
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static void write_status(struct supervisor *s) {
+    SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(16 * 1024);
+    struct jsonw w = jsonw_of(&out);
+    jsonw_object_begin(&w);
+    jsonw_name(&w, "isolated");
+    jsonw_bool(&w, s->isolated);
+    jsonw_name(&w, "processes");
+    jsonw_array_begin(&w);
+    for (int i = 0; i < CHILD_COUNT; i++) {
+        const struct child *c = &s->child[i];
+        jsonw_object_begin(&w);
+        jsonw_name(&w, "name");
+        jsonw_cstr(&w, c->name);
+        jsonw_name(&w, "pid");
+        jsonw_int(&w, c->pid);
+        jsonw_name(&w, "state");
+        jsonw_cstr(&w, c->pid == 0 ? "down" : c->ready ? "up" : "starting");
+        jsonw_name(&w, "restarts");
+        jsonw_int(&w, c->restarts);
+        jsonw_object_end(&w);
+    }
+    jsonw_array_end(&w);
+    jsonw_object_end(&w);
+    char path[INSTANCE_PATH_MAX];
+    instance_path(s->in, "run/status.json", path, sizeof path);
+    struct sl_error err = {0};
+    if (sl_failed(buf_check(&out, &err)) ||
+        sl_failed(file_replace(path, buf_slice(&out), 0644, &err))) {
+        sl_log(SL_WARN, "status", "error=%s", SL_Q(slice_cstr(err.detail)));
+    }
+}
+
+static void note_death(struct supervisor *s, enum child_id id, int status) {
+    struct child *c = &s->child[id];
+    int64_t now = clock_mono_ms();
+    if (now - c->started_ms > HEALTHY_MS) {
+        c->backoff_ms = BACKOFF_FIRST_MS;
+    }
+    sl_log(SL_WARN, "child.died", "name=%s pid=%d signal=%d exit=%d restart_ms=%d", c->name, c->pid,
+           WIFSIGNALED(status) ? WTERMSIG(status) : 0, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+           c->backoff_ms);
+    c->pid = 0;
+    c->ready = false;
+    c->restarts++;
+    c->restart_at_ms = now + c->backoff_ms;
+    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+    if (id == CHILD_KEYHOLDER && s->child[CHILD_KMS].pid > 0) {
+        kill(s->child[CHILD_KMS].pid, SIGTERM); /* its channel is gone */
+    }
+}
+
+static bool reap(struct supervisor *s) {
+    bool changed = false;
+    for (int i = 0; i < CHILD_COUNT; i++) {
+        int status;
+        if (s->child[i].pid > 0 && waitpid(s->child[i].pid, &status, WNOHANG) == s->child[i].pid) {
+            note_death(s, (enum child_id)i, status);
+            changed = true;
+        }
+    }
+    return changed;
+}
+
+static bool restart_due(struct supervisor *s) {
+    bool changed = false;
+    int64_t now = clock_mono_ms();
+    for (int i = 0; i < CHILD_COUNT; i++) {
+        struct child *c = &s->child[i];
+        bool blocked = i == CHILD_KMS && !s->child[CHILD_KEYHOLDER].ready;
+        if (c->pid == 0 && c->restart_at_ms != 0 && now >= c->restart_at_ms && !blocked) {
+            struct sl_error err = {0};
+            if (sl_failed(supervise_start(s, (enum child_id)i, &err))) {
+                sl_log(SL_ERROR, "child.start", "name=%s error=%s", c->name,
+                       SL_Q(slice_cstr(err.detail)));
+                c->restart_at_ms = now + c->backoff_ms;
+            }
+            changed = true;
+        } else if (c->pid > 0 && !c->ready) {
+            changed |= look_ready(s, (enum child_id)i, 0);
+        }
+    }
+    return changed;
+}
+
+void supervise_run(struct supervisor *s) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    write_status(s);
+    for (;;) {
+        int sig = sigtimedwait(&set, NULL, &(struct timespec){0, 100 * 1000 * 1000});
+        if (sig == SIGTERM || sig == SIGINT) {
+            break;
+        }
+        bool changed = reap(s);
+        changed |= restart_due(s);
+        if (changed) {
+            write_status(s);
+        }
+    }
+    supervise_stop(s);
+}
+
+static void stop_one(struct supervisor *s, enum child_id id, int sig) {
+    struct child *c = &s->child[id];
+    if (c->pid == 0) {
+        return;
+    }
+    kill(c->pid, sig);
+    int64_t deadline = clock_mono_ms() + STOP_MS;
+    while (waitpid(c->pid, NULL, WNOHANG) == 0) {
+        if (clock_mono_ms() > deadline) {
+            sl_log(SL_WARN, "child.kill", "name=%s pid=%d", c->name, c->pid);
+            kill(c->pid, SIGKILL);
+            deadline += STOP_MS;
+        }
+        nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
+    }
+    c->pid = 0;
+}
+
+void supervise_stop(struct supervisor *s) {
+    s->stopping = true;
+    stop_one(s, CHILD_GATEWAY, SIGTERM);
+    stop_one(s, CHILD_S3, SIGTERM);
+    stop_one(s, CHILD_POSTGRES, SIGINT); /* fast shutdown */
+    stop_one(s, CHILD_KMS, SIGTERM);
+    if (s->keyholder_control >= 0) {
+        close(s->keyholder_control);
+        s->keyholder_control = -1;
+    }
+    stop_one(s, CHILD_KEYHOLDER, SIGTERM);
+    char path[INSTANCE_PATH_MAX];
+    instance_path(s->in, "run/supervisor", path, sizeof path);
+    unlink(path);
+}

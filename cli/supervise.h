@@ -1,0 +1,46 @@
+/* The supervisor: starts the five children with what they inherit, restarts the dead, stops them in
+ * order. docs/decisions/1-processes.md. */
+#ifndef SL_CLI_SUPERVISE_H
+#define SL_CLI_SUPERVISE_H
+
+#include "cli/instance.h"
+#include "lib/ipc/seam.h"
+
+enum child_id { CHILD_KEYHOLDER, CHILD_KMS, CHILD_GATEWAY, CHILD_S3, CHILD_POSTGRES, CHILD_COUNT };
+
+struct child {
+    const char *name;
+    int pid;      /* 0 = not running */
+    int ready_fd; /* reading end of the ready pipe, -1 once ready */
+    bool ready;
+    int64_t started_ms, restart_at_ms;
+    int backoff_ms;
+    int restarts;
+};
+
+struct supervisor {
+    struct instance *in;
+    char exe[INSTANCE_PATH_MAX];        /* this executable */
+    char module_dir[INSTANCE_PATH_MAX]; /* folder of the PostgreSQL module */
+    struct child child[CHILD_COUNT];
+    int https_fd, plain_fd, sql_fd, kms_fd, gateway_fd; /* listeners, -1 = none */
+    int keyholder_control;                              /* our end */
+    uint8_t token[5][SEAM_TOKEN_LEN];                   /* by enum seam_edge */
+    bool isolated; /* uids or landlock keep the children apart */
+    bool stopping;
+};
+
+/* Makes listeners, tokens, run/ files. */
+struct sl_rc supervise_prepare(struct supervisor *s, struct sl_error *err);
+/* Starts one child; for the keyholder waits for its word. */
+struct sl_rc supervise_start(struct supervisor *s, enum child_id id, struct sl_error *err);
+/* Waits until the child has said that it serves; fails when it dies or the time is over. */
+struct sl_rc supervise_wait_ready(struct supervisor *s, enum child_id id, int timeout_ms,
+                                  struct sl_error *err);
+/* A connection to kms on the supervisor's edge. */
+struct sl_rc supervise_connect(const struct supervisor *s, int *ret_fd, struct sl_error *err);
+/* Runs until SIGTERM or SIGINT, restarting the dead, then stops all. */
+void supervise_run(struct supervisor *s);
+void supervise_stop(struct supervisor *s);
+
+#endif

@@ -1,0 +1,367 @@
+/* `sealift up`: the first start or the next, then the supervisor's loop. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cli/supervise.h"
+#include "cli/verbs.h"
+#include "cli/warehouse.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/crypto/crypto.h"
+
+enum { DEFAULT_PORT = 4566, DEFAULT_SQL_PORT = 5439, READY_MS = 60 * 1000, PASSWORD_CHARS = 24 };
+
+static const char usage[] =
+    "usage: sealift up [options]\n"
+    "Starts the key management service, the object store and the warehouse, and supervises "
+    "them.\n\n"
+    "  --data DIR         data directory (default: /var/lib/sealift as root, else "
+    "~/.local/share/sealift)\n"
+    "  --port N           HTTPS port of all AWS APIs (default 4566; 0 picks a free one)\n"
+    "  --sql-port N       SQL port (default 5439; 0 picks a free one)\n"
+    "  --listen ADDR      address to listen on (default 127.0.0.1)\n"
+    "  --host NAME        a further name or address for the certificate; may be given several "
+    "times\n"
+    "  --plain-port N     also plain HTTP on loopback (default: off)\n"
+    "  --account ID       12 digits, at the first start (default 000000000000)\n"
+    "  --region NAME      default region, at the first start (default us-east-1)\n"
+    "  --root-key FILE    root key, never under the data directory (default: in "
+    "~/.config/sealift)\n"
+    "  --audit strict     flush the audit log before every answer, not only before those of "
+    "management calls\n"
+    "  --ephemeral        a throw-away instance for tests: loopback only, stamped as such\n"
+    "  --detach           return once it is up\n";
+
+struct up_options {
+    bool detach;
+};
+
+static struct sl_rc port(const char *text, const char *option, uint16_t *ret,
+                         struct sl_error *err) {
+    uint64_t v;
+    ENSURE(slice_u64(slice_cstr(text), 65535, &v), err, SL_E_VALIDATION,
+           "%s wants a port number, not '%s'", option, text);
+    *ret = (uint16_t)v;
+    return SL_OK;
+}
+
+static bool digits12(const char *s) {
+    return strlen(s) == 12 && strspn(s, "0123456789") == 12;
+}
+
+static struct sl_rc one_option(int opt, const char *arg, struct instance *in, struct up_options *o,
+                               struct sl_error *err) {
+    switch (opt) {
+    case 'd':
+        snprintf(in->data, sizeof in->data, "%s", arg);
+        return SL_OK;
+    case 'p':
+        return port(arg, "--port", &in->https_port, err);
+    case 's':
+        return port(arg, "--sql-port", &in->sql_port, err);
+    case 'P':
+        TRY(port(arg, "--plain-port", &in->plain_port, err));
+        ENSURE(in->plain_port != 0, err, SL_E_VALIDATION,
+               "--plain-port wants a port number above 0");
+        return SL_OK;
+    case 'l':
+        snprintf(in->listen, sizeof in->listen, "%s", arg);
+        return SL_OK;
+    case 'h':
+        ENSURE(in->host_count < INSTANCE_HOSTS_MAX, err, SL_E_LIMIT, "at most %d --host names",
+               INSTANCE_HOSTS_MAX);
+        in->hosts[in->host_count++] = arg;
+        return SL_OK;
+    case 'a':
+        ENSURE(digits12(arg), err, SL_E_VALIDATION, "--account wants 12 digits, not '%s'", arg);
+        snprintf(in->account, sizeof in->account, "%s", arg);
+        return SL_OK;
+    case 'r':
+        ENSURE(strlen(arg) > 0 && strlen(arg) < sizeof in->region, err, SL_E_VALIDATION,
+               "--region is not a region name");
+        snprintf(in->region, sizeof in->region, "%s", arg);
+        return SL_OK;
+    case 'k':
+        ENSURE(arg[0] == '/', err, SL_E_VALIDATION, "--root-key wants an absolute path, not '%s'",
+               arg);
+        snprintf(in->root_key, sizeof in->root_key, "%s", arg);
+        return SL_OK;
+    case 'A':
+        ENSURE(strcmp(arg, "strict") == 0, err, SL_E_VALIDATION, "--audit knows 'strict', not '%s'",
+               arg);
+        in->audit_strict = true;
+        return SL_OK;
+    case 'e':
+        in->ephemeral = true;
+        return SL_OK;
+    case 'D':
+        o->detach = true;
+        return SL_OK;
+    default:
+        return sl_fail(err, SL_E_VALIDATION, "%s", usage);
+    }
+}
+
+static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_options *o,
+                          struct sl_error *err) {
+    static const struct option options[] = {
+        {"data", 1, NULL, 'd'},       {"port", 1, NULL, 'p'},      {"sql-port", 1, NULL, 's'},
+        {"plain-port", 1, NULL, 'P'}, {"listen", 1, NULL, 'l'},    {"host", 1, NULL, 'h'},
+        {"account", 1, NULL, 'a'},    {"region", 1, NULL, 'r'},    {"root-key", 1, NULL, 'k'},
+        {"audit", 1, NULL, 'A'},      {"ephemeral", 0, NULL, 'e'}, {"detach", 0, NULL, 'D'},
+        {"help", 0, NULL, 'H'},       {NULL, 0, NULL, 0},
+    };
+    in->https_port = DEFAULT_PORT;
+    in->sql_port = DEFAULT_SQL_PORT;
+    snprintf(in->listen, sizeof in->listen, "127.0.0.1");
+    instance_default_data(in->data, sizeof in->data);
+    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (opt == 'H') {
+            fputs(usage, stdout);
+            exit(0);
+        }
+        TRY(one_option(opt, optarg, in, o, err));
+    }
+    ENSURE(optind == argc, err, SL_E_VALIDATION,
+           "'%s' is not an option of 'sealift up'; see sealift up --help", argv[optind]);
+    ENSURE(!in->ephemeral || strcmp(in->listen, "127.0.0.1") == 0, err, SL_E_VALIDATION,
+           "--ephemeral listens on 127.0.0.1 only");
+    return SL_OK;
+}
+
+static struct sl_rc check_root_key(const struct instance *in, struct sl_error *err) {
+    size_t n = strlen(in->data);
+    ENSURE(strncmp(in->root_key, in->data, n) != 0 || in->root_key[n] != '/', err, SL_E_VALIDATION,
+           "the root key's file must not lie under the data directory: a copy of that directory "
+           "must open nothing");
+    return SL_OK;
+}
+
+/* Where the PostgreSQL module lies: beside this executable. As root it is copied where PostgreSQL's
+ * user can read it. */
+static struct sl_rc module_folder(struct supervisor *s, struct sl_error *err) {
+    char own[INSTANCE_PATH_MAX], module[INSTANCE_PATH_MAX + 64];
+    snprintf(own, sizeof own, "%s", s->exe);
+    snprintf(s->module_dir, sizeof s->module_dir, "%.4000s/extension", dirname(own));
+    snprintf(module, sizeof module, "%s/sealift.so", s->module_dir);
+    SL_CLEANUP(buf_fini) struct buf data = BUF_INIT(256 * 1024 * 1024);
+    TRY(file_load(module, &data, err));
+    instance_path(s->in, "lib", s->module_dir, sizeof s->module_dir);
+    ENSURE(mkdir(s->module_dir, 0755) == 0 || errno == EEXIST, err, SL_E_IO, "%s: %m",
+           s->module_dir);
+    instance_path(s->in, "lib/sealift.so", module, sizeof module);
+    return file_replace(module, buf_slice(&data), 0755, err);
+}
+
+static struct sl_rc make_password(struct secret *ret) {
+    static const char letters[] = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+    TRY(secret_random(ret, PASSWORD_CHARS));
+    for (size_t i = 0; i < ret->len; i++) {
+        ret->ptr[i] = (uint8_t)letters[ret->ptr[i] % (sizeof letters - 1)];
+    }
+    memcpy(ret->ptr, "Aa1",
+           3); /* Redshift's rule: an upper-case letter, a lower-case letter and a digit */
+    return SL_OK;
+}
+
+/* The first start: kms makes the account, its user admin and a key; the result goes where `sealift
+ * env` reads it. */
+static struct sl_rc bootstrap_identities(struct supervisor *s, struct client_credentials *c,
+                                         struct sl_error *err) {
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
+    struct seam_credentials got = {0};
+    int fd;
+    TRY(supervise_connect(s, &fd, err));
+    struct sl_rc rc = seam_bootstrap(fd, slice_cstr(s->in->account), &a, err, &got);
+    close(fd);
+    if (rc.code == SL_E_EXISTS) {
+        sl_error_clear(err);
+        return client_load(s->in, c, err);
+    }
+    TRY(rc);
+    snprintf(c->access_key_id, sizeof c->access_key_id, "%.*s", SLICE_FMT(got.access_key_id));
+    rc = secret_from(&c->secret_access_key, secret_view(&got.secret_access_key));
+    secret_fini(&got.secret_access_key);
+    TRY(rc);
+    return client_save(s->in, c, err);
+}
+
+static struct sl_rc save_ca(struct supervisor *s, struct sl_error *err) {
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
+    struct slice pem;
+    int fd;
+    TRY(supervise_connect(s, &fd, err));
+    struct sl_rc rc = seam_ca(fd, &a, err, &pem);
+    close(fd);
+    TRY(rc);
+    char path[INSTANCE_PATH_MAX];
+    instance_path(s->in, "tls/ca.pem", path, sizeof path);
+    return file_replace(path, pem, 0644, err);
+}
+
+static struct sl_rc start_all(struct supervisor *s, struct client_credentials *c,
+                              struct sl_error *err) {
+    int maker = 0;
+    TRY(supervise_start(s, CHILD_KEYHOLDER, err));
+    TRY(supervise_start(s, CHILD_KMS, err));
+    if (!warehouse_exists(s->in)) {
+        /* The password is the one client.json has or will have, whichever start gets this far. */
+        struct client_credentials old = {0};
+        if (sl_is_ok(client_load(s->in, &old, NULL))) {
+            TRY(secret_from(&c->master_password, secret_view(&old.master_password)));
+            client_fini(&old);
+        } else {
+            TRY(make_password(&c->master_password));
+        }
+        TRY(warehouse_make_begin(s->in, s->module_dir, &c->master_password, &maker, err));
+    }
+    TRY(supervise_wait_ready(s, CHILD_KMS, READY_MS, err));
+    if (maker != 0) {
+        TRY(bootstrap_identities(s, c, err));
+    }
+    TRY(save_ca(s, err));
+    TRY(supervise_start(s, CHILD_S3, err));
+    if (maker != 0) {
+        TRY(warehouse_make_wait(s->in, maker, err));
+    }
+    TRY(supervise_start(s, CHILD_POSTGRES, err));
+    TRY(supervise_start(s, CHILD_GATEWAY, err));
+    TRY(supervise_wait_ready(s, CHILD_S3, READY_MS, err));
+    TRY(supervise_wait_ready(s, CHILD_POSTGRES, READY_MS * 5,
+                             err)); /* crash recovery may take its time */
+    return supervise_wait_ready(s, CHILD_GATEWAY, READY_MS, err);
+}
+
+static void announce(const struct supervisor *s, int64_t begun_ms) {
+    const struct instance *in = s->in;
+    printf("Sealift is up after %.1f s\n"
+           "  AWS APIs   https://%s:%u   (account %s, region %s)\n"
+           "  SQL        %s:%u, database dev, user %s\n"
+           "  data       %s\n"
+           "  note       user tables are ordinary PostgreSQL tables, not yet sealed: their rows "
+           "lie on disk in the clear\n",
+           (double)(clock_mono_ms() - begun_ms) / 1000, in->listen, in->https_port, in->account,
+           in->region, in->listen, in->sql_port, instance_master_user, in->data);
+    if (!s->isolated) {
+        printf("  WARNING    keys not isolated: this kernel has no landlock, and all processes "
+               "share one user\n");
+    }
+    printf("next: eval \"$(%s env --data %s)\"\n", s->exe, in->data);
+    fflush(stdout);
+}
+
+static struct sl_rc write_pid(const struct instance *in, struct sl_error *err) {
+    char path[INSTANCE_PATH_MAX], text[32];
+    instance_path(in, "run/supervisor", path, sizeof path);
+    snprintf(text, sizeof text, "%d\n", (int)getpid());
+    return file_replace(path, slice_cstr(text), 0644, err);
+}
+
+static void warn_swap(void) {
+    FILE *f = fopen("/proc/swaps", "re");
+    char line[512];
+    int lines = 0;
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        lines++;
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    if (lines > 1) {
+        fprintf(stderr, "sealift: warning: swap is on; it must be encrypted or off, or memory may "
+                        "reach a disk in the clear\n");
+    }
+}
+
+static bool landlock_works(void) {
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, 1 /* LANDLOCK_CREATE_RULESET_VERSION */) >=
+           1;
+}
+
+static int report(const struct sl_error *err, struct sl_rc rc) {
+    fprintf(stderr, "sealift: %s\n", sl_error_message(err, rc.code));
+    if (err->hint[0] != '\0') {
+        fprintf(stderr, "hint: %s\n", err->hint);
+    }
+    return 1;
+}
+
+/* Everything from the folders to the loop; `ready_fd` (or -1) gets one byte when up. */
+static int serve(struct supervisor *s, int ready_fd) {
+    struct sl_error err = {0};
+    int64_t begun = clock_mono_ms();
+    struct client_credentials c = {0};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL); /* taken by the loop */
+    s->isolated = s->in->as_root || landlock_works();
+    struct sl_rc rc = supervise_prepare(s, &err);
+    rc = sl_is_ok(rc) ? write_pid(s->in, &err) : rc;
+    rc = sl_is_ok(rc) ? module_folder(s, &err) : rc;
+    rc = sl_is_ok(rc) ? start_all(s, &c, &err) : rc;
+    client_fini(&c);
+    if (sl_failed(rc)) {
+        supervise_stop(s);
+        return report(&err, rc);
+    }
+    announce(s, begun);
+    if (ready_fd >= 0) {
+        if (write(ready_fd, "R", 1) != 1) {
+            return 1;
+        }
+        close(ready_fd);
+        char path[INSTANCE_PATH_MAX];
+        instance_path(s->in, "log/supervisor.log", path, sizeof path);
+        int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        dup2(null, STDIN_FILENO);
+        dup2(log >= 0 ? log : null, STDOUT_FILENO);
+        dup2(log >= 0 ? log : null, STDERR_FILENO);
+    }
+    supervise_run(s);
+    return 0;
+}
+
+/* The parent of a detached supervisor waits for its word. */
+static int detach(struct supervisor *s) {
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        return 1;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        setsid();
+        exit(serve(s, fds[1]));
+    }
+    close(fds[1]);
+    char byte;
+    return pid > 0 && read(fds[0], &byte, 1) == 1 ? 0 : 1;
+}
+
+int verb_up(int argc, char **argv) {
+    static struct instance in;
+    static struct supervisor s;
+    struct up_options o = {0};
+    struct sl_error err = {0};
+    sl_log_init("supervisor", SL_INFO);
+    struct sl_rc rc = parse(argc, argv, &in, &o, &err);
+    rc = sl_is_ok(rc) ? instance_create(&in, &err) : rc;
+    rc = sl_is_ok(rc) ? check_root_key(&in, &err) : rc;
+    if (sl_failed(rc)) {
+        return report(&err, rc);
+    }
+    warn_swap();
+    s.in = &in;
+    return o.detach ? detach(&s) : serve(&s, -1);
+}
