@@ -11,9 +11,18 @@ enum {
     LIMIT_HTTP_STALL_MS = 60 * 1000, /* body: longest time without a byte */
     LIMIT_HTTP_IDLE_MS = 75 * 1000,  /* parked keep-alive connection */
     LIMIT_HTTP_CONNECTIONS = 4096,
+    LIMIT_HTTP_DRAIN_BYTES = 256 * 1024, /* unread body, read away to keep the connection */
+    LIMIT_HTTP_DRAIN_MS = 2 * 1000,
+    LIMIT_HTTP_FRAMING_BYTES = 16 * 1024, /* chunk extensions or trailers in a row */
+    LIMIT_HTTP_MIN_RATE = 1024,           /* bytes a second of a body, once it took longer than a stall */
+    LIMIT_NET_HANDSHAKE_MS = 10 * 1000,   /* TLS handshake, hello */
+    LIMIT_NET_LINGER_MS = 2 * 1000,
+    LIMIT_NET_LINGER_BYTES = 1024 * 1024,
+    LIMIT_NET_STOP_MS = 10 * 1000, /* for requests in progress at a stop */
     LIMIT_API_BODY_BYTES = 1024 * 1024, /* JSON, form and XML request bodies */
     LIMIT_REQUEST_ARENA_BYTES = 8 * 1024 * 1024,
 };
+#define LIMIT_HTTP_BODY_BYTES (64ULL * 1024 * 1024 * 1024) /* announced; above it 413 */
 
 /* Parsers */
 enum {
@@ -57,12 +66,21 @@ enum {
     LIMIT_SQL_STATEMENT_BYTES = 16 * 1024 * 1024,
     LIMIT_PG_STARTUP_BYTES = 16 * 1024,
     LIMIT_SQL_SESSIONS = 500,
+    LIMIT_SQL_CONNECTIONS = 640, /* sessions, and those that have not logged in yet */
+    LIMIT_SQL_LOGIN_MS = 60 * 1000,
+    LIMIT_SQL_BACKEND_MS = 30 * 1000, /* a PostgreSQL session's start, a verifier's look-up */
+    LIMIT_SQL_STOP_MS = 5 * 1000,     /* farewell of the sessions when the gateway stops */
+    LIMIT_PG_PARAMETERS = 64,
+    LIMIT_PG_AUTH_BYTES = 8 * 1024,
+    LIMIT_PG_HELD_BYTES = 64 * 1024, /* backend messages that the gateway reads whole */
+    LIMIT_SCRAM_ROUNDS = 1000 * 1000,
 };
 
 /* COPY */
 enum {
     LIMIT_COPY_ROW_BYTES = 4 * 1024 * 1024,
     LIMIT_COPY_OBJECTS = 1000000,
+    LIMIT_COPY_BATCH_BYTES = 64 * 1024 * 1024, /* texts of one batch of rows, padding included */
 };
 
 #endif

@@ -1,6 +1,6 @@
-/* COPY text into typed columns: rows of a run of whole lines become batches of column vectors, rows that
- * do not fit the columns become rejects with Redshift's codes and texts. No state between runs, so any
- * thread may take any run.
+/* COPY text into typed columns: rows of a run of whole lines become batches of column vectors, rows
+ * that do not fit the columns become rejects with Redshift's codes and texts. No state between
+ * runs, so any thread may take any run.
  *
  * Conversion follows Redshift's defaults: empty fields are NULL but for CHAR and VARCHAR; surplus
  * decimals are cut; lengths count bytes. */
@@ -30,8 +30,8 @@ enum copy_type {
 struct copy_column {
     enum copy_type type;
     bool not_null;
-    uint8_t precision; /* COPY_NUMERIC*: 1..38 */
-    uint8_t scale;     /* COPY_NUMERIC*: at most precision */
+    uint8_t precision;  /* COPY_NUMERIC*: 1..38 */
+    uint8_t scale;      /* COPY_NUMERIC*: at most precision */
     uint32_t max_bytes; /* COPY_CHAR, COPY_VARCHAR; 0 for VARCHAR: no limit */
 };
 
@@ -56,12 +56,13 @@ enum {
 enum copy_presence {
     COPY_VALUE = 0,
     COPY_NULL = 1,
-    COPY_LOCAL = 2, /* COPY_TIMESTAMPTZ without an offset: the value is local time, zone unknown here */
+    COPY_LOCAL =
+        2, /* COPY_TIMESTAMPTZ without an offset: the value is local time, zone unknown here */
 };
 
-/* A column of a batch. Texts are offsets into batch->text, each a length header and the bytes, in the
- * form of PostgreSQL's datums on little-endian machines: up to 126 bytes, one byte (length + 1) * 2 + 1;
- * above, at a multiple of 4, a 32-bit (length + 4) * 4. */
+/* A column of a batch. Texts are offsets into batch->text, each a length header and the bytes, in
+ * the form of PostgreSQL's datums on little-endian machines: up to 126 bytes, one byte (length + 1)
+ * * 2 + 1; above, at a multiple of 4, a 32-bit (length + 4) * 4. */
 struct copy_vector {
     uint8_t *presence; /* enum copy_presence a row */
     union {
@@ -106,7 +107,8 @@ void copy_batch_fini(struct copy_batch *b); /* safe on a zeroed batch */
 struct copy_converter;
 struct sl_rc copy_converter_new(const struct copy_convert_conf *conf, struct copy_converter **ret);
 void copy_converter_free(struct copy_converter *c);
-/* A run of whole rows whose first line has number `line`. `data` must stay until the run is used up. */
+/* A run of whole rows whose first line has number `line`. `data` must stay until the run is used
+ * up. */
 void copy_converter_start(struct copy_converter *c, struct slice data, uint64_t line);
 /* Refills `b`. *ret_more: the run has further rows. Fails only for lack of memory. */
 struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b, bool *ret_more,

@@ -1,12 +1,13 @@
 /* Rows and fields of COPY text, plain delimited and CSV.
  *
- * Lines end with LF; a CR before it belongs to the line end. Plain: every delimiter separates, nothing
- * quotes. CSV: a field whose first byte after blanks is the quote runs to the matching quote; doubled
- * quotes stand for one, delimiters and line ends inside are data; blanks around the quotes are dropped.
- * A quote elsewhere makes the row invalid, but does not change where it ends.
+ * Lines end with LF; a CR before it belongs to the line end. Plain: every delimiter separates,
+ * nothing quotes. CSV: a field whose first byte after blanks is the quote runs to the matching
+ * quote; doubled quotes stand for one, delimiters and line ends inside are data; blanks around the
+ * quotes are dropped. A quote elsewhere makes the row invalid, but does not change where it ends.
  *
  * Two steps, so that one thread can cut a stream into runs of whole rows and others can split them:
- * delimited_cut finds where the last whole row ends, delimited_next yields rows with their fields. */
+ * delimited_cut finds where the last whole row ends, delimited_next yields rows with their fields.
+ */
 #ifndef SL_CODEC_DELIMITED_H
 #define SL_CODEC_DELIMITED_H
 
@@ -23,7 +24,8 @@ struct delimited_conf {
 /* Scans are vectorised where the CPU allows; DELIMITED_SCALAR forces the byte-wise twin (tests). */
 enum delimited_scan { DELIMITED_BEST, DELIMITED_SCALAR };
 
-/* One past the LF of the last whole row of `data`, which starts at a row's start; 0 if none is whole. */
+/* One past the LF of the last whole row of `data`, which starts at a row's start; 0 if none is
+ * whole. */
 size_t delimited_cut(const struct delimited_conf *conf, struct slice data,
                      enum delimited_scan scan);
 /* One past the LF of the first row; 0 if it is not whole. */
@@ -75,7 +77,8 @@ void delimited_start(struct delimited *d, const struct delimited_conf *conf, str
 /* The next row; false at the end. */
 bool delimited_next(struct delimited *d, struct delimited_field *fields, size_t max_fields,
                     struct delimited_row *ret);
-/* Copies a field with doubled quotes made single; `out` has room for field->len. Returns the length. */
+/* Copies a field with doubled quotes made single; `out` has room for field->len. Returns the
+ * length. */
 size_t delimited_undouble(const struct delimited *d, const struct delimited_field *field,
                           uint8_t *out);
 
