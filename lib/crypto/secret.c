@@ -29,6 +29,7 @@ struct region {
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct region *regions; /* under mu */
+static bool unlocked;          /* under mu */
 
 static void fork_prepare(void) {
     pthread_mutex_lock(&mu);
@@ -81,9 +82,9 @@ static struct region *region_new(void) {
             return NULL;
         }
         r->mem = p;
-        /* Without allowance to lock, the secret is still undumpable; swap must be off or encrypted.
-         */
-        (void)mlock(r->mem, REGION_BYTES);
+        if (mlock(r->mem, REGION_BYTES) != 0) {
+            unlocked = true; /* undumpable all the same; the program warns */
+        }
     }
     (void)madvise(r->mem, REGION_BYTES, MADV_DONTDUMP);
     r->next = regions;
@@ -202,6 +203,13 @@ void secret_fini(struct secret *s) {
 
 bool secret_equal(struct slice a, struct slice b) {
     return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+bool secret_is_locked(void) {
+    pthread_mutex_lock(&mu);
+    bool locked = !unlocked;
+    pthread_mutex_unlock(&mu);
+    return locked;
 }
 
 void secret_wipe(void *p, size_t n) {

@@ -25,5 +25,8 @@ static inline struct slice secret_view(const struct secret *s) {
 /* Constant time in the contents; lengths may leak. */
 bool secret_equal(struct slice a, struct slice b);
 void secret_wipe(void *p, size_t n);
+/* False once memory for a secret could not be locked (no allowance): swap then must be encrypted or
+ * off. */
+bool secret_is_locked(void);
 
 #endif

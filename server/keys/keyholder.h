@@ -1,5 +1,6 @@
 /* The keyholder's client side, used by the kms process only, and what the keyholder answers. See
- * docs/decisions/keyholder-messages.md. A struct keyholder is one channel: one thread at a time. */
+ * docs/decisions/2-keyholder-messages.md. A struct keyholder is one channel: one thread at a time.
+ */
 #ifndef SL_KEYS_KEYHOLDER_H
 #define SL_KEYS_KEYHOLDER_H
 
@@ -61,17 +62,27 @@ struct sl_rc keyholder_derive(struct keyholder *k, const char *label, struct sec
 
 /* Audit: MAC of the next record of segment `segment`, chained inside the keyholder (seq and
  * previous MAC are its own once a segment was begun), and Ed25519 signature of a segment head. See
- * docs/decisions/audit-record.md. */
+ * docs/decisions/4-audit-record.md. */
 struct sl_rc keyholder_audit_begin(struct keyholder *k, uint64_t segment, uint64_t next_seq,
                                    const uint8_t previous[32], struct sl_error *err);
 struct sl_rc keyholder_audit_mac(struct keyholder *k, uint64_t segment, struct slice record,
                                  uint64_t *ret_seq, uint8_t ret_mac[32], struct sl_error *err);
 struct sl_rc keyholder_audit_sign(struct keyholder *k, struct slice head, uint8_t ret_signature[64],
                                   uint8_t ret_public_key[32], struct sl_error *err);
+/* Do the records from first_seq on, chained to `previous`, carry their right MACs? *ret_good is how
+ * many do before the first that does not. All entries together must fit a frame. */
+struct keyholder_audit_entry {
+    struct slice record;
+    uint8_t mac[32];
+};
+struct sl_rc keyholder_audit_check(struct keyholder *k, uint64_t segment, uint64_t first_seq,
+                                   const uint8_t previous[32],
+                                   const struct keyholder_audit_entry *entries, size_t count,
+                                   size_t *ret_good, struct sl_error *err);
 
 /* The process itself: reads the root key file (0600; made with 32 random bytes if `create`), opens
  * or makes the domain key file, calls `sandbox` (drops privileges, no files from there), then
- * serves `fd` until its end. */
+ * says "ready" or "error" on control_fd and serves until its end. */
 struct keyholder_conf {
     const char *root_key_file;
     const char *domain_file; /* DATA/keys/domain */

@@ -1,0 +1,35 @@
+/* Messages between kms and the keyholder: frame types of requests; see
+ * docs/decisions/2-keyholder-messages.md for their fields. */
+#ifndef SL_KEYS_MESSAGES_H
+#define SL_KEYS_MESSAGES_H
+
+enum keyholder_op {
+    KEYHOLDER_CREATE = 1,
+    KEYHOLDER_SET_STATE = 2,
+    KEYHOLDER_ROTATE = 3,
+    KEYHOLDER_ENCRYPT = 4,
+    KEYHOLDER_DECRYPT = 5,
+    KEYHOLDER_DATA_KEY = 6,
+    KEYHOLDER_SEAL = 7,
+    KEYHOLDER_UNSEAL = 8,
+    KEYHOLDER_DERIVE = 9,
+    KEYHOLDER_AUDIT_BEGIN = 10,
+    KEYHOLDER_AUDIT_MAC = 11,
+    KEYHOLDER_AUDIT_SIGN = 12,
+    KEYHOLDER_AUDIT_CHECK = 13,
+    KEYHOLDER_FORK = 14, /* carries the new channel's descriptor */
+};
+
+enum { KEYHOLDER_OK = 'O', KEYHOLDER_ERROR = 'E' };
+
+/* On the control socket. */
+enum { KEYHOLDER_READY = 'R', KEYHOLDER_CHANNEL = 'C' };
+
+enum {
+    KEY_ARN_MAX = 1024,
+    KEY_MATERIAL_ID_CHARS = 64,
+    KEYHOLDER_CHANNELS_MAX = 64,
+    KEYHOLDER_LABEL_MAX = 128, /* purposes of seal, labels of derive */
+};
+
+#endif
