@@ -29,15 +29,17 @@ typedef enum net_verdict (*net_serve_fn)(struct net_conn *c, void *user);
 typedef struct sl_rc (*net_hello_fn)(struct net_conn *c, struct net_peer *ret_peer, void *user);
 
 struct net_conf {
-    int workers;         /* threads; 0 = default (8) */
-    int max_connections; /* 0 = LIMIT_HTTP_CONNECTIONS */
+    int workers;         /* threads; 0 = default (64): a request in progress holds one */
+    int max_connections; /* 0 = LIMIT_HTTP_CONNECTIONS; one more is closed at once */
+    int idle_ms;         /* parked TCP connections; 0 = LIMIT_HTTP_IDLE_MS. Unix ones may idle */
     net_serve_fn serve;
     void *user;
 };
 
 struct sl_rc net_server_new(const struct net_conf *conf, struct net_server **ret,
                             struct sl_error *err);
-/* Takes ownership of a listening socket. tls: a context from net_tls_new, or NULL for plain. May be
+/* Takes ownership of a listening socket (closed on failure too). tls: a context from net_tls_new,
+ * which the caller may free afterwards, or NULL for plain. May be
  * called before or while running. hello != NULL makes it a Unix listener that starts each
  * connection with a hello. */
 struct net_tls;
@@ -45,18 +47,20 @@ struct sl_rc net_listen(struct net_server *s, int take_fd, struct net_tls *tls, 
                         struct sl_error *err);
 /* Makes a bound, listening TCP socket (SO_REUSEADDR); port 0 picks one. */
 struct sl_rc net_tcp_listener(const char *addr, uint16_t port, int *ret_fd, struct sl_error *err);
-/* Runs workers until net_stop; returns after every worker has ended. */
+/* Runs workers until net_stop; returns after every worker has ended. Requests in progress are
+ * finished, within LIMIT_NET_STOP_MS; then their connections are cut. */
 struct sl_rc net_run(struct net_server *s, struct sl_error *err);
 void net_stop(struct net_server *s); /* async-signal-safe */
 void net_server_free(struct net_server *s);
 
-/* TLS 1.2/1.3 server context from PEM texts (chain, private key). ALPN http/1.1 when `http`. */
+/* TLS 1.2/1.3 server context from PEM texts (chain, private key). ALPN http/1.1 when `http`, else
+ * postgresql. */
 struct sl_rc net_tls_new(struct slice chain_pem, struct slice key_pem, bool http,
                          struct net_tls **ret, struct sl_error *err);
 void net_tls_free(struct net_tls *t);
 
 /* TLS on a descriptor outside the server (the gateway's sessions): blocking accept with a deadline.
- */
+ * Bytes that came before the handshake, and were read ahead, are refused. */
 struct sl_rc net_conn_from_fd(int take_fd, struct net_conn **ret);
 struct sl_rc net_conn_tls_accept(struct net_conn *c, struct net_tls *t, int64_t deadline_mono_ms,
                                  struct sl_error *err);
@@ -69,7 +73,8 @@ struct sl_rc net_read(struct net_conn *c, void *out, size_t cap, int64_t deadlin
 struct sl_rc net_read_exact(struct net_conn *c, void *out, size_t n, int64_t deadline_mono_ms);
 struct sl_rc net_write(struct net_conn *c, struct slice s,
                        int64_t deadline_mono_ms); /* all of it */
-/* Bytes that were read ahead (decrypted or buffered) and would be returned without blocking. */
+/* Bytes that were read ahead (decrypted or buffered) and would be returned without blocking; 1 when
+ * the end or a failure of the connection is known and would be returned. Poll net_fd only at 0. */
 size_t net_buffered(const struct net_conn *c);
 /* Gives bytes back, to be read again first; at most what was read. */
 void net_unread(struct net_conn *c, struct slice s);
@@ -78,5 +83,30 @@ int net_fd(const struct net_conn *c); /* for poll; owned by the connection */
 /* A slot for the protocol's per-connection state, freed by `free_fn` with the connection. */
 void net_set_state(struct net_conn *c, void *take_state, void (*free_fn)(void *));
 void *net_state(const struct net_conn *c);
+
+/* One attempt, without waiting. *ret_want = 0: done (for a read *ret_len = 0 is the orderly end);
+ * else nothing was moved, and POLLIN or POLLOUT on net_fd is what to wait for. A write that wants
+ * to wait must be repeated with the same bytes first. */
+struct sl_rc net_try_read(struct net_conn *c, void *out, size_t cap, size_t *ret_len,
+                          short *ret_want);
+struct sl_rc net_try_write(struct net_conn *c, struct slice s, size_t *ret_len, short *ret_want);
+/* Waits for `want` on the descriptor; SL_E_TIMEOUT past the deadline. */
+struct sl_rc net_wait(const struct net_conn *c, short want, int64_t deadline_mono_ms);
+/* The bytes read ahead, in one piece; valid until the next call on `c`. net_fill makes one attempt
+ * to add to them (results as net_try_read; SL_E_LIMIT when NET_AHEAD_BYTES are there), net_consume
+ * takes from the front. */
+enum { NET_AHEAD_BYTES = 64 * 1024 };
+struct slice net_peek(const struct net_conn *c);
+struct sl_rc net_fill(struct net_conn *c, size_t *ret_len, short *ret_want);
+void net_consume(struct net_conn *c, size_t n);
+/* For a serve function that holds part of a message: with NET_KEEP, park until more bytes come.
+ * Past the deadline serve is called once more and net_expired is true. */
+void net_await_more(struct net_conn *c, int64_t deadline_mono_ms);
+bool net_expired(const struct net_conn *c);
+/* The server is stopping: finish this request and close. */
+bool net_stopping(const struct net_conn *c);
+/* With NET_CLOSE: close our direction, then discard for a moment what the peer still sends, so that
+ * no reset overtakes the last answer. Holds no worker. */
+void net_linger(struct net_conn *c);
 
 #endif

@@ -1,0 +1,360 @@
+/* Head and chunk parsing; see head.h. A head is looked for first (every byte checked once, as it
+ * comes), then parsed in one piece, so no parser state lives with an idle connection. */
+#include "server/http/head.h"
+
+#include "lib/base/limits.h"
+
+int head_scan(struct slice in, size_t *scanned, size_t *ret_len) {
+    const uint8_t *p = in.ptr;
+    size_t end = in.len < LIMIT_HTTP_HEAD_BYTES ? in.len : LIMIT_HTTP_HEAD_BYTES;
+    for (size_t i = *scanned; i < end; i++) {
+        uint8_t c = p[i], before = i > 0 ? p[i - 1] : 0;
+        if ((before == '\r') != (c == '\n')) {
+            return 400; /* a bare CR or LF */
+        }
+        if (c == '\n') {
+            if (i == 1) {
+                return 400; /* an empty line where the first one belongs */
+            }
+            if (i >= 3 && p[i - 2] == '\n') {
+                *ret_len = i + 1;
+                return HEAD_OK;
+            }
+        } else if ((c < 0x20 && c != '\t' && c != '\r') || c == 0x7f) {
+            return 400;
+        } else if (before == '\n' && (c == ' ' || c == '\t')) {
+            return 400; /* a folded header */
+        }
+    }
+    *scanned = end;
+    return end == LIMIT_HTTP_HEAD_BYTES ? 431 : HEAD_MORE;
+}
+
+/* ---- llhttp ---- */
+
+struct collect {
+    struct http_header *headers; /* NULL: not wanted */
+    size_t count;
+    size_t seen;
+    bool open; /* the last header's value has not ended */
+    bool too_many;
+};
+
+/* Spans come in one piece, since a head is fed in one piece; should one not, it is refused. */
+static int extend(struct slice *s, const char *at, size_t len) {
+    if (s->ptr == NULL) {
+        *s = slice_of(at, len);
+        return 0;
+    }
+    if (s->ptr + s->len != (const uint8_t *)at) {
+        return HPE_USER;
+    }
+    s->len += len;
+    return 0;
+}
+
+static int on_field(llhttp_t *p, const char *at, size_t len) {
+    struct collect *c = p->data;
+    if (!c->open) {
+        if (c->count == LIMIT_HTTP_HEADERS) {
+            c->too_many = true;
+            return HPE_USER;
+        }
+        c->headers[c->count++] = (struct http_header){0};
+        c->open = true;
+    }
+    return extend(&c->headers[c->count - 1].name, at, len);
+}
+
+static int on_value(llhttp_t *p, const char *at, size_t len) {
+    struct collect *c = p->data;
+    return c->count == 0 ? HPE_USER : extend(&c->headers[c->count - 1].value, at, len);
+}
+
+static int on_value_complete(llhttp_t *p) {
+    ((struct collect *)p->data)->open = false;
+    return 0;
+}
+
+static int on_pause(llhttp_t *p) {
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t head_settings = {
+    .on_header_field = on_field,
+    .on_header_value = on_value,
+    .on_header_value_complete = on_value_complete,
+    .on_headers_complete = on_pause,
+};
+
+static int on_body(llhttp_t *p, const char *at, size_t len) {
+    struct chunks *c = p->data;
+    size_t from = (size_t)((const uint8_t *)at - c->base);
+    c->framing += from - c->mark;
+    if (c->framing > LIMIT_HTTP_FRAMING_BYTES) {
+        return HPE_USER;
+    }
+    c->framing = 0;
+    c->mark = from + len;
+    if (c->out != from) {
+        memmove(c->base + c->out, at, len);
+    }
+    c->out += len;
+    return 0;
+}
+
+static int on_body_span(llhttp_t *p, const char *at, size_t len) {
+    struct chunks *c = p->data;
+    size_t from = (size_t)((const uint8_t *)at - c->base);
+    c->framing += from - c->mark;
+    c->mark = from + len;
+    c->out += len;
+    bool ok = c->framing <= LIMIT_HTTP_FRAMING_BYTES;
+    c->framing = 0;
+    return ok ? 0 : HPE_USER;
+}
+
+static int on_chunks_end(llhttp_t *p) {
+    ((struct chunks *)p->data)->done = true;
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t chunks_move = {.on_body = on_body,
+                                              .on_message_complete = on_chunks_end};
+static const llhttp_settings_t chunks_pass = {.on_body = on_body_span,
+                                              .on_message_complete = on_chunks_end};
+
+/* The parser stops within the head's last line; the rest of it belongs to what follows. */
+static bool chunks_begin(struct chunks *c, const llhttp_t *p, struct slice head) {
+    *c = (struct chunks){.parser = *p};
+    c->parser.settings = NULL;
+    llhttp_resume(&c->parser);
+    const char *stop = llhttp_get_error_pos(p), *end = (const char *)head.ptr + head.len;
+    return stop >= (const char *)head.ptr && stop <= end &&
+           (stop == end || llhttp_execute(&c->parser, stop, (size_t)(end - stop)) == HPE_OK);
+}
+
+bool chunks_feed(struct chunks *c, uint8_t *p, size_t n, bool move, size_t *ret_used,
+                 size_t *ret_body) {
+    union { /* llhttp takes its constant settings without const */
+        const llhttp_settings_t *in;
+        void *out;
+    } settings = {.in = move ? &chunks_move : &chunks_pass};
+    c->parser.settings = settings.out;
+    c->parser.data = c;
+    c->base = p;
+    c->out = 0;
+    c->mark = 0;
+    llhttp_errno_t e = llhttp_execute(&c->parser, (const char *)p, n);
+    size_t used = n;
+    if (c->done && e == HPE_PAUSED) {
+        used = (size_t)((const uint8_t *)llhttp_get_error_pos(&c->parser) - p);
+    } else if (e != HPE_OK) {
+        return false;
+    }
+    c->framing += used - c->mark;
+    if (c->framing > LIMIT_HTTP_FRAMING_BYTES) {
+        return false;
+    }
+    *ret_used = used;
+    *ret_body = c->out;
+    return true;
+}
+
+/* ---- requests ---- */
+
+static bool is_tchar(uint8_t c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+/* "METHOD SP target SP HTTP/x.y", exactly. */
+static int request_line(struct slice line, struct head *ret) {
+    size_t sp = slice_find(line, ' ');
+    ret->method = slice_sub(line, 0, sp);
+    struct slice rest = slice_sub(line, sp + 1, line.len);
+    sp = slice_find(rest, ' ');
+    struct slice target = slice_sub(rest, 0, sp), version = slice_sub(rest, sp + 1, rest.len);
+    if (ret->method.len == 0 || target.len == 0 || version.len != 8 ||
+        !slice_starts(version, SLICE_LIT("HTTP/")) || version.ptr[6] != '.' ||
+        version.ptr[5] < '0' || version.ptr[5] > '9' || version.ptr[7] < '0' ||
+        version.ptr[7] > '9') {
+        return 400;
+    }
+    if (version.ptr[5] != '1' || version.ptr[7] > '1') {
+        return 505;
+    }
+    ret->minor = version.ptr[7] - '0';
+    if (target.ptr[0] != '/' &&
+        !(slice_eq_cstr(target, "*") && slice_eq_cstr(ret->method, "OPTIONS"))) {
+        return 400;
+    }
+    for (size_t i = 0; i < target.len; i++) {
+        if (target.ptr[i] < 0x21 || target.ptr[i] > 0x7e || target.ptr[i] == '#') {
+            return 400;
+        }
+    }
+    size_t q = slice_find(target, '?');
+    ret->path = slice_sub(target, 0, q);
+    ret->query = slice_sub(target, q + 1, target.len);
+    return HEAD_OK;
+}
+
+static bool host_ok(struct slice v) {
+    for (size_t i = 0; i < v.len; i++) {
+        if (v.ptr[i] < 0x21 || v.ptr[i] > 0x7e || strchr("/@?#\\,<>\"", v.ptr[i]) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A list of codings: chunked alone is served, others are well-formed but unknown, and chunked
+ * anywhere but at the end is an attack. */
+static int coding(struct slice v) {
+    bool other = false, chunked = false;
+    while (v.len > 0 || (!other && !chunked)) {
+        size_t comma = slice_find(v, ',');
+        struct slice one = slice_trim(slice_sub(v, 0, comma));
+        v = slice_sub(v, comma + 1, v.len);
+        if (chunked || one.len == 0) {
+            return 400;
+        }
+        if (slice_ieq(one, SLICE_LIT("chunked"))) {
+            chunked = true;
+        } else {
+            other = true;
+        }
+    }
+    return other ? 501 : HEAD_OK;
+}
+
+/* What the headers mean for the framing, read by us and not by the parser alone. */
+static int framing(struct head *h) {
+    size_t hosts = 0, lengths = 0, codings = 0;
+    bool expect = false;
+    for (size_t i = 0; i < h->header_count; i++) {
+        struct slice name = h->headers[i].name, value = h->headers[i].value;
+        if (slice_eq_cstr(name, "host")) {
+            if (++hosts > 1 || !host_ok(value)) {
+                return 400;
+            }
+        } else if (slice_eq_cstr(name, "content-length")) {
+            if (++lengths > 1 || value.len > 19 || !slice_u64(value, INT64_MAX, &h->length)) {
+                return 400;
+            }
+            h->has_length = true;
+        } else if (slice_eq_cstr(name, "transfer-encoding")) {
+            if (++codings > 1 || h->minor == 0) {
+                return 400;
+            }
+            int status = coding(value);
+            if (status != HEAD_OK) {
+                return status;
+            }
+            h->chunked = true;
+        } else if (slice_eq_cstr(name, "upgrade")) {
+            return 400;
+        } else if (slice_eq_cstr(name, "expect") && h->minor == 1) {
+            if (!slice_ieq(value, SLICE_LIT("100-continue"))) {
+                return 417;
+            }
+            expect = true;
+        }
+    }
+    if ((hosts == 0 && h->minor == 1) || (h->has_length && h->chunked)) {
+        return 400;
+    }
+    if (h->length > LIMIT_HTTP_BODY_BYTES) {
+        return 413;
+    }
+    h->expect = expect && (h->chunked || h->length > 0);
+    return HEAD_OK;
+}
+
+static bool own_headers(struct collect *c, struct arena *a) {
+    for (size_t i = 0; i < c->count; i++) {
+        struct http_header *x = &c->headers[i];
+        uint8_t *lower = arena_alloc(a, x->name.len);
+        if (lower == NULL || x->name.len == 0) {
+            return false;
+        }
+        for (size_t k = 0; k < x->name.len; k++) {
+            uint8_t b = x->name.ptr[k];
+            if (!is_tchar(b)) {
+                return false;
+            }
+            lower[k] = b >= 'A' && b <= 'Z' ? (uint8_t)(b | 0x20) : b;
+        }
+        x->name.ptr = lower;
+        x->value = slice_trim(x->value);
+    }
+    return true;
+}
+
+static void parser_begin(llhttp_t *p, llhttp_type_t type, struct collect *c) {
+    llhttp_init(p, type, &head_settings);
+    p->data = c;
+}
+
+int head_parse(struct slice in, struct arena *a, struct head *ret, struct chunks *ret_chunks) {
+    struct head h = {.raw = arena_copy(a, in)};
+    struct collect c = {.headers = arena_array(a, LIMIT_HTTP_HEADERS, sizeof *c.headers)};
+    if (h.raw.ptr == NULL || c.headers == NULL) {
+        return 503;
+    }
+    int status = request_line(slice_sub(h.raw, 0, slice_find(h.raw, '\r')), &h);
+    if (status != HEAD_OK) {
+        return status;
+    }
+    llhttp_t p;
+    parser_begin(&p, HTTP_REQUEST, &c);
+    llhttp_errno_t e = llhttp_execute(&p, (const char *)h.raw.ptr, h.raw.len);
+    if (e != HPE_PAUSED) {
+        return c.too_many ? 431 : 400;
+    }
+    if (!own_headers(&c, a) || p.method == HTTP_CONNECT || p.upgrade) {
+        return 400;
+    }
+    h.headers = c.headers;
+    h.header_count = c.count;
+    status = framing(&h);
+    if (status != HEAD_OK) {
+        return status;
+    }
+    h.close = h.minor == 0 || (p.flags & F_CONNECTION_CLOSE) != 0;
+    if (h.chunked != ((p.flags & F_CHUNKED) != 0) ||
+        (h.chunked && !chunks_begin(ret_chunks, &p, h.raw))) {
+        return 400; /* the parser and we don't agree */
+    }
+    *ret = h;
+    return HEAD_OK;
+}
+
+/* ---- responses of an upstream ---- */
+
+bool reply_head_parse(struct slice in, struct reply_head *ret, struct chunks *ret_chunks) {
+    struct http_header headers[LIMIT_HTTP_HEADERS];
+    struct collect c = {.headers = headers};
+    llhttp_t p;
+    parser_begin(&p, HTTP_RESPONSE, &c);
+    if (llhttp_execute(&p, (const char *)in.ptr, in.len) != HPE_PAUSED) {
+        return false;
+    }
+    struct reply_head r = {
+        .status = p.status_code,
+        .close = p.http_minor == 0 || (p.flags & F_CONNECTION_CLOSE) != 0,
+        .has_length = (p.flags & F_CONTENT_LENGTH) != 0,
+        .length = p.content_length,
+        .chunked = (p.flags & F_CHUNKED) != 0,
+    };
+    if (p.http_major != 1 || (r.chunked && r.has_length) || r.status == 101 ||
+        ((p.flags & F_TRANSFER_ENCODING) != 0 && !r.chunked)) {
+        return false;
+    }
+    if (r.chunked && r.status >= 200 && !chunks_begin(ret_chunks, &p, in)) {
+        return false;
+    }
+    *ret = r;
+    return true;
+}

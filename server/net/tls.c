@@ -1,0 +1,166 @@
+/* TLS contexts, and the BIO between OpenSSL and a socket. */
+#include "server/net/net_in.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+/* OpenSSL's own socket BIO writes with write(2), which raises SIGPIPE. */
+static int bio_write(BIO *b, const char *data, int len) {
+    BIO_clear_retry_flags(b);
+    ssize_t n;
+    do {
+        n = send((int)(intptr_t)BIO_get_data(b), data, (size_t)len, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        BIO_set_retry_write(b);
+    }
+    return (int)n;
+}
+
+static int bio_read(BIO *b, char *out, int cap) {
+    BIO_clear_retry_flags(b);
+    ssize_t n;
+    do {
+        n = recv((int)(intptr_t)BIO_get_data(b), out, (size_t)cap, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        BIO_set_retry_read(b);
+    }
+    if (n == 0) {
+        BIO_set_flags(b, BIO_FLAGS_IN_EOF);
+    }
+    return (int)n;
+}
+
+static long bio_ctrl(BIO *b, int cmd, long num, void *ptr) {
+    switch (cmd) {
+    case BIO_CTRL_FLUSH:
+        return 1;
+    case BIO_CTRL_EOF:
+        return BIO_test_flags(b, BIO_FLAGS_IN_EOF) != 0;
+    default:
+        return 0;
+    }
+}
+
+static BIO_METHOD *bio_method;
+static pthread_once_t bio_once = PTHREAD_ONCE_INIT;
+
+static void bio_make(void) {
+    BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
+    if (m != NULL && BIO_meth_set_write(m, bio_write) == 1 && BIO_meth_set_read(m, bio_read) == 1 &&
+        BIO_meth_set_ctrl(m, bio_ctrl) == 1) {
+        bio_method = m;
+    }
+}
+
+BIO *conn_bio_new(int fd) {
+    pthread_once(&bio_once, bio_make);
+    BIO *b = bio_method == NULL ? NULL : BIO_new(bio_method);
+    if (b != NULL) {
+        BIO_set_data(b, (void *)(intptr_t)fd);
+        BIO_set_init(b, 1);
+    }
+    return b;
+}
+
+static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                       const unsigned char *in, unsigned int in_len, void *arg) {
+    struct slice want = slice_cstr(arg);
+    for (unsigned int i = 0; i < in_len && i + 1u + in[i] <= in_len; i += 1u + in[i]) {
+        if (slice_eq(slice_of(in + i + 1, in[i]), want)) {
+            *out = in + i + 1;
+            *out_len = in[i];
+            return SSL_TLSEXT_ERR_OK;
+        }
+    }
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static int no_password(char *buf, int size, int rwflag, void *u) {
+    return -1;
+}
+
+static void bio_fini(BIO **b) {
+    BIO_free(*b);
+}
+
+static struct sl_rc load_chain(SSL_CTX *ctx, struct slice pem, struct sl_error *err) {
+    SL_CLEANUP(bio_fini) BIO *b = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    ENSURE(b != NULL, err, SL_E_NOMEM, "Out of memory.");
+    int n = 0;
+    for (X509 *x; (x = PEM_read_bio_X509(b, NULL, no_password, NULL)) != NULL; n++) {
+        if (n > 0 && SSL_CTX_add0_chain_cert(ctx, x) == 1) {
+            continue; /* owned by ctx now */
+        }
+        bool ok = n == 0 && SSL_CTX_use_certificate(ctx, x) == 1;
+        X509_free(x);
+        ENSURE(ok, err, SL_E_PARSE, "A certificate of the chain can't be used for TLS.");
+    }
+    ENSURE(n > 0, err, SL_E_PARSE, "There is no certificate in the chain.");
+    ENSURE(ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE, err, SL_E_PARSE,
+           "A certificate of the chain is malformed.");
+    return SL_OK;
+}
+
+static struct sl_rc load_key(SSL_CTX *ctx, struct slice pem, struct sl_error *err) {
+    SL_CLEANUP(bio_fini) BIO *b = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    ENSURE(b != NULL, err, SL_E_NOMEM, "Out of memory.");
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(b, NULL, no_password, NULL);
+    bool ok = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+    EVP_PKEY_free(key);
+    ENSURE(ok && SSL_CTX_check_private_key(ctx) == 1, err, SL_E_PARSE,
+           "The private key is malformed or is not the certificate's.");
+    return SL_OK;
+}
+
+static struct sl_rc setup(SSL_CTX *ctx, struct slice chain_pem, struct slice key_pem, bool http,
+                          struct sl_error *err) {
+    static char alpn_http[] = "http/1.1", alpn_sql[] = "postgresql";
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only */
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_default_read_buffer_len(ctx, NET_AHEAD_BYTES);
+    SSL_CTX_set_alpn_select_cb(ctx, select_alpn, http ? alpn_http : alpn_sql);
+    ENSURE(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+               SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
+               SSL_CTX_set_num_tickets(ctx, 1) == 1,
+           err, SL_E_INTERNAL, "TLS can't be set up.");
+    ENSURE(chain_pem.len <= 1 << 20 && key_pem.len <= 1 << 20, err, SL_E_LIMIT,
+           "The certificate or its key is too big.");
+    TRY(load_chain(ctx, chain_pem, err));
+    return load_key(ctx, key_pem, err);
+}
+
+struct sl_rc net_tls_new(struct slice chain_pem, struct slice key_pem, bool http,
+                         struct net_tls **ret, struct sl_error *err) {
+    ERR_clear_error();
+    struct net_tls *t = calloc(1, sizeof *t);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    struct sl_rc rc =
+        t == NULL || ctx == NULL ? sl_rc_of(SL_E_NOMEM) : setup(ctx, chain_pem, key_pem, http, err);
+    ERR_clear_error();
+    if (sl_failed(rc)) {
+        SSL_CTX_free(ctx);
+        free(t);
+        return rc;
+    }
+    t->ctx = ctx;
+    *ret = t;
+    return SL_OK;
+}
+
+void net_tls_free(struct net_tls *t) {
+    if (t != NULL) {
+        SSL_CTX_free(t->ctx);
+        free(t);
+    }
+}
