@@ -38,6 +38,16 @@ enum {
     LIMIT_RPC_MS = 30 * 1000,
 };
 
+/* Audit log */
+enum {
+    LIMIT_AUDIT_RECORD_BYTES = 256 * 1024,
+    LIMIT_AUDIT_SEGMENT_BYTES = 64 * 1024 * 1024,
+    LIMIT_AUDIT_SEGMENT_MS = 24 * 3600 * 1000,
+    LIMIT_AUDIT_RESERVE_BYTES = 16 * 1024 * 1024,
+    LIMIT_AUDIT_QUEUE = 4096, /* callers waiting at once */
+    LIMIT_AUDIT_FLUSH_MS = 50,
+};
+
 /* KMS, by its service model */
 enum {
     LIMIT_KMS_PLAINTEXT_BYTES = 4096,

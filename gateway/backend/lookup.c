@@ -1,0 +1,204 @@
+/* Verifier look-ups; see lookup.h. The connection is made at the first look-up and again after it
+ * broke; `mu` is held over the exchange, since one connection serves one question at a time. */
+#include "gateway/backend/lookup.h"
+
+#include <pthread.h>
+
+#include "gateway/wire/message.h"
+#include "lib/base/clock.h"
+#include "lib/base/rdr.h"
+#include "lib/crypto/crypto.h"
+#include "server/net/net.h"
+
+struct lookup {
+    const struct backend_target *target;
+    pthread_mutex_t mu;
+    struct net_conn *conn; /* under mu; NULL when there is none */
+};
+
+struct sl_rc lookup_new(const struct backend_target *t, struct lookup **ret) {
+    struct lookup *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        return sl_rc_of(SL_E_NOMEM);
+    }
+    l->target = t;
+    pthread_mutex_init(&l->mu, NULL);
+    *ret = l;
+    return SL_OK;
+}
+
+void lookup_free(struct lookup *l) {
+    if (l != NULL) {
+        net_conn_free(l->conn);
+        pthread_mutex_destroy(&l->mu);
+        free(l);
+    }
+}
+
+static struct sl_rc read_message(struct net_conn *c, int64_t deadline, uint8_t *ret_type,
+                                 struct buf *ret) {
+    uint8_t head[5];
+    TRY(net_read_exact(c, head, sizeof head, deadline));
+    struct rdr r = rdr_of(slice_of(head + 1, 4));
+    uint32_t len = rdr_u32(&r);
+    if (len < 4 || len - 4 > LIMIT_PG_HELD_BYTES) {
+        return sl_rc_of(SL_E_SQL_PROTOCOL);
+    }
+    buf_reset(ret);
+    if (len > 4) {
+        uint8_t *p = buf_reserve(ret, len - 4);
+        if (p == NULL) {
+            return sl_rc_of(SL_E_NOMEM);
+        }
+        TRY(net_read_exact(c, p, len - 4, deadline));
+        ret->len = len - 4;
+    }
+    *ret_type = head[0];
+    return SL_OK;
+}
+
+/* Logs in; SL_E_NOT_FOUND when the database does not exist. */
+static struct sl_rc login(struct net_conn *c, const struct backend_target *t, const char *database,
+                          int64_t deadline, struct sl_error *err) {
+    SL_CLEANUP(secret_fini) struct secret key = {0};
+    SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
+    b.wipe = true;
+    TRY(secret_random(&key, AES256_KEY_LEN));
+    TRY(backend_startup_put(t, SLICE_LIT("sealift_gateway"), slice_cstr(database), NULL, 0, &key,
+                            &b, err));
+    TRY(net_write(c, buf_slice(&b), deadline));
+    for (;;) {
+        uint8_t type;
+        TRY(read_message(c, deadline, &type, &b));
+        if (type == 'Z') {
+            return SL_OK;
+        }
+        if (type == 'E') {
+            struct slice state = message_error_field(buf_slice(&b), 'C');
+            struct slice text = message_error_field(buf_slice(&b), 'M');
+            if (slice_eq_cstr(state, "3D000")) {
+                return sl_rc_of(SL_E_NOT_FOUND);
+            }
+            return sl_fail(err, SL_E_SQL_NOT_READY, "%.*s", SLICE_FMT(text));
+        }
+        ENSURE(type != 'R' || (b.len == 4 && memcmp(b.ptr, "\0\0\0", 4) == 0), err,
+               SL_E_SQL_NOT_READY, "PostgreSQL asks the gateway for a password.");
+    }
+}
+
+static struct sl_rc open_conn(const struct backend_target *t, int64_t deadline,
+                              struct net_conn **ret, struct sl_error *err) {
+    static const char *const databases[] = {"dev", "postgres"};
+    struct sl_rc rc = sl_rc_of(SL_E_SQL_NOT_READY);
+    for (size_t i = 0; i < sizeof databases / sizeof databases[0]; i++) {
+        int fd;
+        struct net_conn *c;
+        TRY(backend_connect(t, &fd, err));
+        TRY(net_conn_from_fd(fd, &c));
+        rc = login(c, t, databases[i], deadline, err);
+        if (sl_is_ok(rc)) {
+            *ret = c;
+            return rc;
+        }
+        net_conn_free(c);
+        if (rc.code != SL_E_NOT_FOUND) {
+            break;
+        }
+    }
+    return rc;
+}
+
+static void put_question(struct buf *b, struct slice user) {
+    static const char sql[] = "SELECT sealift.verifier($1)";
+    enum { OID_TEXT = 25 };
+    message_head(b, 'P', 1 + sizeof sql + 2 + 4);
+    buf_u8(b, 0);
+    buf_put(b, slice_of(sql, sizeof sql));
+    buf_u16(b, 1);
+    buf_u32(b, OID_TEXT);
+    message_head(b, 'B', (uint32_t)(1 + 1 + 2 + 2 + 4 + user.len + 2));
+    buf_u16(b, 0); /* names of portal and statement */
+    buf_u16(b, 0);
+    buf_u16(b, 1);
+    buf_vec32(b, user);
+    buf_u16(b, 0);
+    message_put(b, 'E', SLICE_LIT("\0\0\0\0\0"));
+    message_put(b, 'S', SLICE_EMPTY);
+}
+
+static struct sl_rc take_row(struct slice row, struct buf *out, bool *ret_found) {
+    struct rdr r = rdr_of(row);
+    uint16_t columns = rdr_u16(&r);
+    uint32_t len = rdr_u32(&r);
+    if (r.bad || columns != 1) {
+        return sl_rc_of(SL_E_SQL_PROTOCOL);
+    }
+    if (len != UINT32_MAX) { /* -1 is NULL */
+        buf_put(out, rdr_bytes(&r, len));
+        *ret_found = true;
+    }
+    return rdr_end(&r, NULL, "row");
+}
+
+static struct sl_rc ask(struct net_conn *c, struct slice user, int64_t deadline, struct buf *out,
+                        bool *ret_found, struct sl_error *err) {
+    SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
+    b.wipe = true;
+    put_question(&b, user);
+    TRY(buf_check(&b, err));
+    TRY(net_write(c, buf_slice(&b), deadline));
+    struct sl_rc rc = SL_OK;
+    for (;;) {
+        uint8_t type;
+        TRY(read_message(c, deadline, &type, &b));
+        if (type == 'Z') {
+            return rc;
+        }
+        if (type == 'D') {
+            TRY(take_row(buf_slice(&b), out, ret_found));
+        } else if (type == 'E') {
+            struct slice state = message_error_field(buf_slice(&b), 'C');
+            struct slice text = message_error_field(buf_slice(&b), 'M');
+            /* A name that is no text in the database's encoding belongs to nobody. */
+            if (!slice_eq_cstr(state, "22021")) {
+                rc = sl_fail(err, SL_E_SQL_NOT_READY, "%.*s", SLICE_FMT(text));
+            }
+        }
+    }
+}
+
+static struct sl_rc lookup_locked(struct lookup *l, struct slice user, struct buf *out,
+                                  bool *ret_found, struct sl_error *err) {
+    int64_t deadline = clock_mono_ms() + LIMIT_SQL_BACKEND_MS;
+    struct sl_rc rc = SL_OK;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        bool fresh = l->conn == NULL;
+        if (fresh) {
+            TRY(open_conn(l->target, deadline, &l->conn, err));
+        }
+        buf_reset(out);
+        *ret_found = false;
+        rc = ask(l->conn, user, deadline, out, ret_found, err);
+        if (sl_is_ok(rc)) {
+            return buf_check(out, err);
+        }
+        net_conn_free(l->conn);
+        l->conn = NULL;
+        if (fresh) {
+            break;
+        }
+        sl_error_clear(err); /* an old connection may have been dead: once more with a new one */
+    }
+    return rc;
+}
+
+struct sl_rc lookup_verifier(struct lookup *l, struct slice user, struct buf *out, bool *ret_found,
+                             struct sl_error *err) {
+    bool found = false;
+    pthread_mutex_lock(&l->mu);
+    struct sl_rc rc = lookup_locked(l, user, out, &found, err);
+    pthread_mutex_unlock(&l->mu);
+    TRY(rc);
+    *ret_found = found;
+    return SL_OK;
+}

@@ -1,0 +1,104 @@
+/* Rewriting; see rewrite.h. */
+#include "gateway/session/rewrite.h"
+
+#include "gateway/wire/password.h"
+#include "lib/base/limits.h"
+#include "lib/codec/text.h"
+
+struct rewrite {
+    struct aead *aead;
+};
+
+struct sl_rc rewrite_new(const struct secret *session_key, struct rewrite **ret) {
+    struct rewrite *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        return sl_rc_of(SL_E_NOMEM);
+    }
+    struct sl_rc rc = aead_new(secret_view(session_key), &w->aead);
+    if (sl_failed(rc)) {
+        free(w);
+        return rc;
+    }
+    *ret = w;
+    return SL_OK;
+}
+
+void rewrite_free(struct rewrite *w) {
+    if (w != NULL) {
+        aead_free(w->aead);
+        free(w);
+    }
+}
+
+/* base64 with - and _, without padding: safe inside a quoted literal and everywhere else. */
+static void base64url_put(struct buf *out, struct slice bytes) {
+    size_t from = out->len;
+    base64_put(out, bytes);
+    if (out->failed) {
+        return;
+    }
+    while (out->len > from && out->ptr[out->len - 1] == '=') {
+        out->len--;
+    }
+    for (size_t i = from; i < out->len; i++) {
+        if (out->ptr[i] == '+') {
+            out->ptr[i] = '-';
+        } else if (out->ptr[i] == '/') {
+            out->ptr[i] = '_';
+        }
+    }
+}
+
+struct sl_rc rewrite_seal(void *ctx, const char *what, struct slice user, struct slice secret,
+                          struct buf *out, struct sl_error *err) {
+    struct rewrite *w = ctx;
+    if (strcmp(what, "password") == 0) {
+        return password_verifier_put(secret, out, err);
+    }
+    ENSURE(secret.len <= SECRET_MAX_BYTES, err, SL_E_LIMIT, "A secret of %zu bytes is too long.",
+           secret.len);
+    SL_CLEANUP(buf_fini)
+    struct buf sealed = BUF_INIT(GCM_NONCE_LEN + SECRET_MAX_BYTES + GCM_TAG_LEN);
+    uint8_t *p = buf_reserve(&sealed, GCM_NONCE_LEN + secret.len + GCM_TAG_LEN);
+    ENSURE(p != NULL, err, SL_E_NOMEM, "Out of memory.");
+    crypto_random(p, GCM_NONCE_LEN);
+    TRY(aead_seal(w->aead, p, slice_cstr(what), secret, p + GCM_NONCE_LEN));
+    sealed.len = GCM_NONCE_LEN + secret.len + GCM_TAG_LEN;
+    buf_puts(out, "sealed:1:");
+    base64url_put(out, buf_slice(&sealed));
+    return buf_check(out, err);
+}
+
+/* Source with each statement's span replaced by its new text. */
+static struct sl_rc join(struct slice source, const struct dialect_statement *st, size_t count,
+                         struct buf *out, struct sl_error *err) {
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        sl_assert(st[i].start >= at && st[i].end >= st[i].start && st[i].end <= source.len);
+        buf_put(out, slice_sub(source, at, st[i].start));
+        ENSURE(slice_find(st[i].sql, 0) == st[i].sql.len, err, SL_E_INTERNAL,
+               "a rewritten statement has a NUL byte");
+        buf_put(out, st[i].sql);
+        at = st[i].end;
+    }
+    buf_put(out, slice_sub(source, at, source.len));
+    return buf_check(out, err);
+}
+
+struct sl_rc rewrite_text(struct rewrite *w, struct slice source, struct buf *out,
+                          bool *ret_changed, struct dialect_error *ret_error) {
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(REWRITE_ARENA_BYTES);
+    const struct dialect_options opt = {.seal = rewrite_seal, .seal_ctx = w};
+    struct dialect_statement *st = NULL;
+    size_t count = 0;
+    TRY(dialect_rewrite(source, &opt, &a, &st, &count, ret_error));
+    bool changed = false;
+    for (size_t i = 0; i < count; i++) {
+        changed = changed || st[i].rewritten;
+    }
+    if (changed) {
+        TRY(join(source, st, count, out, &ret_error->err));
+    }
+    *ret_changed = changed;
+    return SL_OK;
+}
