@@ -199,7 +199,7 @@ static struct sl_rc feed(struct inflate *z, struct slice *in, uint8_t *out, size
         if (z->step < STEP_BODY) {
             TRY(read_header(z, in, err));
         } else if (z->step == STEP_BODY) {
-            size_t made;
+            size_t made = 0;
             TRY(read_body(z, in, out + *len, cap - *len, &made, err));
             *len += made;
         } else {
