@@ -1,0 +1,242 @@
+/* The uses of a key: GenerateDataKey, Encrypt, Decrypt, ReEncrypt; and GenerateRandom. Plaintexts
+ * live in secrets and wipe-marked bufs; the answer's buf is the edge's to wipe. */
+#include "server/api/kms/kms_in.h"
+
+#include "lib/base/limits.h"
+#include "lib/crypto/crypto.h"
+
+static const char *const algorithms[] = {"SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1",
+                                         "RSAES_OAEP_SHA_256", "SM2PKE", NULL};
+static const char *const data_key_specs[] = {"AES_256", "AES_128", NULL};
+
+#define ALGORITHM(name_)                                                                           \
+    { .name = (name_), .type = KMS_STRING, .values = algorithms }
+#define DRY_RUN                                                                                    \
+    { .name = "DryRun", .type = KMS_BOOL }
+#define BLOB_BUF(name_) SL_CLEANUP(buf_fini) struct buf name_ = {.max = 8192, .wipe = true}
+
+static void put_string(struct jsonw *w, const char *name, struct slice v) {
+    jsonw_name(w, name);
+    jsonw_string(w, v);
+}
+
+static void put_blob(struct jsonw *w, const char *name, struct slice v) {
+    jsonw_name(w, name);
+    jsonw_base64(w, v);
+}
+
+/* Attestation documents can't be answered here; ignoring one would give out the plaintext. */
+static struct sl_rc no_recipient(struct api_call *c) {
+    ENSURE(kms_member(c, "Recipient") == NULL, c->err, SL_E_KMS_UNSUPPORTED,
+           "Recipient is not supported.");
+    return SL_OK;
+}
+
+static struct sl_rc need_symmetric(struct api_call *c, const char *name) {
+    struct slice a = kms_string(c, name);
+    ENSURE(a.len == 0 || slice_eq_cstr(a, "SYMMETRIC_DEFAULT"), c->err, SL_E_KMS_KEY_USAGE,
+           "You can't use the %.*s algorithm with a SYMMETRIC_DEFAULT key.", SLICE_FMT(a));
+    return SL_OK;
+}
+
+static struct sl_rc data_key(struct api_call *c, const char *action, bool with_plaintext) {
+    static const struct kms_field fields[] = {
+        KMS_KEY_ID("KeyId"),
+        {.name = "EncryptionContext", .type = KMS_CONTEXT},
+        {.name = "NumberOfBytes", .type = KMS_INT, .min = 1, .max = LIMIT_KMS_DATA_KEY_BYTES},
+        {.name = "KeySpec", .type = KMS_STRING, .values = data_key_specs},
+        KMS_GRANT_TOKENS,
+        DRY_RUN,
+        KMS_END};
+    TRY(kms_check(c, fields));
+    TRY(no_recipient(c));
+    struct slice spec = kms_string(c, "KeySpec");
+    int64_t n = kms_int(c, "NumberOfBytes", 0);
+    ENSURE((spec.len > 0) != (n > 0), c->err, SL_E_VALIDATION,
+           "Please specify either number of bytes or key spec.");
+    if (spec.len > 0) {
+        n = slice_eq_cstr(spec, "AES_256") ? 32 : 16;
+    }
+    struct context context = {0};
+    TRY(kms_context(c, "EncryptionContext", &context));
+    struct kms_made made = {0};
+    SL_CLEANUP(secret_fini) struct secret plain = {0};
+    BLOB_BUF(blob);
+    TRY(kms_data_key(c, kms_string(c, "KeyId"), action, &context, (size_t)n, kms_flag(c, "DryRun"),
+                     &made, with_plaintext ? &plain : NULL, &blob));
+    struct jsonw w = jsonw_of(c->out);
+    jsonw_object_begin(&w);
+    put_blob(&w, "CiphertextBlob", buf_slice(&blob));
+    if (with_plaintext) {
+        put_blob(&w, "Plaintext", secret_view(&plain));
+    }
+    put_string(&w, "KeyId", made.key.row.arn);
+    put_string(&w, "KeyMaterialId", slice_cstr(made.material_id));
+    jsonw_object_end(&w);
+    return SL_OK;
+}
+
+struct sl_rc kms_op_data_key(struct api_call *c) {
+    return data_key(c, "kms:GenerateDataKey", true);
+}
+
+struct sl_rc kms_op_data_key_blind(struct api_call *c) {
+    return data_key(c, "kms:GenerateDataKeyWithoutPlaintext", false);
+}
+
+struct sl_rc kms_op_encrypt(struct api_call *c) {
+    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"),
+                                              {.name = "Plaintext",
+                                               .type = KMS_BLOB,
+                                               .required = true,
+                                               .secret = true,
+                                               .min = 1,
+                                               .max = LIMIT_KMS_PLAINTEXT_BYTES},
+                                              {.name = "EncryptionContext", .type = KMS_CONTEXT},
+                                              KMS_GRANT_TOKENS,
+                                              ALGORITHM("EncryptionAlgorithm"),
+                                              DRY_RUN,
+                                              KMS_END};
+    TRY(kms_check(c, fields));
+    TRY(need_symmetric(c, "EncryptionAlgorithm"));
+    struct context context = {0};
+    TRY(kms_context(c, "EncryptionContext", &context));
+    struct kms_made made = {0};
+    BLOB_BUF(plain);
+    BLOB_BUF(blob);
+    TRY(kms_blob(c, "Plaintext", &plain));
+    TRY(kms_encrypt(c, kms_string(c, "KeyId"), &context, buf_slice(&plain), kms_flag(c, "DryRun"),
+                    &made, &blob));
+    struct jsonw w = jsonw_of(c->out);
+    jsonw_object_begin(&w);
+    put_blob(&w, "CiphertextBlob", buf_slice(&blob));
+    put_string(&w, "KeyId", made.key.row.arn);
+    put_string(&w, "EncryptionAlgorithm", SLICE_LIT("SYMMETRIC_DEFAULT"));
+    jsonw_object_end(&w);
+    return SL_OK;
+}
+
+#define CIPHERTEXT                                                                                 \
+    {                                                                                              \
+        .name = "CiphertextBlob", .type = KMS_BLOB, .required = true, .secret = true, .min = 1,    \
+        .max = LIMIT_KMS_CIPHERTEXT_BYTES                                                          \
+    }
+
+struct sl_rc kms_op_decrypt(struct api_call *c) {
+    static const struct kms_field fields[] = {CIPHERTEXT,
+                                              {.name = "EncryptionContext", .type = KMS_CONTEXT},
+                                              KMS_GRANT_TOKENS,
+                                              KMS_KEY_ID_OPTIONAL("KeyId"),
+                                              ALGORITHM("EncryptionAlgorithm"),
+                                              DRY_RUN,
+                                              KMS_END};
+    TRY(kms_check(c, fields));
+    TRY(no_recipient(c));
+    TRY(need_symmetric(c, "EncryptionAlgorithm"));
+    struct context context = {0};
+    TRY(kms_context(c, "EncryptionContext", &context));
+    struct kms_made made = {0};
+    SL_CLEANUP(secret_fini) struct secret plain = {0};
+    BLOB_BUF(blob);
+    TRY(kms_blob(c, "CiphertextBlob", &blob));
+    TRY(kms_decrypt(c, kms_string(c, "KeyId"), buf_slice(&blob), &context, kms_flag(c, "DryRun"),
+                    &made, &plain));
+    struct jsonw w = jsonw_of(c->out);
+    jsonw_object_begin(&w);
+    put_string(&w, "KeyId", made.key.row.arn);
+    put_blob(&w, "Plaintext", secret_view(&plain));
+    put_string(&w, "EncryptionAlgorithm", SLICE_LIT("SYMMETRIC_DEFAULT"));
+    put_string(&w, "KeyMaterialId", slice_cstr(made.material_id));
+    jsonw_object_end(&w);
+    return SL_OK;
+}
+
+/* Both keys found, allowed and enabled. */
+static struct sl_rc reencrypt_keys(struct api_call *c, struct slice blob,
+                                   const struct context *from, const struct context *to,
+                                   struct kms_target *ret_from, struct kms_target *ret_to) {
+    struct slice source = kms_string(c, "SourceKeyId"), target = kms_string(c, "DestinationKeyId");
+    struct slice arn = SLICE_EMPTY;
+    ENSURE(sl_is_ok(keyholder_blob_key_arn(blob, &arn)), c->err, SL_E_KMS_INVALID_CIPHERTEXT, "%s",
+           "");
+    struct kms_want want = {.action = "kms:ReEncryptTo",
+                            .aliases = true,
+                            .foreign = true,
+                            .algorithm = true,
+                            .context = to};
+    struct slice target_arn = SLICE_EMPTY;
+    TRY(kms_arn(c, target, &target_arn));
+    struct slice same = slice_eq(arn, target_arn) ? SLICE_LIT("true") : SLICE_LIT("false");
+    struct policy_key more = {SLICE_LIT("kms:ReEncryptOnSameKey"), &same, 1};
+    want.more = &more;
+    want.more_count = 1;
+    struct kms_want from_want = want;
+    from_want.action = "kms:ReEncryptFrom";
+    from_want.context = from;
+    TRY(kms_blob_key(c, source, blob, &from_want, ret_from));
+    TRY(kms_use(c, target, &want, ret_to));
+    return kms_need_enabled(c, ret_to);
+}
+
+struct sl_rc kms_op_reencrypt(struct api_call *c) {
+    static const struct kms_field fields[] = {
+        CIPHERTEXT,
+        {.name = "SourceEncryptionContext", .type = KMS_CONTEXT},
+        KMS_KEY_ID_OPTIONAL("SourceKeyId"),
+        KMS_KEY_ID("DestinationKeyId"),
+        {.name = "DestinationEncryptionContext", .type = KMS_CONTEXT},
+        ALGORITHM("SourceEncryptionAlgorithm"),
+        ALGORITHM("DestinationEncryptionAlgorithm"),
+        KMS_GRANT_TOKENS,
+        DRY_RUN,
+        KMS_END};
+    TRY(kms_check(c, fields));
+    TRY(need_symmetric(c, "SourceEncryptionAlgorithm"));
+    TRY(need_symmetric(c, "DestinationEncryptionAlgorithm"));
+    struct context from = {0}, to = {0};
+    TRY(kms_context(c, "SourceEncryptionContext", &from));
+    TRY(kms_context(c, "DestinationEncryptionContext", &to));
+    BLOB_BUF(blob);
+    BLOB_BUF(again);
+    TRY(kms_blob(c, "CiphertextBlob", &blob));
+    struct kms_target source = {0}, target = {0};
+    TRY(reencrypt_keys(c, buf_slice(&blob), &from, &to, &source, &target));
+    TRY(kms_dry(c, kms_flag(c, "DryRun")));
+    SL_CLEANUP(secret_fini) struct secret plain = {0};
+    char source_material[65], target_material[65];
+    TRY(kms_unwrap(c, &source, buf_slice(&blob), &from, &plain, source_material));
+    TRY(keyholder_encrypt(c->env->keys, target.row.record, &to, secret_view(&plain), &again,
+                          target_material, c->err));
+    struct jsonw w = jsonw_of(c->out);
+    jsonw_object_begin(&w);
+    put_blob(&w, "CiphertextBlob", buf_slice(&again));
+    put_string(&w, "SourceKeyId", source.row.arn);
+    put_string(&w, "KeyId", target.row.arn);
+    put_string(&w, "SourceEncryptionAlgorithm", SLICE_LIT("SYMMETRIC_DEFAULT"));
+    put_string(&w, "DestinationEncryptionAlgorithm", SLICE_LIT("SYMMETRIC_DEFAULT"));
+    put_string(&w, "SourceKeyMaterialId", slice_cstr(source_material));
+    put_string(&w, "DestinationKeyMaterialId", slice_cstr(target_material));
+    jsonw_object_end(&w);
+    return SL_OK;
+}
+
+struct sl_rc kms_op_random(struct api_call *c) {
+    static const struct kms_field fields[] = {
+        {.name = "NumberOfBytes", .type = KMS_INT, .min = 1, .max = LIMIT_KMS_DATA_KEY_BYTES},
+        {.name = "CustomKeyStoreId", .type = KMS_STRING, .min = 1, .max = 64},
+        KMS_END};
+    TRY(kms_check(c, fields));
+    TRY(no_recipient(c));
+    ENSURE(kms_member(c, "CustomKeyStoreId") == NULL, c->err, SL_E_KMS_UNSUPPORTED,
+           "Custom key stores are not supported.");
+    int64_t n = kms_int(c, "NumberOfBytes", 0);
+    ENSURE(n > 0, c->err, SL_E_VALIDATION, "NumberOfBytes is required.");
+    TRY(kms_allow(c, "kms:GenerateRandom", SLICE_LIT("*"), NULL, 0));
+    SL_CLEANUP(secret_fini) struct secret random = {0};
+    TRY(secret_random(&random, (size_t)n));
+    struct jsonw w = jsonw_of(c->out);
+    jsonw_object_begin(&w);
+    put_blob(&w, "Plaintext", secret_view(&random));
+    jsonw_object_end(&w);
+    return SL_OK;
+}

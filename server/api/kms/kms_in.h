@@ -1,0 +1,109 @@
+/* Inside of server/api/kms. */
+#ifndef SL_API_KMS_IN_H
+#define SL_API_KMS_IN_H
+
+#include "server/api/kms/kms.h"
+
+enum { KMS_TAGS_MAX = 50, KMS_ALIASES_MAX = 50, KMS_NAMES_MAX = 256 };
+#define KMS_S3_ALIAS "alias/aws/s3"
+
+bool kms_is_uuid(struct slice s);
+/* The ARN behind a key id, undecided; empty when there is none. */
+struct sl_rc kms_arn(struct api_call *c, struct slice key_id, struct slice *ret_arn);
+struct sl_rc kms_dry(struct api_call *c, bool dry_run);
+struct sl_rc kms_unwrap(struct api_call *c, const struct kms_target *t, struct slice blob,
+                        const struct context *context, struct secret *ret_plaintext,
+                        char ret_material[65]);
+
+/* ---- make.c: new keys ---- */
+
+/* Makes the key at the keyholder and fills arn, record and material; id, account and region are
+ * given. */
+struct sl_rc kms_material(struct api_call *c, struct key_row *row);
+/* alias/aws/s3 of the caller's account and region: makes it, or finds what another call has just
+ * made. */
+struct sl_rc kms_managed_make(struct api_call *c, struct key_row *ret);
+
+/* ---- input.c: the request against its model ---- */
+
+enum kms_type { KMS_STRING, KMS_INT, KMS_BOOL, KMS_BLOB, KMS_STRINGS, KMS_CONTEXT, KMS_TAGS };
+struct kms_field {
+    const char *name; /* as the API spells it */
+    enum kms_type type;
+    bool required;
+    bool secret; /* value never shown in messages */
+    int64_t min; /* length or value; 0,0 = unbounded */
+    int64_t max;
+    const char *const *values; /* of an enum, NULL-ended */
+    bool (*match)(struct slice);
+    const char *pattern; /* text of match */
+};
+/* Validates c->body; SL_E_VALIDATION lists what failed, SL_E_PARSE (SerializationException) for a
+ * wrong JSON type. Fields end with a NULL name. */
+struct sl_rc kms_check(struct api_call *c, const struct kms_field *fields);
+/* Values after kms_check; empty, default or NULL when absent (or null). */
+const struct json *kms_member(const struct api_call *c, const char *name);
+struct slice kms_string(const struct api_call *c, const char *name);
+int64_t kms_int(const struct api_call *c, const char *name, int64_t otherwise);
+bool kms_flag(const struct api_call *c, const char *name);
+/* Decoded base64, into a wipe-marked buf. */
+struct sl_rc kms_blob(struct api_call *c, const char *name, struct buf *ret);
+struct sl_rc kms_context(struct api_call *c, const char *name, struct context *ret);
+struct sl_rc kms_tags(struct api_call *c, struct tag_row **ret, size_t *ret_count);
+/* aws:RequestTag/… and aws:TagKeys. */
+struct sl_rc kms_tag_keys(struct api_call *c, const struct tag_row *tags, size_t count,
+                          struct policy_key **ret, size_t *ret_count);
+
+#define KMS_KEY_ID(name_)                                                                          \
+    { .name = (name_), .type = KMS_STRING, .required = true, .min = 1, .max = 2048 }
+#define KMS_KEY_ID_OPTIONAL(name_)                                                                 \
+    { .name = (name_), .type = KMS_STRING, .min = 1, .max = 2048 }
+#define KMS_GRANT_TOKENS                                                                           \
+    { .name = "GrantTokens", .type = KMS_STRINGS, .max = 10 }
+#define KMS_LIMIT                                                                                  \
+    { .name = "Limit", .type = KMS_INT, .min = 1, .max = 1000 }
+#define KMS_MARKER                                                                                 \
+    { .name = "Marker", .type = KMS_STRING, .min = 1, .max = 1024 }
+#define KMS_END                                                                                    \
+    { .name = NULL }
+
+/* ---- policy.c ---- */
+
+/* The default key policy of an account, in the arena. */
+struct slice kms_default_policy(struct api_call *c);
+/* A policy as it is to be stored: parsed, its principals known, laid out as AWS lays it out. The
+ * lockout check unless `bypass`. arn: the key's. */
+struct sl_rc kms_policy_accept(struct api_call *c, struct slice text, struct slice arn, bool bypass,
+                               struct slice *ret);
+
+/* ---- operations ---- */
+
+struct sl_rc kms_op_create_key(struct api_call *c);
+struct sl_rc kms_op_describe_key(struct api_call *c);
+struct sl_rc kms_op_list_keys(struct api_call *c);
+struct sl_rc kms_op_enable_key(struct api_call *c);
+struct sl_rc kms_op_disable_key(struct api_call *c);
+struct sl_rc kms_op_schedule_deletion(struct api_call *c);
+struct sl_rc kms_op_cancel_deletion(struct api_call *c);
+struct sl_rc kms_op_update_description(struct api_call *c);
+struct sl_rc kms_op_rotation_status(struct api_call *c);
+struct sl_rc kms_op_rotate(struct api_call *c);
+struct sl_rc kms_op_list_rotations(struct api_call *c);
+struct sl_rc kms_op_create_alias(struct api_call *c);
+struct sl_rc kms_op_update_alias(struct api_call *c);
+struct sl_rc kms_op_delete_alias(struct api_call *c);
+struct sl_rc kms_op_list_aliases(struct api_call *c);
+struct sl_rc kms_op_data_key(struct api_call *c);
+struct sl_rc kms_op_data_key_blind(struct api_call *c);
+struct sl_rc kms_op_encrypt(struct api_call *c);
+struct sl_rc kms_op_decrypt(struct api_call *c);
+struct sl_rc kms_op_reencrypt(struct api_call *c);
+struct sl_rc kms_op_random(struct api_call *c);
+struct sl_rc kms_op_get_policy(struct api_call *c);
+struct sl_rc kms_op_put_policy(struct api_call *c);
+struct sl_rc kms_op_list_policies(struct api_call *c);
+struct sl_rc kms_op_tag(struct api_call *c);
+struct sl_rc kms_op_untag(struct api_call *c);
+struct sl_rc kms_op_list_tags(struct api_call *c);
+
+#endif
