@@ -1,0 +1,284 @@
+/* The fetching thread: list, get, decompress, drop header rows, cut into runs of whole rows. Bytes
+ * are decompressed straight into the run's slot; what stands behind its last whole row moves on to
+ * the next slot. */
+#include "extension/copy/pipeline_in.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/codec/inflate.h"
+
+enum { PAGE_ARENA_BYTES = 8 * 1024 * 1024, RENEW_S = 300 };
+
+struct fetch {
+    struct pipeline *p;
+    struct s3client *s3;
+    int64_t expires_s; /* of the credentials; 0: never */
+    uint64_t objects;
+    /* the file at hand */
+    struct slice key;
+    struct inflate *z;
+    bool seen;          /* a byte of it has come */
+    uint64_t line;      /* number of the slot's first line */
+    uint64_t skip_rows; /* header rows still to drop */
+    struct run *run;    /* slot being filled, or NULL */
+    struct pipeline_failure failure;
+};
+
+static struct sl_rc slot_take(struct fetch *f, struct sl_error *err) {
+    f->run = pipeline_slot(f->p);
+    ENSURE(f->run != NULL, err, SL_E_CLOSED, "The load was aborted.");
+    f->run->len = 0;
+    return SL_OK;
+}
+
+static struct sl_rc slot_grow(struct run *r, size_t cap, struct sl_error *err) {
+    uint8_t *more = realloc(r->ptr, cap);
+    ENSURE(more != NULL, err, SL_E_NOMEM, "out of memory for rows");
+    r->ptr = more;
+    r->cap = cap;
+    return SL_OK;
+}
+
+/* Hands over the first `end` bytes of the slot; the rest starts the next slot, if there is any. */
+static struct sl_rc slot_publish(struct fetch *f, size_t end, struct sl_error *err) {
+    struct run *r = f->run;
+    size_t rest = r->len - end;
+    SL_CLEANUP(buf_fini) struct buf carry = BUF_INIT(PIPELINE_RUN_MAX_BYTES);
+    buf_put(&carry, slice_of(r->ptr + end, rest));
+    TRY(buf_check(&carry, err));
+    r->len = end;
+    r->line = f->line;
+    memcpy(r->key, f->key.ptr, f->key.len);
+    r->key[f->key.len] = '\0';
+    f->line += delimited_lines(slice_of(r->ptr, end));
+    f->run = NULL;
+    pipeline_publish(f->p);
+    if (rest > 0) {
+        TRY(slot_take(f, err));
+        if (f->run->cap < rest) {
+            TRY(slot_grow(f->run, rest + PIPELINE_RUN_BYTES, err));
+        }
+        memcpy(f->run->ptr, carry.ptr, rest);
+        f->run->len = rest;
+    }
+    return SL_OK;
+}
+
+static struct sl_rc row_too_large(struct fetch *f, struct sl_error *err) {
+    /* the converter meets the row and rejects it, with its line and beginning */
+    TRY(slot_publish(f, f->run->len, err));
+    f->failure.kind = PIPELINE_ROW_SIZE;
+    return sl_fail(err, SL_E_LIMIT, "A row is larger than 4 MB.");
+}
+
+/* Room for at least one more byte in the slot. */
+static struct sl_rc slot_room(struct fetch *f, struct sl_error *err) {
+    if (f->run == NULL) {
+        TRY(slot_take(f, err));
+    }
+    if (f->run->len < f->run->cap) {
+        return SL_OK;
+    }
+    if (f->run->len > 0) {
+        size_t end = f->skip_rows > 0 ? 0
+                                      : delimited_cut(&f->p->conf.convert.split,
+                                                      slice_of(f->run->ptr, f->run->len),
+                                                      f->p->conf.convert.scan);
+        if (end > 0) {
+            TRY(slot_publish(f, end, err));
+            if (f->run == NULL) {
+                TRY(slot_take(f, err));
+            }
+        } else if (f->run->len > LIMIT_COPY_ROW_BYTES) {
+            return row_too_large(f, err);
+        }
+    }
+    if (f->run->len == f->run->cap) {
+        size_t cap = f->run->cap ? f->run->cap * 2 : PIPELINE_RUN_BYTES;
+        TRY(slot_grow(f->run, cap < PIPELINE_RUN_MAX_BYTES ? cap : PIPELINE_RUN_MAX_BYTES, err));
+    }
+    return SL_OK;
+}
+
+static void drop_header(struct fetch *f) {
+    struct run *r = f->run;
+    size_t at = 0;
+    while (f->skip_rows > 0) {
+        size_t n = delimited_row_end(&f->p->conf.convert.split, slice_of(r->ptr + at, r->len - at));
+        if (n == 0) {
+            break;
+        }
+        at += n;
+        f->skip_rows--;
+    }
+    f->line += delimited_lines(slice_of(r->ptr, at));
+    memmove(r->ptr, r->ptr + at, r->len - at);
+    r->len -= at;
+}
+
+static struct sl_rc on_bytes(void *ctx, struct slice in, struct sl_error *err) {
+    struct fetch *f = ctx;
+    f->seen |= in.len > 0;
+    while (true) {
+        TRY(slot_room(f, err));
+        struct run *r = f->run;
+        size_t n = 0;
+        size_t room = r->cap - r->len;
+        if (f->z != NULL) {
+            struct sl_rc rc = inflate_feed(f->z, &in, r->ptr + r->len, room, &n, err);
+            if (sl_failed(rc)) {
+                f->failure.kind = PIPELINE_GZIP;
+                return rc;
+            }
+        } else {
+            n = in.len < room ? in.len : room;
+            if (n > 0) {
+                memcpy(r->ptr + r->len, in.ptr, n);
+            }
+            in = slice_sub(in, n, in.len);
+        }
+        r->len += n;
+        if (f->skip_rows > 0 && r->len > 0) {
+            drop_header(f);
+        }
+        /* the decoder may hold output back while the slot is full */
+        if (in.len == 0 && (f->z == NULL || n < room)) {
+            return SL_OK;
+        }
+        ENSURE(!atomic_load_explicit(&f->p->abort, memory_order_relaxed), err, SL_E_CLOSED,
+               "The load was aborted.");
+    }
+}
+
+static struct sl_rc credentials(struct fetch *f, struct sl_error *err) {
+    if (f->expires_s != 0 && f->expires_s - clock_real_ms() / 1000 > RENEW_S) {
+        return SL_OK;
+    }
+    int64_t expires_s = INT64_MAX;
+    struct sl_rc rc = f->p->conf.credentials(f->p->conf.credentials_ctx, f->s3,
+                                             &f->p->credentials_fd, err, &expires_s);
+    int fd = -1;
+    pthread_mutex_lock(&f->p->mu);
+    fd = atomic_exchange(&f->p->credentials_fd, -1);
+    pthread_mutex_unlock(&f->p->mu);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (sl_failed(rc)) {
+        f->failure.kind = PIPELINE_CREDENTIALS;
+        return rc;
+    }
+    f->expires_s = expires_s > 0 ? expires_s : INT64_MAX;
+    return SL_OK;
+}
+
+static void note_s3(struct fetch *f, enum pipeline_failed kind) {
+    if (f->failure.kind == PIPELINE_FINE) {
+        f->failure.kind = kind;
+        f->failure.s3 = *s3client_failure(f->s3);
+    }
+}
+
+static struct sl_rc fetch_file(struct fetch *f, const struct s3client_object *o,
+                               struct sl_error *err) {
+    f->key = o->key;
+    f->line = 1;
+    f->seen = false;
+    f->skip_rows = f->p->conf.ignoreheader;
+    snprintf(f->failure.key, sizeof f->failure.key, "%.*s", SLICE_FMT(o->key));
+    TRY(credentials(f, err));
+    if (f->p->conf.gzip) {
+        TRY(inflate_new(&f->z));
+    }
+    uint64_t bytes = 0;
+    struct sl_rc rc = s3client_get(f->s3, f->p->conf.bucket, o->key, on_bytes, f, err, &bytes);
+    if (rc.code == SL_E_COPY_S3) {
+        note_s3(f, PIPELINE_S3_GET);
+    }
+    if (sl_is_ok(rc) && f->z != NULL && f->seen) {
+        rc = inflate_end(f->z, err);
+        if (sl_failed(rc)) {
+            f->failure.kind = PIPELINE_GZIP;
+        }
+    }
+    inflate_free(f->z);
+    f->z = NULL;
+    TRY(rc);
+    /* a header row without a line end is all there was */
+    if (f->run != NULL && f->run->len > 0 && f->skip_rows == 0) {
+        if (f->run->len > LIMIT_COPY_ROW_BYTES &&
+            delimited_cut(&f->p->conf.convert.split, slice_of(f->run->ptr, f->run->len),
+                          f->p->conf.convert.scan) == 0) {
+            return row_too_large(f, err);
+        }
+        TRY(slot_publish(f, f->run->len, err));
+    }
+    f->run = NULL;
+    pthread_mutex_lock(&f->p->mu);
+    f->p->counts.files++;
+    f->p->counts.bytes += bytes;
+    pthread_mutex_unlock(&f->p->mu);
+    return SL_OK;
+}
+
+static struct sl_rc fetch_page(struct fetch *f, struct slice token, struct arena *a,
+                               struct sl_error *err, struct slice *ret_token) {
+    struct s3client_object *objects = NULL;
+    size_t count = 0;
+    struct sl_rc rc = s3client_list(f->s3, f->p->conf.bucket, f->p->conf.prefix, token, a, err,
+                                    &objects, &count, ret_token);
+    if (rc.code == SL_E_COPY_S3) {
+        note_s3(f, PIPELINE_S3_LIST);
+    }
+    TRY(rc);
+    f->objects += count;
+    ENSURE(f->objects <= LIMIT_COPY_OBJECTS, err, SL_E_LIMIT, "More than %d objects to load.",
+           (int)LIMIT_COPY_OBJECTS);
+    for (size_t i = 0; i < count; i++) {
+        TRY(fetch_file(f, &objects[i], err));
+    }
+    return SL_OK;
+}
+
+static struct sl_rc fetch_pages(struct fetch *f, struct sl_error *err) {
+    TRY(s3client_new(&f->p->conf.s3, &f->s3, err));
+    TRY(credentials(f, err));
+    SL_CLEANUP(arena_fini) struct arena even = ARENA_INIT(PAGE_ARENA_BYTES);
+    SL_CLEANUP(arena_fini) struct arena odd = ARENA_INIT(PAGE_ARENA_BYTES);
+    struct slice token = SLICE_EMPTY;
+    for (unsigned page = 0; page == 0 || token.len > 0; page++) {
+        /* the token of one page asks for the next, so two pages' memory takes turns */
+        struct arena *a = page % 2 == 0 ? &even : &odd;
+        arena_reset(a);
+        TRY(credentials(f, err));
+        struct slice next;
+        TRY(fetch_page(f, token, a, err, &next));
+        token = next;
+    }
+    if (f->objects == 0) {
+        f->failure.kind = PIPELINE_NO_OBJECTS;
+        return sl_fail(err, SL_E_NOT_FOUND, "The specified S3 prefix '%s' does not exist",
+                       f->p->conf.prefix);
+    }
+    return SL_OK;
+}
+
+void fetch_all(struct pipeline *p) {
+    struct fetch f = {.p = p};
+    struct sl_error err = {0};
+    struct sl_rc rc = fetch_pages(&f, &err);
+    s3client_free(f.s3);
+    if (sl_failed(rc)) {
+        f.failure.kind = f.failure.kind == PIPELINE_FINE ? PIPELINE_INTERNAL : f.failure.kind;
+        f.failure.err = err;
+        f.failure.err.code = rc.code;
+        pthread_mutex_lock(&p->mu);
+        if (!p->broken) {
+            p->failure = f.failure;
+        }
+        pthread_mutex_unlock(&p->mu);
+    }
+}

@@ -1,0 +1,336 @@
+/* The load itself; see copy.h. The main thread takes batches from the pipeline, puts rows into
+ * slots and inserts them in groups; it is the only one that touches PostgreSQL. The pipeline ends
+ * before any error goes on: PG_ENSURE_ERROR_CLEANUP covers errors and the backend's exit alike. */
+#include "postgres.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "access/heapam.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_trigger.h"
+#include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/wait_event.h"
+
+#include "extension/copy/columns.h"
+#include "extension/copy/copy.h"
+#include "extension/copy/failure.h"
+#include "extension/copy/pipeline.h"
+#include "extension/copy/role.h"
+#include "lib/ipc/seam.h"
+
+enum {
+    GROUP_ROWS = 1000,
+    OWN_DESCRIPTORS = 3, /* the eventfd, S3's and the kms's socket */
+    REJECTS_BEFORE_GROWTH = 16,
+};
+
+struct load {
+    Relation rel;
+    const struct copy_spec *spec;
+    struct copy_result *ret;
+    struct copy_columns columns;
+
+    EState *estate;
+    ResultRelInfo *target;
+    TupleTableSlot *slots[GROUP_ROWS];
+    BulkInsertState bulk;
+    CommandId cid;
+    int options;
+    MemoryContext results; /* the caller's */
+    MemoryContext group;   /* reset after each group of rows */
+
+    int reject_limit;
+    int reject_cap;
+
+    struct pipeline *pipeline;
+    int wake_fd;
+};
+
+static void refuse(Relation rel, const char *why) {
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("cannot copy to table \"%s\": %s", RelationGetRelationName(rel), why)));
+}
+
+static void check_target(Relation rel) {
+    if (rel->rd_rel->relkind != RELKIND_RELATION) {
+        ereport(ERROR,
+                (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                 errmsg("cannot copy to \"%s\": it is not a table", RelationGetRelationName(rel))));
+    }
+    TriggerDesc *t = rel->trigdesc;
+    if (t != NULL && (t->trig_insert_before_row || t->trig_insert_after_row)) {
+        const char *name = "";
+        for (int i = 0; i < t->numtriggers; i++) {
+            if (TRIGGER_FOR_ROW(t->triggers[i].tgtype) &&
+                TRIGGER_FOR_INSERT(t->triggers[i].tgtype)) {
+                name = t->triggers[i].tgname;
+                break;
+            }
+        }
+        refuse(rel, psprintf("it has the row trigger \"%s\"", name));
+    }
+    if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED) {
+        refuse(rel, "it has row-level security");
+    }
+    if (GetDatabaseEncoding() != PG_UTF8) {
+        refuse(rel, "the database is not encoded in UTF8");
+    }
+    if (!rel->rd_islocaltemp) {
+        PreventCommandIfReadOnly("COPY");
+    }
+    PreventCommandIfParallelMode("COPY");
+}
+
+static void open_target(struct load *l) {
+    Relation rel = l->rel;
+    l->estate = CreateExecutorState();
+    l->target = makeNode(ResultRelInfo);
+    InitResultRelInfo(l->target, rel, 0, NULL, 0);
+    ExecOpenIndices(l->target, false);
+    copy_columns_init(rel, l->spec, &l->columns);
+    l->columns.constrained |= rel->rd_rel->relispartition;
+    for (int i = 0; i < GROUP_ROWS; i++) {
+        l->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
+    }
+    l->bulk = GetBulkInsertState();
+    l->cid = GetCurrentCommandId(true);
+    /* a table of this transaction has no free space worth a search */
+    if (rel->rd_createSubid != InvalidSubTransactionId ||
+        rel->rd_firstRelfilenodeSubid != InvalidSubTransactionId) {
+        l->options |= TABLE_INSERT_SKIP_FSM;
+    }
+    l->group = AllocSetContextCreate(CurrentMemoryContext, "copy rows", ALLOCSET_DEFAULT_SIZES);
+}
+
+static void close_target(struct load *l) {
+    FreeBulkInsertState(l->bulk);
+    table_finish_bulk_insert(l->rel, l->options);
+    for (int i = 0; i < GROUP_ROWS; i++) {
+        ExecDropSingleTupleTableSlot(l->slots[i]);
+    }
+    ExecCloseIndices(l->target);
+    FreeExecutorState(l->estate);
+    MemoryContextDelete(l->group);
+}
+
+/* ---- Rows ---- */
+
+static void check_row(struct load *l, TupleTableSlot *slot) {
+    TupleDesc desc = RelationGetDescr(l->rel);
+    slot->tts_tableOid = RelationGetRelid(l->rel);
+    if (desc->constr != NULL && desc->constr->has_generated_stored) {
+        ExecComputeStoredGenerated(l->target, l->estate, slot, CMD_INSERT);
+    }
+    if (desc->constr != NULL) {
+        ExecConstraints(l->target, slot, l->estate);
+    }
+    if (l->rel->rd_rel->relispartition) {
+        ExecPartitionCheck(l->target, slot, l->estate, true);
+    }
+}
+
+static void insert_group(struct load *l, const struct copy_batch *batch, size_t from, int n) {
+    MemoryContext before = MemoryContextSwitchTo(l->group);
+    copy_columns_fill(&l->columns, l->rel, l->estate, batch, from, n, l->slots);
+    if (l->columns.constrained) {
+        for (int i = 0; i < n; i++) {
+            check_row(l, l->slots[i]);
+        }
+    }
+    table_multi_insert(l->rel, l->slots, n, l->cid, l->options, l->bulk);
+    for (int i = 0; i < n; i++) {
+        if (l->target->ri_NumIndices > 0) {
+            list_free(
+                ExecInsertIndexTuples(l->target, l->slots[i], l->estate, false, false, NULL, NIL));
+        }
+        ExecClearTuple(l->slots[i]);
+    }
+    l->ret->rows += n;
+    ResetPerTupleExprContext(l->estate);
+    MemoryContextSwitchTo(before);
+    MemoryContextReset(l->group);
+}
+
+static void keep_reject(struct load *l, const struct pipeline_batch *b,
+                        const struct copy_bad_row *bad) {
+    struct copy_result *ret = l->ret;
+    MemoryContext before = MemoryContextSwitchTo(l->results);
+    if (ret->reject_count == l->reject_cap) {
+        l->reject_cap = l->reject_cap > 0 ? 2 * l->reject_cap : REJECTS_BEFORE_GROWTH;
+        Size size = sizeof *ret->rejects * (Size)l->reject_cap;
+        ret->rejects = ret->rejects != NULL ? repalloc(ret->rejects, size) : palloc(size);
+    }
+    copy_failure_reject(l->rel, l->spec, &l->columns, b, bad, &ret->rejects[ret->reject_count]);
+    ret->reject_count++;
+    MemoryContextSwitchTo(before);
+}
+
+/* False: too many rejects. */
+static bool take_batch(struct load *l, const struct pipeline_batch *b) {
+    for (size_t i = 0; i < b->batch.bad_count; i++) {
+        keep_reject(l, b, &b->batch.bad[i]);
+        if (l->ret->reject_count >= l->reject_limit) {
+            return false;
+        }
+    }
+    for (size_t from = 0; from < b->batch.rows; from += GROUP_ROWS) {
+        CHECK_FOR_INTERRUPTS();
+        size_t left = b->batch.rows - from;
+        insert_group(l, &b->batch, from, left < GROUP_ROWS ? (int)left : GROUP_ROWS);
+    }
+    return true;
+}
+
+/* ---- The pipeline's life ---- */
+
+static void stop_pipeline(int code, Datum arg) {
+    struct load *l = (struct load *)DatumGetPointer(arg);
+    pipeline_stop(l->pipeline);
+    l->pipeline = NULL;
+    if (l->wake_fd >= 0) {
+        close(l->wake_fd);
+        l->wake_fd = -1;
+        for (int i = 0; i < OWN_DESCRIPTORS; i++) {
+            ReleaseExternalFD();
+        }
+    }
+}
+
+static void open_wake(struct load *l) {
+    l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (l->wake_fd < 0) {
+        ereport(ERROR,
+                (errcode_for_file_access(), errmsg("could not make an event descriptor: %m")));
+    }
+    for (int i = 0; i < OWN_DESCRIPTORS; i++) {
+        ReserveExternalFD();
+    }
+}
+
+static void wait_for_work(struct load *l) {
+    int events = WaitLatchOrSocket(
+        MyLatch, WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, l->wake_fd,
+        1000, PG_WAIT_EXTENSION);
+    if (events & WL_LATCH_SET) {
+        ResetLatch(MyLatch);
+    }
+    if (events & WL_SOCKET_READABLE) {
+        uint64_t count;
+        while (read(l->wake_fd, &count, sizeof count) < 0 && errno == EINTR) {
+        }
+    }
+}
+
+static void run_load(struct load *l, const struct pipeline_conf *conf) {
+    struct sl_error err = {0};
+    struct sl_rc rc = pipeline_start(conf, &l->pipeline, &err);
+    if (sl_failed(rc)) {
+        ereport(ERROR,
+                (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("%s", sl_error_message(&err, rc.code))));
+    }
+    while (true) {
+        CHECK_FOR_INTERRUPTS();
+        struct pipeline_batch *b = NULL;
+        switch (pipeline_take(l->pipeline, &b)) {
+        case PIPELINE_BATCH:
+            if (!take_batch(l, b)) {
+                copy_failure_rejects(l->rel, l->ret);
+                return;
+            }
+            pipeline_give_back(l->pipeline, b);
+            break;
+        case PIPELINE_WAIT:
+            wait_for_work(l);
+            break;
+        case PIPELINE_FAIL:
+            copy_failure_pipeline(l->rel, l->spec, pipeline_failure(l->pipeline), l->ret);
+            return;
+        case PIPELINE_END:
+            return;
+        }
+    }
+}
+
+/* '\0' and '\000' stand for NUL, which a C string can't hold. */
+static struct slice null_text(const struct copy_spec *spec) {
+    const char *s = spec->null_as != NULL ? spec->null_as : "\\N";
+    if (strcmp(s, "\\0") == 0 || strcmp(s, "\\000") == 0) {
+        return slice_of("", 1);
+    }
+    return slice_cstr(s);
+}
+
+static unsigned converter_count(void) {
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (cpus <= 2) {
+        return 1;
+    }
+    return cpus - 2 < PIPELINE_CONVERTERS ? (unsigned)(cpus - 2) : PIPELINE_CONVERTERS;
+}
+
+void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *ret) {
+    check_target(rel);
+    *ret = (struct copy_result){0};
+    struct load *l = palloc0(sizeof *l);
+    l->rel = rel;
+    l->spec = spec;
+    l->ret = ret;
+    l->results = CurrentMemoryContext;
+    l->wake_fd = -1;
+    l->reject_limit = spec->maxerror > 1 ? spec->maxerror : 1;
+    open_target(l);
+    bool csv = spec->format == DELIMITED_CSV;
+    struct role_conf role = {
+        .roles = spec->roles,
+        .role_count = spec->auth == COPY_AUTH_ROLES ? (size_t)spec->role_count : 0,
+        .db_user = spec->db_user,
+        .kms_socket = spec->kms_socket,
+        .edge_token = spec->edge_token,
+        .access_key_id = spec->access_key_id,
+        .secret = spec->secret,
+        .token = spec->token,
+    };
+    struct pipeline_conf conf = {
+        .s3 = {.endpoint = spec->endpoint, .region = spec->region, .ca_file = spec->ca_file},
+        .bucket = spec->bucket,
+        .prefix = spec->prefix,
+        .credentials = role_credentials,
+        .credentials_ctx = &role,
+        .gzip = spec->gzip,
+        .ignoreheader = spec->ignoreheader > 0 ? (uint64_t)spec->ignoreheader : 0,
+        .convert = {.split = {.format = spec->format,
+                              .delimiter = spec->delimiter ? (uint8_t)spec->delimiter
+                                           : csv           ? ','
+                                                           : '|',
+                              .quote = spec->quote ? (uint8_t)spec->quote : '"'},
+                    .null_as = null_text(spec),
+                    .columns = l->columns.columns,
+                    .column_count = (size_t)l->columns.natts,
+                    .max_rejects = (size_t)l->reject_limit},
+        .converters = converter_count(),
+    };
+    PG_ENSURE_ERROR_CLEANUP(stop_pipeline, PointerGetDatum(l));
+    {
+        open_wake(l);
+        conf.wake_fd = l->wake_fd;
+        run_load(l, &conf);
+        struct pipeline_counts counts = pipeline_counts(l->pipeline);
+        ret->files = (int64_t)counts.files;
+        ret->bytes = (int64_t)counts.bytes;
+    }
+    PG_END_ENSURE_ERROR_CLEANUP(stop_pipeline, PointerGetDatum(l));
+    stop_pipeline(0, PointerGetDatum(l));
+    close_target(l);
+    pfree(l);
+}

@@ -1,0 +1,82 @@
+/* The threads of a load: one lists, fetches, decompresses and cuts into runs of whole rows, others
+ * convert the runs into batches; batches come out in the order of files and rows. Knows no
+ * PostgreSQL: whoever takes the batches may be of another world, and its threads see plain memory
+ * and take no signals. Memory is bounded: a ring of runs and a pool of batches, both recycled. */
+#ifndef SEALIFT_COPY_PIPELINE_H
+#define SEALIFT_COPY_PIPELINE_H
+
+#include "lib/awsclient/s3client.h"
+#include "lib/base/limits.h"
+#include "lib/codec/copy_convert.h"
+
+/* Gives the client credentials, and until when they hold (0: no end). Called from the fetching
+ * thread, again shortly before they end. *ret_fd, while not -1, is a socket whose shutdown ends the
+ * call. */
+typedef struct sl_rc (*pipeline_credentials_fn)(void *ctx, struct s3client *client,
+                                                atomic_int *ret_fd, struct sl_error *err,
+                                                int64_t *ret_expires_s);
+
+struct pipeline_conf {
+    struct s3client_conf s3; /* abort is set by the pipeline */
+    const char *bucket;
+    const char *prefix;
+    pipeline_credentials_fn credentials;
+    void *credentials_ctx;
+    bool gzip;
+    uint64_t ignoreheader;
+    struct copy_convert_conf convert;
+    unsigned converters; /* threads, 1..PIPELINE_CONVERTERS */
+    int wake_fd;         /* eventfd, written when a waiting taker should look again */
+};
+
+enum { PIPELINE_CONVERTERS = 4 };
+
+enum pipeline_failed {
+    PIPELINE_FINE,
+    PIPELINE_S3_LIST,
+    PIPELINE_S3_GET,
+    PIPELINE_NO_OBJECTS, /* nothing under the prefix */
+    PIPELINE_CREDENTIALS,
+    PIPELINE_GZIP,
+    PIPELINE_ROW_SIZE, /* a reject tells which */
+    PIPELINE_INTERNAL,
+};
+struct pipeline_failure {
+    enum pipeline_failed kind;
+    struct sl_error err;
+    struct s3client_failure s3; /* PIPELINE_S3_* */
+    char key[LIMIT_S3_KEY_BYTES + 1];
+};
+
+/* A batch and the file its rows are of. */
+struct pipeline_batch {
+    struct copy_batch batch;
+    char key[LIMIT_S3_KEY_BYTES + 1];
+    struct pipeline_batch *next;
+};
+
+enum pipeline_took {
+    PIPELINE_BATCH,
+    PIPELINE_WAIT, /* nothing yet: wait for wake_fd */
+    PIPELINE_END,  /* all came out */
+    PIPELINE_FAIL, /* see pipeline_failure; what came before it came out */
+};
+
+struct pipeline;
+/* `conf` and all it points to stay the caller's and live until pipeline_stop. */
+struct sl_rc pipeline_start(const struct pipeline_conf *conf, struct pipeline **ret,
+                            struct sl_error *err);
+/* Does not block. A batch is the taker's until it is given back. */
+enum pipeline_took pipeline_take(struct pipeline *p, struct pipeline_batch **ret);
+void pipeline_give_back(struct pipeline *p, struct pipeline_batch *b);
+/* After PIPELINE_FAIL. */
+const struct pipeline_failure *pipeline_failure(const struct pipeline *p);
+struct pipeline_counts {
+    uint64_t files; /* read to the end */
+    uint64_t bytes; /* fetched */
+};
+struct pipeline_counts pipeline_counts(struct pipeline *p);
+/* Ends all threads, wherever they are (within 100 ms), and frees everything. NULL is fine. */
+void pipeline_stop(struct pipeline *p);
+
+#endif
