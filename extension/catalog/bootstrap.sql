@@ -1,0 +1,64 @@
+CREATE SCHEMA sealift;
+
+REVOKE ALL ON SCHEMA sealift FROM PUBLIC;
+
+CREATE ROLE sealift_gateway LOGIN;
+
+CREATE ROLE sealift_admin NOLOGIN;
+
+CREATE SEQUENCE sealift.query_id AS integer MINVALUE 100 START 100 CACHE 1;
+
+CREATE TABLE sealift.table_attributes (relid oid PRIMARY KEY, attributes jsonb NOT NULL);
+
+CREATE TABLE sealift.load_errors (
+  userid integer NOT NULL, tbl integer, starttime timestamp NOT NULL, session integer, query integer, filename text, line_number bigint,
+  colname text, type text, col_length text, position integer, raw_line text, raw_field_value text, err_code integer, err_reason text);
+
+CREATE FUNCTION sealift.verifier(name text) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+  AS $$ SELECT rolpassword FROM pg_authid WHERE rolname = $1 AND rolcanlogin AND NOT rolsuper AND (rolvaliduntil IS NULL OR rolvaliduntil > now()) $$;
+
+REVOKE ALL ON FUNCTION sealift.verifier(text) FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA sealift TO sealift_gateway;
+
+GRANT EXECUTE ON FUNCTION sealift.verifier(text) TO sealift_gateway;
+
+CREATE FUNCTION sealift.raise(sqlstate text, message text, detail text, hint text, cursorpos integer) RETURNS void
+  LANGUAGE c VOLATILE AS 'sealift', 'sealift_raise';
+
+GRANT USAGE ON SCHEMA sealift TO PUBLIC;
+
+SET allow_system_table_mods = on;
+
+CREATE FUNCTION pg_catalog.pg_last_copy_id() RETURNS integer LANGUAGE c VOLATILE AS 'sealift', 'sealift_last_copy_id';
+
+CREATE FUNCTION pg_catalog.pg_last_copy_count() RETURNS bigint LANGUAGE c VOLATILE AS 'sealift', 'sealift_last_copy_count';
+
+CREATE VIEW pg_catalog.stl_load_errors AS
+  SELECT userid, 0 AS slice, tbl, starttime, session, query, filename::character(256) AS filename, line_number,
+    colname::character(127) AS colname, type::character(10) AS type, col_length::character(10) AS col_length, position,
+    raw_line::character(1024) AS raw_line, raw_field_value::character(1024) AS raw_field_value, err_code,
+    err_reason::character(100) AS err_reason, 0 AS is_partial, 0::bigint AS start_offset, (-1)::bigint AS copy_job_id
+  FROM sealift.load_errors
+  WHERE pg_has_role(current_user, 'sealift_admin', 'member')
+    OR userid = (SELECT oid::integer FROM pg_catalog.pg_roles WHERE rolname = current_user);
+
+GRANT SELECT ON pg_catalog.stl_load_errors TO PUBLIC;
+
+CREATE VIEW pg_catalog.svv_table_attributes AS
+  SELECT n.nspname AS schema_name, c.relname AS table_name, a.attributes
+  FROM sealift.table_attributes a JOIN pg_catalog.pg_class c ON c.oid = a.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE has_table_privilege(c.oid, 'SELECT');
+
+GRANT SELECT ON pg_catalog.svv_table_attributes TO PUBLIC;
+
+REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea),
+  pg_catalog.lo_get(oid), pg_catalog.lo_get(oid, bigint, integer), pg_catalog.lo_put(oid, bigint, bytea), pg_catalog.lo_open(oid, integer),
+  pg_catalog.lo_unlink(oid), pg_catalog.loread(integer, integer), pg_catalog.lowrite(integer, bytea), pg_catalog.lo_lseek(integer, integer, integer),
+  pg_catalog.lo_lseek64(integer, bigint, integer), pg_catalog.lo_tell(integer), pg_catalog.lo_tell64(integer), pg_catalog.lo_truncate(integer, integer),
+  pg_catalog.lo_truncate64(integer, bigint), pg_catalog.lo_close(integer), pg_catalog.lo_import(text), pg_catalog.lo_import(text, oid),
+  pg_catalog.lo_export(oid, text) FROM PUBLIC;
+
+REVOKE CREATE ON DATABASE template1 FROM PUBLIC;
+
+GRANT CREATE ON SCHEMA public TO PUBLIC;

@@ -1,0 +1,88 @@
+/* ProcessUtility hook: the allow-list, table attributes of Redshift, COPY from S3; everything else
+ * goes on to PostgreSQL. */
+#include "postgres.h"
+
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_node.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+
+#include "extension/catalog/attributes.h"
+#include "extension/guard/guard.h"
+
+static ProcessUtility_hook_type next_hook;
+
+/* Takes `sealift.attributes` out of a WITH list; the JSON text or NULL. */
+static char *take_attributes(List **options) {
+    ListCell *lc;
+    foreach (lc, *options) {
+        DefElem *d = lfirst_node(DefElem, lc);
+        if (d->defnamespace != NULL && strcmp(d->defnamespace, "sealift") == 0 &&
+            strcmp(d->defname, "attributes") == 0) {
+            char *json = defGetString(d);
+            *options = list_delete_cell(*options, lc);
+            return json;
+        }
+    }
+    return NULL;
+}
+
+static void pass_on(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+                    ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *env,
+                    DestReceiver *dest, QueryCompletion *qc) {
+    if (next_hook != NULL) {
+        next_hook(pstmt, query, read_only_tree, context, params, env, dest, qc);
+    } else {
+        standard_ProcessUtility(pstmt, query, read_only_tree, context, params, env, dest, qc);
+    }
+}
+
+static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+                    ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *env,
+                    DestReceiver *dest, QueryCompletion *qc) {
+    if (MyProcPort == NULL) { /* no client: the recorder, autovacuum */
+        pass_on(pstmt, query, read_only_tree, context, params, env, dest, qc);
+        return;
+    }
+    allow_list_check(pstmt->utilityStmt);
+    if (IsA(pstmt->utilityStmt, CopyStmt) && copy_statement_is_s3((CopyStmt *)pstmt->utilityStmt)) {
+        ParseState *pstate = make_parsestate(NULL);
+        pstate->p_sourcetext = query;
+        copy_statement_run((CopyStmt *)pstmt->utilityStmt, pstate, qc);
+        free_parsestate(pstate);
+        return;
+    }
+    RangeVar *made = NULL;
+    char *attributes = NULL;
+    if (IsA(pstmt->utilityStmt, CreateStmt) || IsA(pstmt->utilityStmt, CreateTableAsStmt)) {
+        if (read_only_tree) {
+            pstmt = copyObject(pstmt);
+            read_only_tree = false;
+        }
+        if (IsA(pstmt->utilityStmt, CreateStmt)) {
+            CreateStmt *s = (CreateStmt *)pstmt->utilityStmt;
+            attributes = take_attributes(&s->options);
+            made = copyObject(s->relation);
+        } else {
+            IntoClause *into = ((CreateTableAsStmt *)pstmt->utilityStmt)->into;
+            attributes = take_attributes(&into->options);
+            made = copyObject(into->rel);
+        }
+    }
+    bool existed = attributes != NULL && attributes_relation_exists(made);
+    bool drops = IsA(pstmt->utilityStmt, DropStmt);
+    pass_on(pstmt, query, read_only_tree, context, params, env, dest, qc);
+    if (attributes != NULL && !existed) {
+        attributes_record(made, attributes);
+    }
+    if (drops) {
+        attributes_sweep();
+    }
+}
+
+void utility_init(void) {
+    next_hook = ProcessUtility_hook;
+    ProcessUtility_hook = guarded;
+}
