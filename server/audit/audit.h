@@ -2,8 +2,7 @@
 #ifndef SL_AUDIT_H
 #define SL_AUDIT_H
 
-#include "lib/base/rc.h"
-#include "lib/base/slice.h"
+#include "lib/base/buf.h"
 
 struct audit;
 struct keyholder;
@@ -17,12 +16,19 @@ struct sl_rc audit_open(const char *dir, struct keyholder *take_keys, bool stric
  * if `flush` or strict; else it is flushed within 50 ms. A failure means: fail the call.
  * Thread-safe. */
 struct sl_rc audit_write(struct audit *a, struct slice record, bool flush, struct sl_error *err);
+/* The signed head of the log as it stands, a line to be kept elsewhere (audit_verify_head). */
+struct sl_rc audit_head(struct audit *a, struct buf *ret_head, struct sl_error *err);
 void audit_close(struct audit *a); /* closes the segment with a signed head */
 
 /* Verifies all segments under dir; prints a line a segment and the verdict through `print`. keys
- * NULL: heads only. */
+ * NULL: heads and sequence only. SL_E_CORRUPT when anything was altered. */
 struct sl_rc audit_verify(const char *dir, struct keyholder *keys,
                           void (*print)(void *, const char *line), void *user,
                           struct sl_error *err);
+/* Does the log hold the record that a head kept elsewhere names (a line of audit_head)?
+ * SL_E_CORRUPT when not, as after a cut tail. */
+struct sl_rc audit_verify_head(const char *dir, struct slice head,
+                               void (*print)(void *, const char *line), void *user,
+                               struct sl_error *err);
 
 #endif

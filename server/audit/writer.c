@@ -1,0 +1,573 @@
+/* The audit log's writer; see audit.h.
+ *
+ * Callers queue their record and wait. The writer thread takes the queue as a whole, has each
+ * record MACed by the keyholder, and writes the lines with one call. The flusher thread makes them
+ * durable: at once when somebody waits for it, else within LIMIT_AUDIT_FLUSH_MS; one flush serves
+ * all who wait. What can't be written is cut off again, and its callers fail. After a failed flush
+ * nobody knows what is on disk, so the log is broken until the process starts again.
+ *
+ * Lock: `mu` guards `shared`; it is never held over input or output. `mine` is the writer thread's.
+ */
+#include "server/audit/audit.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "server/audit/recover.h"
+#include "server/audit/segment.h"
+#include "server/keys/keyholder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BATCH_BYTES = 2 * AUDIT_LINE_MAX, RESERVE_RETRY_MS = 60 * 1000 };
+
+/* A caller's record, on the caller's stack. With `head`, a request for a signed head. */
+struct pending {
+    struct pending *next;
+    struct slice record;
+    struct buf *head;
+    bool flush;
+    bool done;    /* written, or failed with rc */
+    uint64_t seq; /* when written */
+    struct sl_rc rc;
+    struct sl_error err;
+};
+
+struct audit {
+    struct {
+        int dir_fd;
+        bool strict;
+        pthread_t writer;
+        pthread_t flusher;
+    } conf;
+    struct {
+        struct keyholder *keys;
+        bool begun; /* a segment is open for writing */
+        struct audit_point point;
+        off_t size;
+        int64_t opened_mono_ms;
+        bool reserve;
+        int64_t reserve_tried_mono_ms;
+        struct buf batch;
+    } mine;
+    pthread_mutex_t mu;
+    pthread_cond_t work;  /* for the writer */
+    pthread_cond_t dirty; /* for the flusher */
+    pthread_cond_t done;  /* for callers, and the writer waiting for the flusher */
+    struct {
+        struct pending *first;
+        struct pending **last;
+        size_t queued;
+        int fd; /* of the open segment */
+        uint64_t written_seq;
+        uint64_t flushed_seq;
+        uint64_t wanted_seq; /* somebody waits for this one's flush */
+        int64_t dirty_since_mono_ms;
+        bool flushing;
+        bool rolling;
+        bool broken;
+        bool ending;
+        bool writer_ended;
+    } shared;
+};
+
+/* ---- reserve ---- */
+
+static void reserve_make(struct audit *a) {
+    int64_t now = clock_mono_ms();
+    if (a->mine.reserve || (a->mine.reserve_tried_mono_ms != 0 &&
+                            now - a->mine.reserve_tried_mono_ms < RESERVE_RETRY_MS)) {
+        return;
+    }
+    a->mine.reserve_tried_mono_ms = now;
+    int fd = openat(a->conf.dir_fd, "reserve", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return;
+    }
+    a->mine.reserve = posix_fallocate(fd, 0, LIMIT_AUDIT_RESERVE_BYTES) == 0;
+    close(fd);
+    if (!a->mine.reserve) {
+        (void)unlinkat(a->conf.dir_fd, "reserve", 0);
+        sl_log(SL_WARN, "audit.no_reserve", "bytes=%d", LIMIT_AUDIT_RESERVE_BYTES);
+    }
+}
+
+/* True when there was a reserve to give up. */
+static bool reserve_use(struct audit *a) {
+    if (!a->mine.reserve) {
+        return false;
+    }
+    a->mine.reserve = false;
+    a->mine.reserve_tried_mono_ms = clock_mono_ms();
+    sl_log(SL_ERROR, "audit.reserve_used", "hint=\"the disk is full; key uses fail soon\"");
+    return unlinkat(a->conf.dir_fd, "reserve", 0) == 0;
+}
+
+/* ---- segments (writer thread) ---- */
+
+static struct sl_rc write_at(struct audit *a, int fd, struct slice bytes, off_t at,
+                             struct sl_error *err) {
+    while (bytes.len > 0) {
+        ssize_t n = pwrite(fd, bytes.ptr, bytes.len, at);
+        if (n < 0 && (errno == EINTR || (errno == ENOSPC && reserve_use(a)))) {
+            continue;
+        }
+        ENSURE(n > 0, err, errno == ENOSPC ? SL_E_FULL : SL_E_IO, "The audit log: %m");
+        bytes = slice_sub(bytes, (size_t)n, bytes.len);
+        at += n;
+    }
+    return SL_OK;
+}
+
+/* The keyholder's chain goes back to what is in the file. */
+static struct sl_rc rechain(struct audit *a, uint64_t segment, struct sl_error *err) {
+    return keyholder_audit_begin(a->mine.keys, segment, a->mine.point.last + 1, a->mine.point.mac,
+                                 err);
+}
+
+static struct sl_rc append_line(struct audit *a, uint64_t segment, struct slice record,
+                                struct audit_line *ret, struct sl_error *err) {
+    struct audit_line line = {.record = record};
+    TRY(keyholder_audit_mac(a->mine.keys, segment, record, &line.seq, line.mac, err));
+    audit_line_put(&a->mine.batch, &line);
+    *ret = line;
+    return buf_check(&a->mine.batch, err);
+}
+
+static void set_fd(struct audit *a, int fd) {
+    pthread_mutex_lock(&a->mu);
+    a->shared.fd = fd;
+    pthread_mutex_unlock(&a->mu);
+}
+
+static struct sl_rc write_header(struct audit *a, int fd, uint64_t segment, struct audit_line *ret,
+                                 struct sl_error *err) {
+    struct buf header SL_CLEANUP(buf_fini) = BUF_INIT(AUDIT_HEAD_LINE_MAX);
+    audit_header_put(&header, &a->mine.point, segment);
+    TRY(buf_check(&header, err));
+    TRY(rechain(a, segment, err));
+    buf_reset(&a->mine.batch);
+    TRY(append_line(a, segment, buf_slice(&header), ret, err));
+    TRY(write_at(a, fd, buf_slice(&a->mine.batch), 0, err));
+    ENSURE(fdatasync(fd) == 0 && fsync(a->conf.dir_fd) == 0, err, SL_E_IO, "The audit log: %m");
+    return SL_OK;
+}
+
+static struct sl_rc segment_new(struct audit *a, struct sl_error *err) {
+    uint64_t segment = a->mine.point.segment + 1;
+    uint64_t first = a->mine.point.last + 1;
+    char name[32];
+    audit_name(name, first, ".log");
+    int fd = openat(a->conf.dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == ENOSPC && reserve_use(a)) {
+        fd = openat(a->conf.dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    }
+    ENSURE(fd >= 0, err, errno == ENOSPC ? SL_E_FULL : SL_E_IO, "The audit log: %s: %m", name);
+    struct audit_line header;
+    struct sl_rc rc = write_header(a, fd, segment, &header, err);
+    if (sl_failed(rc)) {
+        close(fd);
+        (void)unlinkat(a->conf.dir_fd, name, 0);
+        return rc;
+    }
+    a->mine.point = (struct audit_point){.segment = segment, .first = first, .last = header.seq};
+    memcpy(a->mine.point.mac, header.mac, sizeof header.mac);
+    a->mine.size = (off_t)a->mine.batch.len;
+    a->mine.opened_mono_ms = clock_mono_ms();
+    a->mine.begun = true;
+    pthread_mutex_lock(&a->mu);
+    a->shared.fd = fd;
+    a->shared.written_seq = a->shared.flushed_seq = header.seq;
+    pthread_mutex_unlock(&a->mu);
+    return SL_OK;
+}
+
+static struct sl_rc segment_resume(struct audit *a, struct sl_error *err) {
+    char name[32];
+    audit_name(name, a->mine.point.first, ".log");
+    int fd = openat(a->conf.dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    ENSURE(fd >= 0, err, SL_E_IO, "The audit log: %s: %m", name);
+    struct stat st;
+    struct sl_rc rc = fstat(fd, &st) == 0 ? rechain(a, a->mine.point.segment, err)
+                                          : sl_fail(err, SL_E_IO, "The audit log: %m");
+    if (sl_failed(rc)) {
+        close(fd);
+        return rc;
+    }
+    a->mine.size = st.st_size;
+    a->mine.opened_mono_ms = clock_mono_ms();
+    a->mine.begun = true;
+    set_fd(a, fd);
+    a->shared.written_seq = a->shared.flushed_seq = a->mine.point.last;
+    return SL_OK;
+}
+
+static struct sl_rc signed_head(struct audit *a, struct buf *out, struct sl_error *err) {
+    struct buf text SL_CLEANUP(buf_fini) = BUF_INIT(AUDIT_HEAD_LINE_MAX);
+    uint8_t signature[64];
+    uint8_t public_key[32];
+    audit_head_text(&text, &a->mine.point);
+    TRY(buf_check(&text, err));
+    TRY(keyholder_audit_sign(a->mine.keys, buf_slice(&text), signature, public_key, err));
+    audit_head_line(out, buf_slice(&text), signature, public_key);
+    return buf_check(out, err);
+}
+
+static struct sl_rc write_head(struct audit *a, struct sl_error *err) {
+    struct buf line SL_CLEANUP(buf_fini) = BUF_INIT(AUDIT_HEAD_LINE_MAX);
+    TRY(signed_head(a, &line, err));
+    char name[32];
+    char temp[32];
+    audit_name(name, a->mine.point.first, ".head");
+    audit_name(temp, a->mine.point.first, ".tmp");
+    int fd =
+        openat(a->conf.dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    ENSURE(fd >= 0, err, SL_E_IO, "The audit log: %s: %m", temp);
+    struct sl_rc rc = write_at(a, fd, buf_slice(&line), 0, err);
+    bool ok = sl_is_ok(rc) && fsync(fd) == 0;
+    close(fd);
+    ENSURE(ok && renameat(a->conf.dir_fd, temp, a->conf.dir_fd, name) == 0 &&
+               fsync(a->conf.dir_fd) == 0,
+           err, SL_E_IO, "The audit log: %s: %m", name);
+    return SL_OK;
+}
+
+/* Flushes the open segment and ends it with a head. The flusher is kept away meanwhile. */
+static struct sl_rc segment_close(struct audit *a, struct sl_error *err) {
+    pthread_mutex_lock(&a->mu);
+    a->shared.rolling = true;
+    while (a->shared.flushing) {
+        pthread_cond_wait(&a->done, &a->mu);
+    }
+    int fd = a->shared.fd;
+    pthread_mutex_unlock(&a->mu);
+    bool flushed = fdatasync(fd) == 0;
+    struct sl_rc rc = flushed ? write_head(a, err) : sl_fail(err, SL_E_IO, "The audit log: %m");
+    pthread_mutex_lock(&a->mu);
+    a->shared.rolling = false;
+    a->shared.broken |= !flushed;
+    if (flushed) {
+        a->shared.flushed_seq = a->shared.written_seq;
+    }
+    if (sl_is_ok(rc)) {
+        close(fd);
+        a->shared.fd = -1;
+        a->mine.begun = false;
+    }
+    pthread_cond_broadcast(&a->done);
+    pthread_cond_signal(&a->dirty);
+    pthread_mutex_unlock(&a->mu);
+    return rc;
+}
+
+/* A segment with room. A full one that can't be closed just now is written on. */
+static struct sl_rc segment_ready(struct audit *a, struct sl_error *err) {
+    reserve_make(a);
+    if (a->mine.begun && (a->mine.size >= LIMIT_AUDIT_SEGMENT_BYTES ||
+                          clock_mono_ms() - a->mine.opened_mono_ms >= LIMIT_AUDIT_SEGMENT_MS)) {
+        struct sl_error why = {0};
+        if (sl_failed(segment_close(a, &why))) {
+            sl_log(SL_ERROR, "audit.roll", "error=%s", SL_Q(slice_cstr(why.detail)));
+        }
+    }
+    return a->mine.begun ? SL_OK : segment_new(a, err);
+}
+
+/* ---- the writer thread ---- */
+
+static void finish(struct audit *a, struct pending *from, struct pending *to, struct sl_rc rc,
+                   const struct sl_error *err) {
+    pthread_mutex_lock(&a->mu);
+    for (struct pending *p = from; p != to;) {
+        struct pending *next = p->next; /* p is gone once its caller sees `done` */
+        if (sl_failed(rc)) {
+            p->rc = rc;
+            p->err = *err;
+        } else if (p->head == NULL) {
+            a->shared.written_seq = p->seq;
+            if (p->flush && p->seq > a->shared.wanted_seq) {
+                a->shared.wanted_seq = p->seq;
+            }
+        }
+        p->done = true;
+        p = next;
+    }
+    if (a->shared.written_seq > a->shared.flushed_seq && a->shared.dirty_since_mono_ms == 0) {
+        a->shared.dirty_since_mono_ms = clock_mono_ms();
+    }
+    pthread_cond_broadcast(&a->done);
+    pthread_cond_signal(&a->dirty);
+    pthread_mutex_unlock(&a->mu);
+}
+
+/* MACs and writes the records from `from` on, as many as fit one batch; returns the first that it
+ * left. All or none of them are in the file afterwards. */
+static struct pending *write_batch(struct audit *a, struct pending *from) {
+    struct sl_error err = {0};
+    struct sl_rc rc = segment_ready(a, &err);
+    struct audit_point point = a->mine.point;
+    struct pending *to = from;
+    buf_reset(&a->mine.batch);
+    do {
+        struct audit_line line;
+        if (sl_is_ok(rc)) {
+            rc = append_line(a, point.segment, to->record, &line, &err);
+        }
+        if (sl_is_ok(rc)) {
+            to->seq = point.last = line.seq;
+            memcpy(point.mac, line.mac, sizeof line.mac);
+        }
+        to = to->next;
+    } while (to != NULL && to->head == NULL && a->mine.batch.len < BATCH_BYTES - AUDIT_LINE_MAX);
+    if (sl_is_ok(rc)) {
+        rc = write_at(a, a->shared.fd, buf_slice(&a->mine.batch), a->mine.size, &err);
+    }
+    if (sl_is_ok(rc)) {
+        a->mine.point = point;
+        a->mine.size += (off_t)a->mine.batch.len;
+    } else if (a->mine.begun) {
+        struct sl_error ignored = {0};
+        bool back = ftruncate(a->shared.fd, a->mine.size) == 0 &&
+                    sl_is_ok(rechain(a, a->mine.point.segment, &ignored));
+        if (!back) {
+            pthread_mutex_lock(&a->mu);
+            a->shared.broken = true;
+            pthread_mutex_unlock(&a->mu);
+        }
+        sl_log(SL_ERROR, "audit.write", "error=%s", SL_Q(slice_cstr(err.detail)));
+    }
+    finish(a, from, to, rc, &err);
+    return to;
+}
+
+static struct pending *give_head(struct audit *a, struct pending *p) {
+    struct sl_error err = {0};
+    struct pending *next = p->next;
+    struct sl_rc rc = segment_ready(a, &err);
+    rc = sl_is_ok(rc) ? signed_head(a, p->head, &err) : rc;
+    p->seq = a->mine.point.last;
+    finish(a, p, next, rc, &err);
+    return next;
+}
+
+static void *writer_main(void *user) {
+    struct audit *a = user;
+    pthread_mutex_lock(&a->mu);
+    for (;;) {
+        while (a->shared.first == NULL && !a->shared.ending) {
+            pthread_cond_wait(&a->work, &a->mu);
+        }
+        struct pending *p = a->shared.first;
+        if (p == NULL) {
+            break;
+        }
+        a->shared.first = NULL;
+        a->shared.last = &a->shared.first;
+        a->shared.queued = 0;
+        bool broken = a->shared.broken;
+        pthread_mutex_unlock(&a->mu);
+        while (p != NULL && !broken) {
+            p = p->head != NULL ? give_head(a, p) : write_batch(a, p);
+        }
+        if (p != NULL) {
+            struct sl_error err = {0};
+            struct sl_rc rc = sl_fail(&err, SL_E_IO, "The audit log is broken.");
+            finish(a, p, NULL, rc, &err);
+        }
+        pthread_mutex_lock(&a->mu);
+    }
+    a->shared.writer_ended = true;
+    pthread_cond_signal(&a->dirty);
+    pthread_mutex_unlock(&a->mu);
+    return NULL;
+}
+
+/* ---- the flusher thread ---- */
+
+/* Waits until a flush is due; false when the log ends. Under mu. */
+static bool flush_due(struct audit *a) {
+    for (;;) {
+        bool can = !a->shared.rolling && !a->shared.broken &&
+                   a->shared.written_seq > a->shared.flushed_seq;
+        if (can && (a->shared.wanted_seq > a->shared.flushed_seq || a->shared.writer_ended)) {
+            return true;
+        }
+        if (a->shared.writer_ended) {
+            return false;
+        }
+        if (!can) {
+            pthread_cond_wait(&a->dirty, &a->mu);
+            continue;
+        }
+        int64_t due = a->shared.dirty_since_mono_ms + LIMIT_AUDIT_FLUSH_MS;
+        if (clock_mono_ms() >= due) {
+            return true;
+        }
+        struct timespec until = {.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
+        pthread_cond_timedwait(&a->dirty, &a->mu, &until);
+    }
+}
+
+static void *flusher_main(void *user) {
+    struct audit *a = user;
+    pthread_mutex_lock(&a->mu);
+    while (flush_due(a)) {
+        uint64_t target = a->shared.written_seq;
+        int fd = a->shared.fd;
+        a->shared.flushing = true;
+        a->shared.dirty_since_mono_ms = 0;
+        pthread_mutex_unlock(&a->mu);
+        bool ok = fdatasync(fd) == 0;
+        if (!ok) {
+            sl_log(SL_ERROR, "audit.flush", "error=\"%m\"");
+        }
+        pthread_mutex_lock(&a->mu);
+        a->shared.flushing = false;
+        a->shared.broken |= !ok;
+        if (ok) {
+            a->shared.flushed_seq = target;
+        }
+        pthread_cond_broadcast(&a->done);
+    }
+    pthread_mutex_unlock(&a->mu);
+    return NULL;
+}
+
+/* ---- callers ---- */
+
+static struct sl_rc submit(struct audit *a, struct pending *p, struct sl_error *err) {
+    pthread_mutex_lock(&a->mu);
+    bool refused = a->shared.ending || a->shared.broken || a->shared.queued >= LIMIT_AUDIT_QUEUE;
+    if (!refused) {
+        *a->shared.last = p;
+        a->shared.last = &p->next;
+        a->shared.queued++;
+        pthread_cond_signal(&a->work);
+        while (!p->done) {
+            pthread_cond_wait(&a->done, &a->mu);
+        }
+        while (sl_is_ok(p->rc) && p->flush && a->shared.flushed_seq < p->seq) {
+            if (a->shared.broken) {
+                p->rc = sl_fail(&p->err, SL_E_IO, "The audit log can't be flushed.");
+            } else {
+                pthread_cond_wait(&a->done, &a->mu);
+            }
+        }
+    }
+    pthread_mutex_unlock(&a->mu);
+    ENSURE(!refused, err, SL_E_IO, "The audit log takes no record.");
+    ENSURE(sl_is_ok(p->rc), err, p->rc.code, "%s", p->err.detail);
+    return SL_OK;
+}
+
+struct sl_rc audit_write(struct audit *a, struct slice record, bool flush, struct sl_error *err) {
+    ENSURE(record.len > 0 && record.len <= LIMIT_AUDIT_RECORD_BYTES, err, SL_E_LIMIT,
+           "An audit record of %zu bytes.", record.len);
+    ENSURE(slice_find(record, '\n') == record.len && slice_find(record, '\t') == record.len, err,
+           SL_E_INTERNAL, "An audit record with a newline or tab.");
+    struct pending p = {.record = record, .flush = flush || a->conf.strict};
+    return submit(a, &p, err);
+}
+
+struct sl_rc audit_head(struct audit *a, struct buf *ret_head, struct sl_error *err) {
+    buf_reset(ret_head);
+    struct pending p = {.head = ret_head, .flush = true};
+    return submit(a, &p, err);
+}
+
+/* ---- life ---- */
+
+static struct sl_rc open_folder(struct audit *a, const char *dir, struct sl_error *err) {
+    ENSURE(mkdir(dir, 0700) == 0 || errno == EEXIST, err, SL_E_IO, "%s: %m", dir);
+    a->conf.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ENSURE(a->conf.dir_fd >= 0, err, SL_E_IO, "%s: %m", dir);
+    ENSURE(flock(a->conf.dir_fd, LOCK_EX | LOCK_NB) == 0, err, SL_E_EXISTS,
+           "%s: another process writes the audit log", dir);
+    return SL_OK;
+}
+
+static struct sl_rc start(struct audit *a, const char *dir, struct sl_error *err) {
+    TRY(open_folder(a, dir, err));
+    bool open = false;
+    TRY(audit_recover(a->conf.dir_fd, &a->mine.point, &open, err));
+    reserve_make(a);
+    TRY(open ? segment_resume(a, err) : segment_new(a, err));
+    ENSURE(pthread_create(&a->conf.writer, NULL, writer_main, a) == 0, err, SL_E_NOMEM,
+           "No thread for the audit log.");
+    if (pthread_create(&a->conf.flusher, NULL, flusher_main, a) != 0) {
+        pthread_mutex_lock(&a->mu);
+        a->shared.ending = true;
+        pthread_cond_signal(&a->work);
+        pthread_mutex_unlock(&a->mu);
+        pthread_join(a->conf.writer, NULL);
+        return sl_fail(err, SL_E_NOMEM, "No thread for the audit log.");
+    }
+    return SL_OK;
+}
+
+static void destroy(struct audit *a) {
+    if (a->shared.fd >= 0) {
+        close(a->shared.fd);
+    }
+    if (a->conf.dir_fd >= 0) {
+        close(a->conf.dir_fd);
+    }
+    keyholder_close(a->mine.keys);
+    buf_fini(&a->mine.batch);
+    pthread_mutex_destroy(&a->mu);
+    pthread_cond_destroy(&a->work);
+    pthread_cond_destroy(&a->dirty);
+    pthread_cond_destroy(&a->done);
+    free(a);
+}
+
+struct sl_rc audit_open(const char *dir, struct keyholder *take_keys, bool strict,
+                        struct audit **ret, struct sl_error *err) {
+    struct audit *a = calloc(1, sizeof *a);
+    if (a == NULL) {
+        keyholder_close(take_keys);
+        return sl_fail(err, SL_E_NOMEM, "Out of memory.");
+    }
+    a->conf.strict = strict;
+    a->conf.dir_fd = a->shared.fd = -1;
+    a->mine.keys = take_keys;
+    a->mine.batch = BUF_INIT(BATCH_BYTES);
+    a->shared.last = &a->shared.first;
+    pthread_condattr_t monotonic;
+    sl_assert(pthread_condattr_init(&monotonic) == 0 &&
+              pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
+    sl_assert(pthread_mutex_init(&a->mu, NULL) == 0 && pthread_cond_init(&a->work, NULL) == 0 &&
+              pthread_cond_init(&a->dirty, &monotonic) == 0 &&
+              pthread_cond_init(&a->done, NULL) == 0);
+    pthread_condattr_destroy(&monotonic);
+    struct sl_rc rc = start(a, dir, err);
+    if (sl_failed(rc)) {
+        destroy(a);
+        return rc;
+    }
+    *ret = a;
+    return SL_OK;
+}
+
+void audit_close(struct audit *a) {
+    if (a == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&a->mu);
+    a->shared.ending = true;
+    pthread_cond_signal(&a->work);
+    pthread_mutex_unlock(&a->mu);
+    pthread_join(a->conf.writer, NULL);
+    pthread_join(a->conf.flusher, NULL);
+    struct sl_error err = {0};
+    if (a->mine.begun && !a->shared.broken && sl_failed(segment_close(a, &err))) {
+        sl_log(SL_ERROR, "audit.close", "error=%s", SL_Q(slice_cstr(err.detail)));
+    }
+    destroy(a);
+}
