@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/bootstrap_sql.h"
-#include "gateway/scram.h"
+#include "bootstrap_sql.h"
+#include "gateway/wire/password.h"
 #include "lib/crypto/crypto.h"
 #include "server/main/sandbox.h"
 
@@ -166,7 +166,7 @@ static int run_program(const struct instance *in, const char *const *argv, int s
 static struct sl_rc bootstrap_text(const struct secret *password, struct buf *out,
                                    struct sl_error *err) {
     SL_CLEANUP(buf_fini) struct buf verifier = BUF_INIT(1024);
-    TRY(scram_verifier_make(secret_view(password), &verifier, err));
+    TRY(password_verifier_put(secret_view(password), &verifier, err));
     buf_put(out, slice_of(bootstrap_sql, bootstrap_sql_len));
     /* Single-user mode with -j: a statement ends with a semicolon and an empty line. */
     buf_printf(out, "\n\nCREATE ROLE %s LOGIN CREATEDB CREATEROLE PASSWORD '%.*s';\n\n",
