@@ -477,12 +477,12 @@ static enum copy_code not_ascii(struct slice s, size_t at, bool ascii_only, copy
     int fault = 0;
     size_t len = utf8_at(s, at, &fault);
     if (len == 0) {
-        size_t want = fault == 2 || fault == 4 || fault >= 5 ? utf8_want(s.ptr[at]) : 1;
+        size_t want = fault == 1 || fault == 3 ? 1 : utf8_want(s.ptr[at]);
         int used = snprintf(why, COPY_REASON_MAX + 1,
                             "String contains invalid or unsupported UTF-8 codepoints. Bad UTF-8 "
                             "hex sequence: ");
-        /* the number in brackets counts for more than the last bytes of the sequence */
-        put_hex(s, at, want, why, (size_t)used);
+        /* three bytes and the number fit into the 100 that are shown */
+        put_hex(s, at, want < 4 ? want : 3, why, (size_t)used);
         used = (int)strlen(why);
         snprintf(why + used, (size_t)(COPY_REASON_MAX + 1 - used), " (error %d)", fault);
         return COPY_E_UTF8;

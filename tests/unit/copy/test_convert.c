@@ -1,0 +1,528 @@
+/* Conversion of COPY fields: values, NULLs, and every refusal with its code, text, column and
+ * position. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/limits.h"
+#include "lib/codec/copy_convert.h"
+
+static struct copy_convert_conf conf_of(const struct copy_column *columns, size_t n) {
+    return (struct copy_convert_conf){
+        .split = {DELIMITED_PLAIN, '|', '"'},
+        .null_as = SLICE_LIT("\\N"),
+        .columns = columns,
+        .column_count = n,
+        .max_rejects = 100,
+    };
+}
+
+static void put_int128(struct buf *out, __int128 v) {
+    char text[48], *p = text + sizeof text;
+    bool negative = v < 0;
+    *--p = '\0';
+    do {
+        int d = (int)(v % 10);
+        *--p = (char)('0' + (d < 0 ? -d : d));
+        v /= 10;
+    } while (v != 0);
+    buf_printf(out, "%s%s", negative ? "-" : "", p);
+}
+
+static struct slice text_at(const struct copy_batch *b, uint32_t at) {
+    const uint8_t *p = b->text.ptr + at;
+    if (*p & 1) {
+        return slice_of(p + 1, (size_t)(*p >> 1) - 1);
+    }
+    uint32_t header;
+    assert_int_equal(at % 4, 0);
+    memcpy(&header, p, 4);
+    return slice_of(p + 4, (header >> 2) - 4);
+}
+
+static void put_value(struct buf *out, const struct copy_column *col, const struct copy_batch *b,
+                      size_t at, size_t row) {
+    const struct copy_vector *v = &b->columns[at];
+    if (v->presence[row] == COPY_NULL) {
+        buf_puts(out, "NULL");
+        return;
+    }
+    if (v->presence[row] == COPY_LOCAL) {
+        buf_puts(out, "local ");
+    }
+    switch (col->type) {
+    case COPY_INT2:
+        buf_printf(out, "%d", v->v.i16[row]);
+        break;
+    case COPY_INT4:
+    case COPY_DATE:
+        buf_printf(out, "%d", v->v.i32[row]);
+        break;
+    case COPY_FLOAT4:
+        buf_printf(out, "%.9g", (double)v->v.f4[row]);
+        break;
+    case COPY_FLOAT8:
+        buf_printf(out, "%.17g", v->v.f8[row]);
+        break;
+    case COPY_BOOL:
+        buf_puts(out, v->v.b[row] ? "true" : "false");
+        break;
+    case COPY_NUMERIC_BIG:
+        put_int128(out, v->v.i128[row]);
+        break;
+    case COPY_CHAR:
+    case COPY_VARCHAR:
+        buf_putc(out, '\'');
+        buf_put(out, text_at(b, v->v.text[row]));
+        buf_putc(out, '\'');
+        break;
+    default:
+        buf_printf(out, "%lld", (long long)v->v.i64[row]);
+    }
+}
+
+/* What became of a text: rows as (a,b), rejects as line/column/position/code reason. */
+static void run(const struct copy_convert_conf *conf, struct slice in, struct buf *out) {
+    struct copy_converter *c;
+    struct copy_batch b;
+    struct sl_error err = {0};
+    assert_true(sl_is_ok(copy_converter_new(conf, &c)));
+    assert_true(sl_is_ok(copy_batch_init(&b, conf)));
+    copy_converter_start(c, in, 1);
+    bool more = true;
+    while (more) {
+        assert_true(sl_is_ok(copy_converter_fill(c, &b, &more, &err)));
+        for (size_t r = 0; r < b.rows; r++) {
+            buf_putc(out, '(');
+            for (size_t i = 0; i < conf->column_count; i++) {
+                buf_puts(out, i > 0 ? "," : "");
+                put_value(out, &conf->columns[i], &b, i, r);
+            }
+            buf_putc(out, ')');
+        }
+        for (size_t i = 0; i < b.bad_count; i++) {
+            const struct copy_bad_row *bad = &b.bad[i];
+            buf_printf(out, "%llu/%d/%u/%d %s", (unsigned long long)bad->line, bad->column,
+                       bad->position, bad->code, bad->reason);
+        }
+        if (b.bad_count >= conf->max_rejects) {
+            break;
+        }
+    }
+    copy_batch_fini(&b);
+    copy_converter_free(c);
+}
+
+enum { I2, I4, I8, F4, F8, BO, DA, TI, TS, TZ, N8, N0, NB, C3, V5, VX, NN };
+static const struct copy_column columns[] = {
+    [I2] = {.type = COPY_INT2},
+    [I4] = {.type = COPY_INT4},
+    [I8] = {.type = COPY_INT8},
+    [F4] = {.type = COPY_FLOAT4},
+    [F8] = {.type = COPY_FLOAT8},
+    [BO] = {.type = COPY_BOOL},
+    [DA] = {.type = COPY_DATE},
+    [TI] = {.type = COPY_TIME},
+    [TS] = {.type = COPY_TIMESTAMP},
+    [TZ] = {.type = COPY_TIMESTAMPTZ},
+    [N8] = {.type = COPY_NUMERIC, .precision = 8, .scale = 2},
+    [N0] = {.type = COPY_NUMERIC, .precision = 18},
+    [NB] = {.type = COPY_NUMERIC_BIG, .precision = 38, .scale = 10},
+    [C3] = {.type = COPY_CHAR, .max_bytes = 3},
+    [V5] = {.type = COPY_VARCHAR, .max_bytes = 5},
+    [VX] = {.type = COPY_VARCHAR},
+    [NN] = {.type = COPY_INT4, .not_null = true},
+};
+
+#define BAD_TS "1/0/0/1206 Invalid timestamp format or value [YYYY-MM-DD HH24:MI:SS]"
+#define BAD_TZ "1/0/0/1206 Invalid timestamp format or value [YYYY-MM-DD HH24:MI:SSOF]"
+#define BAD_DATE "1/0/0/1205 Invalid date format or value [YYYY-MM-DD]"
+#define SHORT_DATE "1/0/0/1205 Invalid Date Format - length must be 10 or more"
+#define BAD_TIME "1/0/0/1206 Invalid time format or value [HH24:MI:SS]"
+#define BAD_UTF8                                                                                   \
+    "1/0/0/1220 String contains invalid or unsupported UTF-8 codepoints. Bad UTF-8 hex sequence: "
+#define BAD_CHAR                                                                                   \
+    "1/0/0/1220 Multibyte character not supported for CHAR (Hint: Try using VARCHAR). Invalid "    \
+    "char: "
+#define BAD_BOOL "1/0/0/1210 Unknown boolean format"
+#define BAD_FLOAT "1/0/0/1208 Invalid floating point value"
+
+static const struct {
+    int column;
+    const char *in;
+    const char *out;
+} values[] = {
+    {I2, "32767", "(32767)"},
+    {I2, "-32768", "(-32768)"},
+    {I2, "32768", "1/0/0/1222 Overflow (Short valid range -32768 to 32767)"},
+    {I4, "0", "(0)"},
+    {I4, "-0", "(0)"},
+    {I4, "+17", "(17)"},
+    {I4, "  42 ", "(42)"},
+    {I4, "000123", "(123)"},
+    {I4, "2147483647", "(2147483647)"},
+    {I4, "-2147483648", "(-2147483648)"},
+    {I4, "2147483648", "1/0/0/1222 Overflow (Integer valid range -2147483648 to 2147483647)"},
+    {I4, "", "(NULL)"},
+    {I4, "   ", "(NULL)"},
+    {I4, "\\N", "(NULL)"},
+    {I4, "a", "1/0/0/1207 Invalid digit, Value 'a', Pos 0, Type: Integer"},
+    {I4, "12x", "1/0/0/1207 Invalid digit, Value 'x', Pos 2, Type: Integer"},
+    {I4, "1.5", "1/0/0/1207 Invalid digit, Value '.', Pos 1, Type: Integer"},
+    {I4, "-", "1/0/0/1207 Invalid digit, Value '', Pos 1, Type: Integer"},
+    {I4, "1 2", "1/0/0/1207 Invalid digit, Value ' ', Pos 1, Type: Integer"},
+    {I4, "\xc3\xa9", "1/0/0/1207 Invalid digit, Value '\\xc3', Pos 0, Type: Integer"},
+    {I2, "z", "1/0/0/1207 Invalid digit, Value 'z', Pos 0, Type: Short"},
+    {I8, "z", "1/0/0/1207 Invalid digit, Value 'z', Pos 0, Type: Long"},
+    {I8, "9223372036854775807", "(9223372036854775807)"},
+    {I8, "-9223372036854775808", "(-9223372036854775808)"},
+    {I8, "9223372036854775808",
+     "1/0/0/1222 Overflow (Long valid range -9223372036854775808 to 9223372036854775807)"},
+    {I8, "99999999999999999999999999",
+     "1/0/0/1222 Overflow (Long valid range -9223372036854775808 to 9223372036854775807)"},
+    {F8, "1.5", "(1.5)"},
+    {F8, "-2.5e3", "(-2500)"},
+    {F8, "0.1", "(0.10000000000000001)"},
+    {F8, "123456789012345678", "(1.2345678901234568e+17)"},
+    {F8, "1e-400", "(0)"},
+    {F8, "1e400", "1/0/0/1208 Floating point value out of range"},
+    {F8, "nan", "(nan)"},
+    {F8, "-Infinity", "(-inf)"},
+    {F8, "0x10", BAD_FLOAT},
+    {F8, "1.5.2", BAD_FLOAT},
+    {F8, "e5", BAD_FLOAT},
+    {F8, ".", BAD_FLOAT},
+    {F8, "", "(NULL)"},
+    {F4, "0.1", "(0.100000001)"},
+    {F4, "16777217", "(16777216)"},
+    {F4, "1e39", "1/0/0/1208 Floating point value out of range"},
+    {F4, "x", BAD_FLOAT},
+    {BO, "t", "(true)"},
+    {BO, "TRUE", "(true)"},
+    {BO, "y", "(true)"},
+    {BO, "Yes", "(true)"},
+    {BO, "1", "(true)"},
+    {BO, "F", "(false)"},
+    {BO, "false", "(false)"},
+    {BO, "n", "(false)"},
+    {BO, "NO", "(false)"},
+    {BO, "0", "(false)"},
+    {BO, "", "(NULL)"},
+    {BO, "2", BAD_BOOL},
+    {BO, "0.00", BAD_BOOL},
+    {BO, "tru", BAD_BOOL},
+    {DA, "2000-01-01", "(0)"},
+    {DA, "1999-12-31", "(-1)"},
+    {DA, "2000-02-29", "(59)"},
+    {DA, "2008-01-01", "(2922)"},
+    {DA, "0001-01-01", "(-730119)"},
+    {DA, "9999-12-31", "(2921939)"},
+    {DA, "2008-01-01 12:30:00", "(2922)"},
+    {DA, "", "(NULL)"},
+    {DA, "2001-02-29", BAD_DATE},
+    {DA, "1900-02-29", BAD_DATE},
+    {DA, "2001-13-01", BAD_DATE},
+    {DA, "2001-04-31", BAD_DATE},
+    {DA, "2001-00-01", BAD_DATE},
+    {DA, "0000-01-01", BAD_DATE},
+    {DA, "01/02/2003", BAD_DATE},
+    {DA, "2001-01-011", BAD_DATE},
+    {DA, "2001-1-1", SHORT_DATE},
+    {DA, "x", SHORT_DATE},
+    {TI, "00:00:00", "(0)"},
+    {TI, "23:59:59.999999", "(86399999999)"},
+    {TI, "12:00:00.5", "(43200500000)"},
+    {TI, "24:00:00", BAD_TIME},
+    {TI, "12:00", BAD_TIME},
+    {TI, "12:00:00.1234567", BAD_TIME},
+    {TS, "2000-01-01 00:00:00", "(0)"},
+    {TS, "2000-01-01T00:00:01", "(1000000)"},
+    {TS, "1999-12-31 23:59:59.999999", "(-1)"},
+    {TS, "2008-01-01 00:00:00", "(252460800000000)"},
+    {TS, "2000-01-01 00:00:00.25", "(250000)"},
+    {TS, "2000-01-01", BAD_TS},
+    {TS, "2000-01-01 00:00", BAD_TS},
+    {TS, "2000-01-01 24:00:00", BAD_TS},
+    {TS, "2000-01-01 00:60:00", BAD_TS},
+    {TS, "2000-01-01 00:00:60", BAD_TS},
+    {TS, "2000-01-01 00:00:00.", BAD_TS},
+    {TS, "2000-01-01 00:00:00+00", BAD_TS},
+    {TS, "01/01/2000 00:00:00", BAD_TS},
+    {TS, "", "(NULL)"},
+    {TZ, "2000-01-01 00:00:00Z", "(0)"},
+    {TZ, "2000-01-01 00:00:00 UTC", "(0)"},
+    {TZ, "2000-01-01 01:00:00+01", "(0)"},
+    {TZ, "2000-01-01 01:30:00+0130", "(0)"},
+    {TZ, "1999-12-31 18:30:00-05:30", "(0)"},
+    {TZ, "2000-01-01 00:00:00", "(local 0)"},
+    {TZ, "2000-01-01 00:00:00+1", BAD_TZ},
+    {TZ, "2000-01-01 00:00:00+01:6", BAD_TZ},
+    {TZ, "2000-01-01 00:00:00+01:60", BAD_TZ},
+    {TZ, "2000-01-01 00:00:00 nowhere", BAD_TZ},
+    {N8, "1.5", "(150)"},
+    {N8, "-10.00", "(-1000)"},
+    {N8, "1.239", "(123)"},
+    {N8, "-1.239", "(-123)"},
+    {N8, "0.001", "(0)"},
+    {N8, ".5", "(50)"},
+    {N8, "5.", "(500)"},
+    {N8, "000000000001.00", "(100)"},
+    {N8, "999999.99", "(99999999)"},
+    {N8, "999999.999", "(99999999)"},
+    {N8, "1000000", "1/0/0/1207 Overflow for NUMERIC(8,2)"},
+    {N8, "99999999999999999999999999999999999999999999", "1/0/0/1207 Overflow for NUMERIC(8,2)"},
+    {N8, "1e5", "1/0/0/1207 Invalid digit, Value 'e', Pos 1, Type: Decimal"},
+    {N8, "1.2.3", "1/0/0/1207 Invalid digit, Value '.', Pos 3, Type: Decimal"},
+    {N8, ".", "1/0/0/1207 Invalid digit, Value '', Pos 1, Type: Decimal"},
+    {N8, "--1", "1/0/0/1207 Invalid digit, Value '-', Pos 1, Type: Decimal"},
+    {N8, "", "(NULL)"},
+    {N0, "999999999999999999", "(999999999999999999)"},
+    {N0, "1000000000000000000", "1/0/0/1207 Overflow for NUMERIC(18,0)"},
+    {N0, "7.9", "(7)"},
+    {NB, "9999999999999999999999999999.9999999999", "(99999999999999999999999999999999999999)"},
+    {NB, "-1234567890123456789012345.5", "(-12345678901234567890123455000000000)"},
+    {NB, "10000000000000000000000000000", "1/0/0/1207 Overflow for NUMERIC(38,10)"},
+    {C3, "abc", "('abc')"},
+    {C3, "a", "('a  ')"},
+    {C3, "", "('   ')"},
+    {C3, "abc     ", "('abc')"},
+    {C3, "abcd", "1/0/0/1204 Char length exceeds DDL length"},
+    {C3, "\\N", "(NULL)"},
+    {C3, "\xc3\xa9", BAD_CHAR "c3 a9"},
+    {C3, "a\xff", BAD_UTF8 "ff (error 3)"},
+    {V5, "abcde", "('abcde')"},
+    {V5, "", "('')"},
+    {V5, "  ", "('  ')"},
+    {V5, "abcdef", "1/0/0/1204 String length exceeds DDL length"},
+    {V5, "abcde ", "1/0/0/1204 String length exceeds DDL length"},
+    {V5, "\xc3\xa9\xc3\xa9z", "('\xc3\xa9\xc3\xa9z')"},
+    {V5, "\xc3\xa9\xc3\xa9\xc3\xa9", "1/0/0/1204 String length exceeds DDL length"},
+    {V5, "\xf0\x9f\x9a\xa2", "('\xf0\x9f\x9a\xa2')"},
+    {V5, "\xa4", BAD_UTF8 "a4 (error 3)"},
+    {V5, "\xc3", BAD_UTF8 "c3 (error 2)"},
+    {V5, "\xc3z", BAD_UTF8 "c3 7a (error 4)"},
+    {V5, "\xed\xa0\x80", BAD_UTF8 "ed a0 80 (error 5)"},
+    {V5, "\xf4\x90\x80\x80", BAD_UTF8 "f4 90 80 (error 8)"},
+    {V5, "\xc0\x80", BAD_UTF8 "c0 80 (error 9)"},
+    {V5, "\xf8\x88\x80\x80\x80", BAD_UTF8 "f8 (error 1)"},
+    {VX, "12345678\xa4", BAD_UTF8 "a4 (error 3)"},
+    {NN, "5", "(5)"},
+    {NN, "", "1/0/0/1213 Missing data for not-null field"},
+    {NN, "\\N", "1/0/0/1213 Missing data for not-null field"},
+};
+
+static void expect(const struct copy_convert_conf *conf, struct slice in, const char *want,
+                   const char *what) {
+    struct copy_convert_conf c = *conf;
+    for (int scan = DELIMITED_BEST; scan <= DELIMITED_SCALAR; scan++) {
+        struct buf out = BUF_INIT(1 << 20);
+        c.scan = (enum delimited_scan)scan;
+        run(&c, in, &out);
+        if (!slice_eq_cstr(buf_slice(&out), want)) {
+            fail_msg("%s: %.*s instead of %s", what, SLICE_FMT(buf_slice(&out)), want);
+        }
+        buf_fini(&out);
+    }
+}
+
+static void test_values(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        struct copy_convert_conf conf = conf_of(&columns[values[i].column], 1);
+        /* an empty text has no row: give it a line end */
+        char line[256];
+        snprintf(line, sizeof line, "%s\n", values[i].in);
+        expect(&conf, slice_cstr(line), values[i].out, values[i].in);
+    }
+}
+
+static const struct copy_column three[] = {
+    {.type = COPY_INT4}, {.type = COPY_VARCHAR, .max_bytes = 5}, {.type = COPY_BOOL}};
+
+static void test_rows(void **state) {
+    (void)state;
+    static const struct {
+        bool csv;
+        const char *in;
+        const char *out;
+    } rows[] = {
+        {false, "1|a|t\n2|b|f\n", "(1,'a',true)(2,'b',false)"},
+        {false, "1|a|t", "(1,'a',true)"},
+        {false, "1|a|t\r\n2||\r\n", "(1,'a',true)(2,'',NULL)"},
+        {false, "1|a\n", "1/1/2/1214 Delimiter not found"},
+        {false, "\n", "1/0/0/1214 Delimiter not found"},
+        {false, "1|a|t|\n", "1/-1/5/1202 Extra column(s) found"},
+        {false, "1|a|t|x|y\n", "1/-1/5/1202 Extra column(s) found"},
+        {false, "x|a\n", "1/0/0/1207 Invalid digit, Value 'x', Pos 0, Type: Integer"},
+        {false, "1|toolong|t\n2|b|q\n3|c|t\n",
+         "(3,'c',true)1/1/2/1204 String length exceeds DDL length"
+         "2/2/4/1210 Unknown boolean format"},
+        {false, "1|\"a\"|t\n", "(1,'\"a\"',true)"},
+        {true, "1,\"a,b\",t\n", "(1,'a,b',true)"},
+        {true, "1,\"a\nb\",t\nx,,\n",
+         "(1,'a\nb',true)3/0/0/1207 Invalid digit, Value 'x', Pos 0, Type: Integer"},
+        {true, "\"1\", \"a\"\"b\" ,\"t\"\n", "(1,'a\"b',true)"},
+        {true, "1,\\N,\\N\n", "(1,NULL,NULL)"},
+        {true, "1,\"\\N\",t\n", "(1,'\\N',true)"},
+        {true, "1,a\"b,t\n2,b,t\n", "(2,'b',true)1/1/2/1214 Invalid quote formatting for CSV"},
+        {true, "1,\"a\"b,t\n", "1/1/2/1214 Invalid quote formatting for CSV"},
+        {true, "z,a\"b,t\n", "1/0/0/1207 Invalid digit, Value 'z', Pos 0, Type: Integer"},
+        {true, "1,\"ab,t\n", "1/1/2/1214 Delimited value missing end quote"},
+        {true, "1,a\n", "1/1/2/1214 Delimiter not found"},
+        {true, "1,\"\"\"\"\"\",t\n", "(1,'\"\"',true)"},
+        {true, "1,\"\"\"\"\"\"\"\"\"\"\"\"\"\",t\n", "1/1/2/1204 String length exceeds DDL length"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct copy_convert_conf conf = conf_of(three, 3);
+        if (rows[i].csv) {
+            conf.split = (struct delimited_conf){DELIMITED_CSV, ',', '"'};
+        }
+        expect(&conf, slice_cstr(rows[i].in), rows[i].out, rows[i].in);
+    }
+}
+
+static void test_null_as(void **state) {
+    (void)state;
+    struct copy_convert_conf conf = conf_of(three, 3);
+    conf.null_as = SLICE_LIT("NIL");
+    expect(&conf, SLICE_LIT("NIL|NIL|t\n"), "(NULL,NULL,true)", "NIL");
+    expect(&conf, SLICE_LIT("1|\\N|t\n"), "(1,'\\N',true)", "default off");
+    conf.null_as = SLICE_LIT("");
+    expect(&conf, SLICE_LIT("1||t\n"), "(1,NULL,true)", "empty");
+    conf.null_as = slice_of("", 1);
+    expect(&conf, slice_of("1|\0|t\n", 6), "(1,NULL,true)", "NUL");
+    expect(&conf, slice_of("1|a\0b|t\n", 8),
+           "1/1/2/1216 Missing newline: Unexpected character 0x00 found at location 1",
+           "NUL in text");
+}
+
+/* Lengths around the border between short and long headers, and padding. */
+static void test_text_forms(void **state) {
+    (void)state;
+    for (size_t len = 120; len < 140; len++) {
+        struct copy_column cols[] = {{.type = COPY_VARCHAR, .max_bytes = 65535},
+                                     {.type = COPY_CHAR, .max_bytes = (uint32_t)len}};
+        struct copy_convert_conf conf = conf_of(cols, 2);
+        struct buf in = BUF_INIT(4096), want = BUF_INIT(4096);
+        buf_puts(&want, "('");
+        for (size_t i = 0; i < len; i++) {
+            buf_putc(&in, 'v');
+            buf_putc(&want, 'v');
+        }
+        buf_puts(&in, "|c\n");
+        buf_puts(&want, "','c");
+        for (size_t i = 1; i < len; i++) {
+            buf_putc(&want, ' ');
+        }
+        buf_puts(&want, "')");
+        buf_putc(&want, '\0');
+        expect(&conf, buf_slice(&in), (const char *)want.ptr, "length");
+        buf_fini(&in);
+        buf_fini(&want);
+    }
+}
+
+/* Many rows come out in several batches, none lost. */
+static void test_batches(void **state) {
+    (void)state;
+    struct copy_convert_conf conf = conf_of(columns + I4, 1);
+    struct buf in = BUF_INIT(1 << 20);
+    enum { ROWS = 3 * COPY_BATCH_ROWS + 7 };
+    for (int i = 0; i < ROWS; i++) {
+        buf_printf(&in, "%d\n", i);
+    }
+    struct copy_converter *c;
+    struct copy_batch b;
+    struct sl_error err = {0};
+    assert_true(sl_is_ok(copy_converter_new(&conf, &c)));
+    assert_true(sl_is_ok(copy_batch_init(&b, &conf)));
+    copy_converter_start(c, buf_slice(&in), 1);
+    bool more = true;
+    int seen = 0;
+    while (more) {
+        assert_true(sl_is_ok(copy_converter_fill(c, &b, &more, &err)));
+        for (size_t i = 0; i < b.rows; i++) {
+            assert_int_equal(b.columns[0].v.i32[i], seen++);
+        }
+    }
+    assert_int_equal(seen, ROWS);
+    copy_batch_fini(&b);
+    copy_converter_free(c);
+    buf_fini(&in);
+}
+
+static void test_reject_limit(void **state) {
+    (void)state;
+    struct copy_convert_conf conf = conf_of(columns + I4, 1);
+    conf.max_rejects = 1;
+    expect(&conf, SLICE_LIT("1\nx\ny\n2\n"),
+           "(1)2/0/0/1207 Invalid digit, Value 'x', Pos 0, Type: Integer", "stops");
+}
+
+static void test_raw_texts(void **state) {
+    (void)state;
+    struct copy_convert_conf conf = conf_of(three, 3);
+    struct copy_converter *c;
+    struct copy_batch b;
+    struct sl_error err = {0};
+    struct buf in = BUF_INIT(1 << 20);
+    buf_puts(&in, "7|");
+    for (int i = 0; i < 3000; i++) {
+        buf_putc(&in, 'w');
+    }
+    buf_puts(&in, "|t\n");
+    assert_true(sl_is_ok(copy_converter_new(&conf, &c)));
+    assert_true(sl_is_ok(copy_batch_init(&b, &conf)));
+    copy_converter_start(c, buf_slice(&in), 40);
+    bool more;
+    assert_true(sl_is_ok(copy_converter_fill(c, &b, &more, &err)));
+    assert_int_equal(b.bad_count, 1);
+    assert_int_equal(b.bad[0].line, 40);
+    assert_int_equal(b.bad[0].line_len, COPY_RAW_MAX);
+    assert_int_equal(b.bad[0].field_len, COPY_RAW_MAX);
+    assert_memory_equal(b.raw.ptr + b.bad[0].line_at, "7|ww", 4);
+    assert_memory_equal(b.raw.ptr + b.bad[0].field_at, "wwww", 4);
+    copy_batch_fini(&b);
+    copy_converter_free(c);
+    buf_fini(&in);
+}
+
+static void test_row_limit(void **state) {
+    (void)state;
+    struct copy_convert_conf conf = conf_of(columns + VX, 1);
+    size_t len = LIMIT_COPY_ROW_BYTES + 1;
+    uint8_t *data = malloc(len);
+    memset(data, 'a', len);
+    expect(&conf, slice_of(data, len), "1/-1/0/1216 Invalid line: larger than the limit of 4 MB",
+           "row limit");
+    free(data);
+}
+
+static void test_names(void **state) {
+    (void)state;
+    char length[24];
+    copy_type_length(&columns[N8], length);
+    assert_string_equal(length, "8, 2");
+    copy_type_length(&columns[V5], length);
+    assert_string_equal(length, "5");
+    copy_type_length(&columns[I4], length);
+    assert_string_equal(length, "0");
+    assert_string_equal(copy_type_name(&columns[NB]), "numeric");
+    assert_string_equal(copy_type_name(&columns[TZ]), "timestamptz");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values),    cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_null_as),   cmocka_unit_test(test_text_forms),
+        cmocka_unit_test(test_batches),   cmocka_unit_test(test_reject_limit),
+        cmocka_unit_test(test_raw_texts), cmocka_unit_test(test_row_limit),
+        cmocka_unit_test(test_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
