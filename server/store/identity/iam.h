@@ -72,22 +72,23 @@ struct sl_rc iam_key_set(struct sqlite3 *conn, struct slice user_id, struct slic
                          bool active, struct sl_error *err);
 struct sl_rc iam_key_delete(struct sqlite3 *conn, struct slice user_id, struct slice key_id,
                             struct sl_error *err);
-/* An access key and its secret, made and sealed; the seal binds the key's id. */
+/* An access key and its secret, made (or given) and sealed; the seal binds the key's id. */
 struct sl_rc iam_key_make(struct keyholder *kh, struct slice given_id, struct slice given_secret,
                           char ret_id[33], struct secret *ret_secret, struct buf *ret_sealed,
                           struct sl_error *err);
 
-struct sl_rc iam_inline_put(struct sqlite3 *conn, struct slice entity_id, struct slice name,
+struct sl_rc iam_inline_put(struct sqlite3 *conn, const struct iam_entity *e, struct slice name,
                             struct slice document, struct sl_error *err);
-struct sl_rc iam_inline_get(struct sqlite3 *conn, struct slice entity_id, struct slice name,
+struct sl_rc iam_inline_get(struct sqlite3 *conn, const struct iam_entity *e, struct slice name,
                             struct arena *a, struct sl_error *err, struct slice *ret_document);
-struct sl_rc iam_inline_delete(struct sqlite3 *conn, struct slice entity_id, struct slice name,
+struct sl_rc iam_inline_delete(struct sqlite3 *conn, const struct iam_entity *e, struct slice name,
                                struct sl_error *err);
-struct sl_rc iam_inline_list(struct sqlite3 *conn, struct slice entity_id, struct slice after,
+struct sl_rc iam_inline_list(struct sqlite3 *conn, const struct iam_entity *e, struct slice after,
                              size_t limit, struct arena *a, struct sl_error *err,
                              struct slice **ret, size_t *ret_count);
-struct sl_rc iam_inline_size(struct sqlite3 *conn, struct slice entity_id, struct slice but_name,
-                             int64_t *ret_bytes, struct sl_error *err);
+/* Bytes of the inline policies, one name left out. */
+struct sl_rc iam_inline_size(struct sqlite3 *conn, const struct iam_entity *e,
+                             struct slice but_name, struct sl_error *err, int64_t *ret_bytes);
 
 struct iam_policy {
     struct slice arn, id, account, name, path, description; /* account "aws" for the built-in */
@@ -124,11 +125,12 @@ struct sl_rc iam_version_delete(struct sqlite3 *conn, const struct iam_policy *p
 /* Built-in policies by index; false behind the last. */
 bool iam_builtin(size_t index, struct iam_policy *ret);
 
-struct sl_rc iam_attach(struct sqlite3 *conn, struct slice entity_id, struct slice arn,
+/* Attaching twice is one attachment. */
+struct sl_rc iam_attach(struct sqlite3 *conn, const struct iam_entity *e, struct slice arn,
                         struct sl_error *err);
-struct sl_rc iam_detach(struct sqlite3 *conn, struct slice entity_id, struct slice arn,
+struct sl_rc iam_detach(struct sqlite3 *conn, const struct iam_entity *e, struct slice arn,
                         struct sl_error *err);
-struct sl_rc iam_attached_list(struct sqlite3 *conn, struct slice entity_id, struct slice after,
+struct sl_rc iam_attached_list(struct sqlite3 *conn, const struct iam_entity *e, struct slice after,
                                size_t limit, struct arena *a, struct sl_error *err,
                                struct slice **ret_arns, size_t *ret_count);
 

@@ -49,5 +49,10 @@ bool identity_exists(struct kms_db *db, struct slice principal_arn);
 struct sl_rc identity_bootstrap(struct kms_db *db, struct keyholder *kh, struct slice account,
                                 char ret_access_key_id[33], struct secret *ret_secret_access_key,
                                 struct sl_error *err);
+/* The same with a given access key, for throw-away instances. SL_E_EXISTS when the account or the
+ * key's id is there already (both functions). */
+struct sl_rc identity_bootstrap_given(struct kms_db *db, struct keyholder *kh, struct slice account,
+                                      struct slice access_key_id, struct slice secret_access_key,
+                                      struct sl_error *err);
 
 #endif

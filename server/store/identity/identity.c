@@ -1,0 +1,248 @@
+/* Identities as authentication and decisions need them: the principal with its policies, parsed.
+ * A stored policy that does not parse makes its identity unusable, since a Deny may be in it. */
+#include "server/store/identity/identity.h"
+
+#include <sqlite3.h>
+
+#include "lib/base/clock.h"
+#include "server/keys/keyholder.h"
+#include "server/store/identity/rows_in.h"
+
+enum { POLICIES_MAX = 256, SEALED_MAX_BYTES = 4096 };
+
+#define OF_OWN_OR_GROUPS                                                                           \
+    "(entity_id = ?1 OR entity_id IN (SELECT group_id FROM iam_member WHERE user_id = ?1))"
+
+static struct sl_rc parse_stored(struct slice document, enum policy_kind kind, struct arena *a,
+                                 struct sl_error *err, const struct policy **ret) {
+    struct sl_error why = {0};
+    ENSURE(sl_is_ok(policy_parse(document, kind, a, &why, ret)), err, SL_E_CORRUPT,
+           "A stored policy is not valid: %s", why.detail);
+    return SL_OK;
+}
+
+static struct sl_rc load_policies(sqlite3 *conn, const struct iam_entity *e, struct arena *a,
+                                  struct sl_error *err, struct identity *ret) {
+    sqlite3_stmt *st;
+    struct slice *documents, *arns;
+    size_t inline_count, attached_count;
+    TRY(rows_open(conn, err, &st, "SELECT document FROM iam_inline WHERE " OF_OWN_OR_GROUPS, "t",
+                  e->id));
+    TRY(rows_texts(st, POLICIES_MAX, a, err, &documents, &inline_count));
+    TRY(rows_open(conn, err, &st, "SELECT DISTINCT arn FROM iam_attached WHERE " OF_OWN_OR_GROUPS,
+                  "t", e->id));
+    TRY(rows_texts(st, POLICIES_MAX, a, err, &arns, &attached_count));
+    /* One row more than fits could be the one that denies. */
+    ENSURE(inline_count < POLICIES_MAX && attached_count < POLICIES_MAX, err, SL_E_LIMIT,
+           "Too many policies.");
+    const struct policy **parsed =
+        arena_array(a, inline_count + attached_count + 1, sizeof(const struct policy *));
+    ENSURE(parsed != NULL, err, SL_E_NOMEM, "Out of memory.");
+    for (size_t i = 0; i < inline_count; i++) {
+        TRY(parse_stored(documents[i], POLICY_IDENTITY, a, err, &parsed[i]));
+    }
+    for (size_t i = 0; i < attached_count; i++) {
+        struct iam_policy p;
+        TRY(iam_policy_get(conn, arns[i], a, err, &p));
+        TRY(parse_stored(p.document, POLICY_IDENTITY, a, err, &parsed[inline_count + i]));
+    }
+    if (e->boundary.len > 0) {
+        struct iam_policy p;
+        TRY(iam_policy_get(conn, e->boundary, a, err, &p));
+        TRY(parse_stored(p.document, POLICY_BOUNDARY, a, err, &ret->boundary));
+    }
+    ret->policies = parsed;
+    ret->policy_count = inline_count + attached_count;
+    return SL_OK;
+}
+
+static struct sl_rc load_key(sqlite3 *conn, struct slice access_key_id, struct arena *a,
+                             struct sl_error *err, struct identity *ret, struct slice *ret_sealed) {
+    sqlite3_stmt *st;
+    bool row = false, active = false, failed = false;
+    struct slice user_id = SLICE_EMPTY, sealed = SLICE_EMPTY;
+    TRY(rows_open(conn, err, &st, "SELECT user_id, active, sealed FROM iam_access_key WHERE id = ?",
+                  "t", access_key_id));
+    struct sl_rc rc = db_step(st, &row, err);
+    if (sl_is_ok(rc) && row) {
+        user_id = rows_text(st, 0, a, &failed);
+        active = sqlite3_column_int(st, 1) == 1;
+        sealed = rows_text(st, 2, a, &failed);
+    }
+    db_done(st);
+    TRY(rc);
+    ENSURE(!failed, err, SL_E_NOMEM, "Out of memory.");
+    ENSURE(row && active, err, SL_E_UNKNOWN_KEY_ID, "%s", "");
+    struct iam_entity e;
+    TRY(iam_entity_by_id(conn, user_id, a, err, &e));
+    struct identity who = {
+        .principal = {.type = PRINCIPAL_USER,
+                      .account = e.account,
+                      .arn = e.arn,
+                      .user_id = e.id,
+                      .user_name = e.name},
+        .access_key_id = arena_copy(a, access_key_id),
+    };
+    ENSURE(who.access_key_id.ptr != NULL, err, SL_E_NOMEM, "Out of memory.");
+    TRY(load_policies(conn, &e, a, err, &who));
+    *ret = who;
+    *ret_sealed = sealed;
+    return SL_OK;
+}
+
+struct sl_rc identity_by_access_key(struct kms_db *db, struct keyholder *kh,
+                                    struct slice access_key_id, struct arena *a,
+                                    struct sl_error *err, struct identity *ret,
+                                    struct secret *ret_secret_access_key) {
+    sqlite3 *conn = NULL;
+    struct identity who;
+    struct slice sealed;
+    TRY(kms_db_read(db, &conn, err));
+    struct sl_rc rc = load_key(conn, access_key_id, a, err, &who, &sealed);
+    kms_db_read_end(db, conn);
+    TRY(rc);
+    TRY(keyholder_unseal(kh, "iam-secret", access_key_id, sealed, ret_secret_access_key, err));
+    *ret = who;
+    return SL_OK;
+}
+
+static struct sl_rc load_role(sqlite3 *conn, struct slice role_arn, struct slice session_name,
+                              struct arena *a, struct sl_error *err, struct identity *ret) {
+    struct iam_entity e;
+    TRY(iam_entity_by_arn(conn, role_arn, a, err, &e));
+    ENSURE(e.kind == IAM_ROLE, err, SL_E_IAM_NO_SUCH_ENTITY, "%.*s is no role.",
+           SLICE_FMT(role_arn));
+    const char *arn =
+        arena_printf(a, "arn:aws:sts::%.*s:assumed-role/%.*s/%.*s", SLICE_FMT(e.account),
+                     SLICE_FMT(e.name), SLICE_FMT(session_name));
+    const char *user_id = arena_printf(a, "%.*s:%.*s", SLICE_FMT(e.id), SLICE_FMT(session_name));
+    ENSURE(arn && user_id, err, SL_E_NOMEM, "Out of memory.");
+    struct identity who = {
+        .principal = {.type = PRINCIPAL_ROLE_SESSION,
+                      .account = e.account,
+                      .arn = slice_cstr(arn),
+                      .role_arn = e.arn,
+                      .user_id = slice_cstr(user_id)},
+    };
+    TRY(load_policies(conn, &e, a, err, &who));
+    *ret = who;
+    return SL_OK;
+}
+
+struct sl_rc identity_by_role(struct kms_db *db, struct slice role_arn, struct slice session_name,
+                              struct arena *a, struct sl_error *err, struct identity *ret) {
+    sqlite3 *conn = NULL;
+    TRY(kms_db_read(db, &conn, err));
+    struct sl_rc rc = load_role(conn, role_arn, session_name, a, err, ret);
+    kms_db_read_end(db, conn);
+    return rc;
+}
+
+struct sl_rc identity_role_get(struct kms_db *db, struct slice role_arn, struct arena *a,
+                               struct sl_error *err, struct identity_role *ret) {
+    sqlite3 *conn = NULL;
+    struct iam_entity e;
+    TRY(kms_db_read(db, &conn, err));
+    struct sl_rc rc = iam_entity_by_arn(conn, role_arn, a, err, &e);
+    kms_db_read_end(db, conn);
+    TRY(rc);
+    ENSURE(e.kind == IAM_ROLE, err, SL_E_IAM_NO_SUCH_ENTITY, "%.*s is no role.",
+           SLICE_FMT(role_arn));
+    struct identity_role role = {
+        .arn = e.arn, .role_id = e.id, .account = e.account, .max_session_s = e.max_session_s};
+    TRY(parse_stored(e.trust, POLICY_TRUST, a, err, &role.trust));
+    *ret = role;
+    return SL_OK;
+}
+
+static struct sl_rc exists(sqlite3 *conn, struct slice arn, struct arena *a, bool *ret) {
+    int64_t n = 0;
+    struct iam_entity e;
+    struct sl_rc rc;
+    struct slice rest = slice_sub(arn, 26, arn.len), session = SLICE_LIT("assumed-role/");
+    if (arn.len == 12 ||
+        (slice_starts(arn, SLICE_LIT("arn:aws:iam::")) && slice_eq_cstr(rest, "root"))) {
+        struct slice account = arn.len == 12 ? arn : slice_sub(arn, 13, 25);
+        TRY(rows_int(conn, NULL, &n, "SELECT count(*) FROM iam_account WHERE id = ?", "t",
+                     account));
+        *ret = n > 0;
+        return SL_OK;
+    }
+    if (slice_starts(arn, SLICE_LIT("arn:aws:sts::")) && slice_starts(rest, session)) {
+        rest = slice_sub(rest, session.len, rest.len);
+        rc = iam_entity_get(conn, slice_sub(arn, 13, 25), IAM_ROLE,
+                            slice_sub(rest, 0, slice_find(rest, '/')), a, NULL, &e);
+    } else if (slice_starts(arn, SLICE_LIT("arn:aws:iam::"))) {
+        rc = iam_entity_by_arn(conn, arn, a, NULL, &e);
+    } else {
+        rc = iam_entity_by_id(conn, arn, a, NULL, &e);
+    }
+    *ret = sl_is_ok(rc) && e.kind != IAM_GROUP;
+    return SL_OK;
+}
+
+bool identity_exists(struct kms_db *db, struct slice principal_arn) {
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(256 * 1024);
+    sqlite3 *conn = NULL;
+    bool found = false;
+    if (sl_failed(kms_db_read(db, &conn, NULL))) {
+        return false;
+    }
+    sl_ignore(exists(conn, principal_arn, &a, &found));
+    kms_db_read_end(db, conn);
+    return found;
+}
+
+/* The account, `admin` and its key, in the caller's transaction. */
+static struct sl_rc bootstrap_rows(sqlite3 *conn, struct slice account, struct slice key_id,
+                                   struct slice sealed, struct arena *a, struct sl_error *err) {
+    int64_t now_s = clock_real_ms() / 1000;
+    struct iam_entity admin = {.kind = IAM_USER,
+                               .account = account,
+                               .name = SLICE_LIT("admin"),
+                               .path = SLICE_LIT("/"),
+                               .created_s = now_s};
+    TRY(iam_account_add(conn, account, now_s, err));
+    TRY(iam_entity_add(conn, &admin, a, err));
+    TRY(iam_attach(conn, &admin, SLICE_LIT("arn:aws:iam::aws:policy/AdministratorAccess"), err));
+    return iam_key_add(conn, admin.id, key_id, sealed, now_s, err);
+}
+
+static struct sl_rc bootstrap(struct kms_db *db, struct keyholder *kh, struct slice account,
+                              struct slice given_id, struct slice given_secret, char ret_id[33],
+                              struct secret *ret_secret, struct sl_error *err) {
+    uint64_t number;
+    ENSURE(account.len == 12 && slice_u64(account, 999999999999ULL, &number), err,
+           SL_E_IAM_VALIDATION, "An account is 12 digits.");
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(256 * 1024);
+    SL_CLEANUP(buf_fini) struct buf sealed = BUF_INIT(SEALED_MAX_BYTES);
+    SL_CLEANUP(secret_fini) struct secret secret = {0};
+    char id[33];
+    TRY(iam_key_make(kh, given_id, given_secret, id, &secret, &sealed, err));
+    sqlite3 *conn = NULL;
+    TRY(kms_db_write(db, &conn, err));
+    struct sl_rc rc = bootstrap_rows(conn, account, slice_cstr(id), buf_slice(&sealed), &a, err);
+    struct sl_rc end = kms_db_write_end(db, conn, sl_is_ok(rc), err);
+    TRY(rc);
+    TRY(end);
+    if (ret_secret != NULL) {
+        memcpy(ret_id, id, sizeof id);
+        *ret_secret = secret;
+        secret = (struct secret){0};
+    }
+    return SL_OK;
+}
+
+struct sl_rc identity_bootstrap(struct kms_db *db, struct keyholder *kh, struct slice account,
+                                char ret_access_key_id[33], struct secret *ret_secret_access_key,
+                                struct sl_error *err) {
+    return bootstrap(db, kh, account, SLICE_EMPTY, SLICE_EMPTY, ret_access_key_id,
+                     ret_secret_access_key, err);
+}
+
+struct sl_rc identity_bootstrap_given(struct kms_db *db, struct keyholder *kh, struct slice account,
+                                      struct slice access_key_id, struct slice secret_access_key,
+                                      struct sl_error *err) {
+    ENSURE(access_key_id.len > 0, err, SL_E_IAM_VALIDATION, "An access key id is needed.");
+    return bootstrap(db, kh, account, access_key_id, secret_access_key, NULL, NULL, err);
+}
