@@ -72,8 +72,8 @@ static void error_response(struct proxy *p, struct slice payload) {
         message_put(&p->down.out, 'E', payload);
         return;
     }
-    struct message_error e = message_error_of(f->rc, &f->err, false);
-    e.position = f->position;
+    const struct message_error e = {
+        .sqlstate = f->sqlstate, .message = f->message, .hint = f->hint, .position = f->position};
     message_error_put(&p->down.out, &e);
     free(f);
 }

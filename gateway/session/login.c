@@ -73,7 +73,7 @@ static struct sl_rc scram_exchange(struct net_conn *c, struct scram *s, int64_t 
     SL_CLEANUP(buf_fini) struct buf in = BUF_INIT(LIMIT_PG_AUTH_BYTES);
     SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(LIMIT_PG_AUTH_BYTES / 2);
     in.wipe = true;
-    TRY(ask(c, AUTH_SASL, SLICE_LIT("SCRAM-SHA-256\0"), deadline));
+    TRY(ask(c, AUTH_SASL, SLICE_LIT("SCRAM-SHA-256\0\0"), deadline));
     TRY(answer(c, deadline, &in, err));
     struct slice first;
     TRY(first_message(buf_slice(&in), &first, err));

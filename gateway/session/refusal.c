@@ -13,26 +13,41 @@ void refusals_init(struct refusals *r) {
     snprintf(r->word, sizeof r->word, "sealift_%s_", id);
 }
 
+static struct refusal *pop(struct refusals *r) {
+    struct refusal *f = r->head;
+    r->head = f->next;
+    r->count--;
+    return f;
+}
+
 void refusals_fini(struct refusals *r) {
-    for (size_t i = 0; i < REFUSAL_KEPT; i++) {
-        free(r->kept[i]);
-        r->kept[i] = NULL;
+    while (r->count > 0) {
+        free(pop(r));
     }
 }
 
 struct sl_rc refusal_put(struct refusals *r, struct sl_rc rc, const struct sl_error *err,
                          size_t position, struct buf *out) {
-    struct refusal *f = malloc(sizeof *f);
+    const char *message = sl_error_message(err, rc.code);
+    size_t message_size = strlen(message) + 1;
+    size_t hint_size = strlen(err->hint) + 1;
+    struct refusal *f = malloc(sizeof *f + message_size + hint_size);
     if (f == NULL) {
         return sl_rc_of(SL_E_NOMEM);
     }
-    *f = (struct refusal){.number = r->next, .rc = rc, .err = *err, .position = position};
-    /* A later error in a pipeline is skipped by PostgreSQL and never asked for. */
-    struct refusal **slot = &r->kept[r->next % REFUSAL_KEPT];
-    free(*slot);
-    *slot = f;
-    buf_printf(out, "%s%" PRIx64, r->word, r->next);
-    r->next++;
+    *f = (struct refusal){.number = r->given++,
+                          .sqlstate = sl_code_info(rc.code)->sqlstate,
+                          .position = position,
+                          .hint = f->message + message_size};
+    memcpy(f->message, message, message_size);
+    memcpy(f->message + message_size, err->hint, hint_size);
+    if (r->count == REFUSAL_KEPT) {
+        free(pop(r));
+    }
+    *(r->count > 0 ? &r->tail->next : &r->head) = f;
+    r->tail = f;
+    r->count++;
+    buf_printf(out, "%s%" PRIx64, r->word, f->number);
     return buf_check(out, NULL);
 }
 
@@ -51,11 +66,12 @@ struct refusal *refusal_take(struct refusals *r, struct slice message) {
         }
         n = n << 4 | (uint64_t)digit;
     }
-    struct refusal **slot = &r->kept[n % REFUSAL_KEPT];
-    struct refusal *f = *slot;
-    if (f == NULL || f->number != n) {
-        return NULL;
+    while (r->count > 0 && r->head->number <= n) {
+        struct refusal *f = pop(r);
+        if (f->number == n) {
+            return f;
+        }
+        free(f);
     }
-    *slot = NULL;
-    return f;
+    return NULL;
 }

@@ -9,19 +9,23 @@
 
 #include "lib/base/buf.h"
 
-enum { REFUSAL_KEPT = 64 };
+enum { REFUSAL_KEPT = 8192 }; /* more than fit the buffers between here and PostgreSQL */
 
 struct refusal {
+    struct refusal *next;
     uint64_t number;
-    struct sl_rc rc;
-    struct sl_error err;
+    const char *sqlstate;
     size_t position; /* in characters, from 1; 0 = none */
+    const char *hint;
+    char message[]; /* the hint follows it */
 };
 
 struct refusals {
-    char word[40];                      /* "sealift_<24 hex>_" */
-    uint64_t next;                      /* number of the next one */
-    struct refusal *kept[REFUSAL_KEPT]; /* by number; the oldest gives way */
+    char word[40];        /* "sealift_<24 hex>_" */
+    uint64_t given;       /* numbers given so far */
+    struct refusal *head; /* oldest first */
+    struct refusal *tail;
+    size_t count;
 };
 
 void refusals_init(struct refusals *r);
@@ -29,7 +33,8 @@ void refusals_fini(struct refusals *r);
 /* Keeps the error and appends the word that stands for it. */
 struct sl_rc refusal_put(struct refusals *r, struct sl_rc rc, const struct sl_error *err,
                          size_t position, struct buf *out);
-/* The refusal that an error's message quotes, or NULL. The caller frees it. */
+/* The refusal that an error's message quotes, or NULL. The caller frees it. Errors come in the
+ * order of their causes, so older refusals are forgotten: PostgreSQL has skipped them. */
 struct refusal *refusal_take(struct refusals *r, struct slice message);
 
 #endif
