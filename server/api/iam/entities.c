@@ -1,0 +1,255 @@
+/* Users, roles and groups: create, read, list, update, delete, tags, membership. */
+#include "server/api/iam/iam_in.h"
+
+#include <stdio.h>
+
+enum { SESSION_MIN_S = 3600, SESSION_MAX_S = 43200, GROUPS_PER_USER = 10 };
+
+static const char *element_of(enum iam_kind kind) {
+    return kind == IAM_USER ? "User" : kind == IAM_ROLE ? "Role" : "Group";
+}
+
+static struct sl_rc description_param(struct iam_ctx *x, struct slice *ret) {
+    struct slice v = iam_param(x, "Description");
+    ENSURE(v.len <= 1000 && utf8_valid(v), x->err, SL_E_IAM_VALIDATION,
+           "1 validation error detected: Value at 'description' failed to satisfy constraint: "
+           "Member must have length less than or equal to 1000");
+    *ret = v;
+    return SL_OK;
+}
+
+static struct sl_rc role_params(struct iam_ctx *x, struct iam_entity *e) {
+    int64_t max_session;
+    TRY(description_param(x, &e->description));
+    TRY(iam_param_int(x, "MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S, SESSION_MIN_S,
+                      &max_session));
+    e->max_session_s = (int32_t)max_session;
+    return SL_OK;
+}
+
+struct sl_rc entity_create(struct iam_ctx *x) {
+    struct iam_entity e = {.kind = x->kind, .account = x->account, .created_s = x->now_s};
+    struct iam_tag *tags = NULL;
+    size_t tag_count = 0;
+    TRY(iam_param_name(x, iam_kind_param(x->kind), x->kind == IAM_GROUP ? 128 : 64, &e.name));
+    TRY(iam_param_path(x, "Path", &e.path));
+    if (x->kind != IAM_GROUP) {
+        TRY(iam_param_tags(x, &tags, &tag_count));
+        e.boundary = iam_param(x, "PermissionsBoundary");
+    }
+    if (x->kind == IAM_ROLE) {
+        TRY(role_params(x, &e));
+    }
+    struct slice arn = iam_arn(x->a, x->account, iam_kind_type(x->kind), e.path, e.name);
+    ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
+    TRY(iam_allowed(
+        x, arn, &(struct iam_facts){.boundary = e.boundary, .tags = tags, .tag_count = tag_count}));
+    if (x->kind == IAM_ROLE) {
+        TRY(iam_param_document(x, "AssumeRolePolicyDocument", POLICY_TRUST, &e.trust));
+        ENSURE(iam_document_size(e.trust) <= 4096, x->err, SL_E_IAM_LIMIT,
+               "Cannot exceed quota for ACLSizePerRole: 4096");
+    }
+    if (e.boundary.len > 0) {
+        TRY(iam_policy_usable(x, e.boundary));
+    }
+    TRY(iam_entity_add(x->conn, &e, x->a, x->err));
+    for (size_t i = 0; i < tag_count; i++) {
+        TRY(iam_tag_put(x->conn, e.id, tags[i], x->err));
+    }
+    return iam_out_entity(x, element_of(x->kind), &e, true);
+}
+
+static struct sl_rc group_members(struct iam_ctx *x, const struct iam_entity *group) {
+    struct iam_page page;
+    struct iam_entity *users;
+    size_t n;
+    TRY(iam_page_of(x, &page));
+    TRY(iam_member_list(x->conn, group, page.after, page.limit + 1, x->a, x->err, &users, &n));
+    bool more = n > page.limit;
+    n = more ? page.limit : n;
+    xmlw_open(x->out, "Users");
+    for (size_t i = 0; i < n; i++) {
+        TRY(iam_out_entity(x, "member", &users[i], false));
+    }
+    xmlw_close(x->out, "Users");
+    iam_out_page(x, more, more ? users[n - 1].name : SLICE_EMPTY);
+    return SL_OK;
+}
+
+struct sl_rc entity_read(struct iam_ctx *x) {
+    struct iam_entity e;
+    TRY(iam_target(x, x->kind, x->kind == IAM_USER, (struct iam_facts){0}, &e));
+    TRY(iam_out_entity(x, element_of(x->kind), &e, true));
+    return x->kind == IAM_GROUP ? group_members(x, &e) : SL_OK;
+}
+
+struct sl_rc entity_list(struct iam_ctx *x) {
+    static const char *const lists[] = {
+        [IAM_USER] = "Users", [IAM_ROLE] = "Roles", [IAM_GROUP] = "Groups"};
+    struct iam_page page;
+    struct iam_entity *items;
+    size_t n;
+    struct slice prefix = iam_param(x, "PathPrefix");
+    prefix = prefix.len ? prefix : SLICE_LIT("/");
+    ENSURE(prefix.ptr[0] == '/' && prefix.len <= 512 && utf8_valid(prefix), x->err,
+           SL_E_IAM_VALIDATION, "The specified value for pathPrefix is invalid.");
+    TRY(iam_page_of(x, &page));
+    struct slice arn = iam_arn(x->a, x->account, iam_kind_type(x->kind), prefix, SLICE_EMPTY);
+    ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
+    TRY(iam_allowed(x, arn, &(struct iam_facts){0}));
+    TRY(iam_entity_list(x->conn, x->account, x->kind, prefix, page.after, page.limit + 1, x->a,
+                        x->err, &items, &n));
+    bool more = n > page.limit;
+    n = more ? page.limit : n;
+    xmlw_open(x->out, lists[x->kind]);
+    for (size_t i = 0; i < n; i++) {
+        TRY(iam_out_entity(x, "member", &items[i], false));
+    }
+    xmlw_close(x->out, lists[x->kind]);
+    iam_out_page(x, more, more ? items[n - 1].name : SLICE_EMPTY);
+    return SL_OK;
+}
+
+/* UpdateUser and UpdateGroup move and rename; UpdateRole changes description and duration. */
+struct sl_rc entity_update(struct iam_ctx *x) {
+    struct iam_entity e;
+    TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
+    if (x->kind == IAM_ROLE) {
+        int64_t max_session;
+        if (iam_param_given(x, "Description")) {
+            TRY(description_param(x, &e.description));
+        }
+        TRY(iam_param_int(x, "MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S, e.max_session_s,
+                          &max_session));
+        e.max_session_s = (int32_t)max_session;
+        return iam_entity_save(x->conn, &e, x->err);
+    }
+    const char *name = x->kind == IAM_USER ? "NewUserName" : "NewGroupName";
+    if (iam_param_given(x, name)) {
+        TRY(iam_param_name(x, name, x->kind == IAM_GROUP ? 128 : 64, &e.name));
+    }
+    if (iam_param_given(x, "NewPath")) {
+        TRY(iam_param_path(x, "NewPath", &e.path));
+    }
+    struct slice arn = iam_arn(x->a, x->account, iam_kind_type(x->kind), e.path, e.name);
+    ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
+    /* The new place needs the right as well, or a rename would lead out of a policy's pattern. */
+    TRY(iam_allowed(x, arn, &(struct iam_facts){.entity = &e}));
+    return iam_entity_save(x->conn, &e, x->err);
+}
+
+struct sl_rc entity_delete(struct iam_ctx *x) {
+    struct iam_entity e;
+    TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
+    return iam_entity_delete(x->conn, &e, x->err);
+}
+
+struct sl_rc role_update_trust(struct iam_ctx *x) {
+    struct iam_entity e;
+    TRY(iam_target(x, IAM_ROLE, false, (struct iam_facts){0}, &e));
+    TRY(iam_param_document(x, "PolicyDocument", POLICY_TRUST, &e.trust));
+    ENSURE(iam_document_size(e.trust) <= 4096, x->err, SL_E_IAM_LIMIT,
+           "Cannot exceed quota for ACLSizePerRole: 4096");
+    return iam_entity_save(x->conn, &e, x->err);
+}
+
+/* There are no instances here, hence no profiles of roles; tools ask before they delete a role. */
+struct sl_rc role_profiles(struct iam_ctx *x) {
+    struct iam_entity e;
+    TRY(iam_target(x, IAM_ROLE, false, (struct iam_facts){0}, &e));
+    xmlw_open(x->out, "InstanceProfiles");
+    xmlw_close(x->out, "InstanceProfiles");
+    iam_out_page(x, false, SLICE_EMPTY);
+    return SL_OK;
+}
+
+struct sl_rc entity_tag(struct iam_ctx *x) {
+    struct iam_entity e;
+    struct iam_tag *tags, *kept;
+    size_t n, kept_count;
+    TRY(iam_param_tags(x, &tags, &n));
+    TRY(iam_target(x, x->kind, false, (struct iam_facts){.tags = tags, .tag_count = n}, &e));
+    for (size_t i = 0; i < n; i++) {
+        TRY(iam_tag_put(x->conn, e.id, tags[i], x->err));
+    }
+    TRY(iam_tag_list(x->conn, e.id, x->a, x->err, &kept, &kept_count));
+    ENSURE(kept_count <= 50, x->err, SL_E_IAM_LIMIT,
+           "The number of tags has reached the maximum limit.");
+    return SL_OK;
+}
+
+struct sl_rc entity_untag(struct iam_ctx *x) {
+    struct iam_entity e;
+    struct slice keys[50];
+    size_t n = 0;
+    for (; n < 50; n++) {
+        char name[48];
+        snprintf(name, sizeof name, "TagKeys.member.%zu", n + 1);
+        if (!iam_param_given(x, name)) {
+            break;
+        }
+        keys[n] = iam_param(x, name);
+    }
+    TRY(iam_target(x, x->kind, false, (struct iam_facts){.tag_keys = keys, .tag_key_count = n},
+                   &e));
+    for (size_t i = 0; i < n; i++) {
+        TRY(iam_tag_delete(x->conn, e.id, keys[i], x->err));
+    }
+    return SL_OK;
+}
+
+struct sl_rc entity_tags(struct iam_ctx *x) {
+    struct iam_entity e;
+    struct iam_tag *tags;
+    size_t n;
+    TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
+    TRY(iam_tag_list(x->conn, e.id, x->a, x->err, &tags, &n));
+    iam_out_tags(x, tags, n);
+    iam_out_page(x, false, SLICE_EMPTY);
+    return SL_OK;
+}
+
+/* The group is the resource; the user only a parameter of it. */
+static struct sl_rc group_and_user(struct iam_ctx *x, struct iam_entity *group,
+                                   struct iam_entity *user) {
+    struct slice name;
+    TRY(iam_target(x, IAM_GROUP, false, (struct iam_facts){0}, group));
+    TRY(iam_param_name(x, "UserName", 64, &name));
+    return iam_entity_get(x->conn, x->account, IAM_USER, name, x->a, x->err, user);
+}
+
+struct sl_rc group_add_user(struct iam_ctx *x) {
+    struct iam_entity group, user, *groups;
+    size_t n;
+    TRY(group_and_user(x, &group, &user));
+    TRY(iam_member_add(x->conn, group.id, user.id, x->err));
+    TRY(iam_member_list(x->conn, &user, SLICE_EMPTY, GROUPS_PER_USER + 1, x->a, x->err, &groups,
+                        &n));
+    ENSURE(n <= GROUPS_PER_USER, x->err, SL_E_IAM_LIMIT,
+           "Cannot exceed quota for GroupsPerUser: %d", GROUPS_PER_USER);
+    return SL_OK;
+}
+
+struct sl_rc group_remove_user(struct iam_ctx *x) {
+    struct iam_entity group, user;
+    TRY(group_and_user(x, &group, &user));
+    return iam_member_delete(x->conn, group.id, user.id, x->err);
+}
+
+struct sl_rc user_groups(struct iam_ctx *x) {
+    struct iam_entity user, *groups;
+    struct iam_page page;
+    size_t n;
+    TRY(iam_page_of(x, &page));
+    TRY(iam_target(x, IAM_USER, false, (struct iam_facts){0}, &user));
+    TRY(iam_member_list(x->conn, &user, page.after, page.limit + 1, x->a, x->err, &groups, &n));
+    bool more = n > page.limit;
+    n = more ? page.limit : n;
+    xmlw_open(x->out, "Groups");
+    for (size_t i = 0; i < n; i++) {
+        TRY(iam_out_entity(x, "member", &groups[i], false));
+    }
+    xmlw_close(x->out, "Groups");
+    iam_out_page(x, more, more ? groups[n - 1].name : SLICE_EMPTY);
+    return SL_OK;
+}

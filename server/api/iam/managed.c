@@ -1,0 +1,261 @@
+/* Managed policies and their versions. */
+#include "server/api/iam/iam_in.h"
+
+#include <stdlib.h>
+
+enum { DOCUMENT_MAX = 6144 };
+
+static void out_policy(struct iam_ctx *x, const char *element, const struct iam_policy *p,
+                       bool with_description) {
+    xmlw_open(x->out, element);
+    xmlw_text(x->out, "PolicyName", p->name);
+    xmlw_text(x->out, "PolicyId", p->id);
+    xmlw_text(x->out, "Arn", p->arn);
+    xmlw_text(x->out, "Path", p->path);
+    const char *version = arena_printf(x->a, "v%d", (int)p->version);
+    xmlw_cstr(x->out, "DefaultVersionId", version ? version : "");
+    xmlw_int(x->out, "AttachmentCount", p->attachments);
+    xmlw_int(x->out, "PermissionsBoundaryUsageCount", p->boundaries);
+    xmlw_bool(x->out, "IsAttachable", true);
+    if (with_description && p->description.len > 0) {
+        xmlw_text(x->out, "Description", p->description);
+    }
+    iam_out_time(x, "CreateDate", p->created_s);
+    iam_out_time(x, "UpdateDate", p->updated_s);
+}
+
+static struct sl_rc document_param(struct iam_ctx *x, struct slice *ret) {
+    TRY(iam_param_document(x, "PolicyDocument", POLICY_IDENTITY, ret));
+    ENSURE(iam_document_size(*ret) <= DOCUMENT_MAX, x->err, SL_E_IAM_LIMIT,
+           "Cannot exceed quota for PolicySize: %d", DOCUMENT_MAX);
+    return SL_OK;
+}
+
+struct sl_rc policy_create(struct iam_ctx *x) {
+    struct iam_policy p = {
+        .account = x->account, .created_s = x->now_s, .description = iam_param(x, "Description")};
+    struct iam_tag *tags;
+    size_t n;
+    TRY(iam_param_name(x, "PolicyName", 128, &p.name));
+    TRY(iam_param_path(x, "Path", &p.path));
+    TRY(iam_param_tags(x, &tags, &n));
+    ENSURE(p.description.len <= 1000 && utf8_valid(p.description), x->err, SL_E_IAM_VALIDATION,
+           "1 validation error detected: Value at 'description' failed to satisfy constraint: "
+           "Member must have length less than or equal to 1000");
+    struct slice arn = iam_arn(x->a, x->account, "policy", p.path, p.name);
+    ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
+    TRY(iam_allowed(x, arn, &(struct iam_facts){.tags = tags, .tag_count = n}));
+    TRY(document_param(x, &p.document));
+    TRY(iam_policy_add(x->conn, &p, x->a, x->err));
+    for (size_t i = 0; i < n; i++) {
+        TRY(iam_tag_put(x->conn, p.arn, tags[i], x->err));
+    }
+    out_policy(x, "Policy", &p, true);
+    if (n > 0) {
+        iam_out_tags(x, tags, n);
+    }
+    xmlw_close(x->out, "Policy");
+    return SL_OK;
+}
+
+struct sl_rc policy_read(struct iam_ctx *x) {
+    struct iam_policy p;
+    struct iam_tag *tags;
+    size_t n;
+    TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
+    TRY(iam_tag_list(x->conn, p.arn, x->a, x->err, &tags, &n));
+    out_policy(x, "Policy", &p, true);
+    iam_out_tags(x, tags, n);
+    xmlw_close(x->out, "Policy");
+    return SL_OK;
+}
+
+/* A policy of the account; AWS's own can't be changed. */
+static struct sl_rc own_policy(struct iam_ctx *x, struct iam_policy *ret) {
+    struct iam_policy p;
+    TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
+    ENSURE(!slice_eq_cstr(p.account, "aws"), x->err, SL_E_ACCESS_DENIED,
+           "Policy is outside your own account.");
+    *ret = p;
+    return SL_OK;
+}
+
+struct list_filter {
+    bool aws, local, only_attached, boundary_use;
+    struct slice prefix;
+};
+
+static struct sl_rc list_params(struct iam_ctx *x, struct list_filter *f) {
+    struct slice scope = iam_param(x, "Scope"), usage = iam_param(x, "PolicyUsageFilter");
+    f->aws = scope.len == 0 || slice_eq_cstr(scope, "All") || slice_eq_cstr(scope, "AWS");
+    f->local = scope.len == 0 || slice_eq_cstr(scope, "All") || slice_eq_cstr(scope, "Local");
+    ENSURE(f->aws || f->local, x->err, SL_E_IAM_VALIDATION,
+           "1 validation error detected: Value '%.*s' at 'scope' failed to satisfy constraint: "
+           "Member must satisfy enum value set: [All, AWS, Local]",
+           SLICE_FMT(scope));
+    f->boundary_use = slice_eq_cstr(usage, "PermissionsBoundary");
+    ENSURE(f->boundary_use || usage.len == 0 || slice_eq_cstr(usage, "PermissionsPolicy"), x->err,
+           SL_E_IAM_VALIDATION,
+           "1 validation error detected: Value '%.*s' at 'policyUsageFilter' failed to satisfy "
+           "constraint: Member must satisfy enum value set: [PermissionsPolicy, "
+           "PermissionsBoundary]",
+           SLICE_FMT(usage));
+    f->only_attached = slice_ieq(iam_param(x, "OnlyAttached"), SLICE_LIT("true"));
+    f->prefix = iam_param(x, "PathPrefix");
+    return SL_OK;
+}
+
+static bool passes(const struct list_filter *f, const struct iam_policy *p) {
+    int64_t uses = f->boundary_use ? p->boundaries : p->attachments;
+    return slice_starts(p->path, f->prefix) && (!f->only_attached || uses > 0);
+}
+
+/* A page of candidates in the order of ARNs: the account's own come before AWS's, since digits
+ * sort before letters. Filters thin out a page, as IAM allows. */
+static struct sl_rc list_page(struct iam_ctx *x, const struct list_filter *f,
+                              const struct iam_page *page, struct iam_policy **ret,
+                              size_t *ret_count) {
+    struct iam_policy *items = NULL, built_in;
+    size_t n = 0;
+    struct iam_policy *all = arena_array(x->a, page->limit + 1, sizeof *all);
+    ENSURE(all != NULL, x->err, SL_E_NOMEM, "Out of memory.");
+    if (f->local) {
+        TRY(iam_policy_list(x->conn, x->account, page->after, page->limit + 1, x->a, x->err, &items,
+                            &n));
+        for (size_t i = 0; i < n; i++) {
+            all[i] = items[i];
+        }
+    }
+    for (size_t i = 0; f->aws && n <= page->limit && iam_builtin(i, &built_in); i++) {
+        if (slice_cmp(built_in.arn, page->after) > 0) {
+            TRY(iam_policy_get(x->conn, built_in.arn, x->a, x->err, &all[n]));
+            n++;
+        }
+    }
+    *ret = all;
+    *ret_count = n;
+    return SL_OK;
+}
+
+struct sl_rc policy_list(struct iam_ctx *x) {
+    struct list_filter f;
+    struct iam_page page;
+    struct iam_policy *items;
+    size_t n;
+    TRY(list_params(x, &f));
+    TRY(iam_page_of(x, &page));
+    struct slice arn =
+        iam_arn(x->a, x->account, "policy", f.prefix.len ? f.prefix : SLICE_LIT("/"), SLICE_EMPTY);
+    ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
+    TRY(iam_allowed(x, arn, &(struct iam_facts){0}));
+    TRY(list_page(x, &f, &page, &items, &n));
+    bool more = n > page.limit;
+    n = more ? page.limit : n;
+    xmlw_open(x->out, "Policies");
+    for (size_t i = 0; i < n; i++) {
+        if (passes(&f, &items[i])) {
+            out_policy(x, "member", &items[i], false);
+            xmlw_close(x->out, "member");
+        }
+    }
+    xmlw_close(x->out, "Policies");
+    iam_out_page(x, more, more ? items[n - 1].arn : SLICE_EMPTY);
+    return SL_OK;
+}
+
+struct sl_rc policy_delete(struct iam_ctx *x) {
+    struct iam_policy p;
+    TRY(own_policy(x, &p));
+    return iam_policy_delete(x->conn, &p, x->err);
+}
+
+/* "v3" */
+static struct sl_rc version_param(struct iam_ctx *x, int32_t *ret) {
+    struct slice v;
+    uint64_t n;
+    TRY(iam_param_needed(x, "VersionId", &v));
+    ENSURE(v.ptr[0] == 'v' && slice_u64(slice_sub(v, 1, v.len), INT32_MAX, &n) && n > 0, x->err,
+           SL_E_IAM_VALIDATION,
+           "Value '%.*s' at 'versionId' failed to satisfy constraint: Member must satisfy regular "
+           "expression pattern: v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?",
+           SLICE_FMT(v));
+    *ret = (int32_t)n;
+    return SL_OK;
+}
+
+static void out_version(struct iam_ctx *x, const char *element, const struct iam_policy *p,
+                        const struct iam_version *v, bool with_document) {
+    const char *id = arena_printf(x->a, "v%d", (int)v->number);
+    xmlw_open(x->out, element);
+    if (with_document) {
+        iam_out_document(x, "Document", v->document);
+    }
+    xmlw_cstr(x->out, "VersionId", id ? id : "");
+    xmlw_bool(x->out, "IsDefaultVersion", v->number == p->version);
+    iam_out_time(x, "CreateDate", v->created_s);
+    xmlw_close(x->out, element);
+}
+
+struct sl_rc version_create(struct iam_ctx *x) {
+    struct iam_policy p;
+    struct iam_version v = {.created_s = x->now_s};
+    bool make_default = slice_ieq(iam_param(x, "SetAsDefault"), SLICE_LIT("true"));
+    TRY(own_policy(x, &p));
+    TRY(document_param(x, &v.document));
+    TRY(iam_version_add(x->conn, &p, v.document, make_default, x->now_s, x->err, &v.number));
+    if (make_default) {
+        p.version = v.number;
+    }
+    out_version(x, "PolicyVersion", &p, &v, false);
+    return SL_OK;
+}
+
+struct sl_rc version_get(struct iam_ctx *x) {
+    struct iam_policy p;
+    struct iam_version *versions;
+    int32_t number;
+    size_t n;
+    TRY(version_param(x, &number));
+    TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
+    TRY(iam_version_list(x->conn, &p, x->a, x->err, &versions, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (versions[i].number == number) {
+            out_version(x, "PolicyVersion", &p, &versions[i], true);
+            return SL_OK;
+        }
+    }
+    return sl_fail(x->err, SL_E_IAM_NO_SUCH_ENTITY,
+                   "Policy %.*s version v%d does not exist or is not attachable.", SLICE_FMT(p.arn),
+                   (int)number);
+}
+
+struct sl_rc version_list(struct iam_ctx *x) {
+    struct iam_policy p;
+    struct iam_version *versions;
+    size_t n;
+    TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
+    TRY(iam_version_list(x->conn, &p, x->a, x->err, &versions, &n));
+    xmlw_open(x->out, "Versions");
+    for (size_t i = 0; i < n; i++) {
+        out_version(x, "member", &p, &versions[i], false);
+    }
+    xmlw_close(x->out, "Versions");
+    iam_out_page(x, false, SLICE_EMPTY);
+    return SL_OK;
+}
+
+struct sl_rc version_set_default(struct iam_ctx *x) {
+    struct iam_policy p;
+    int32_t number;
+    TRY(version_param(x, &number));
+    TRY(own_policy(x, &p));
+    return iam_version_default(x->conn, &p, number, x->now_s, x->err);
+}
+
+struct sl_rc version_delete(struct iam_ctx *x) {
+    struct iam_policy p;
+    int32_t number;
+    TRY(version_param(x, &number));
+    TRY(own_policy(x, &p));
+    return iam_version_delete(x->conn, &p, number, x->err);
+}
