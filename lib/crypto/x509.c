@@ -202,10 +202,9 @@ static bool add_key_ids(X509 *cert, X509 *issuer) {
               ASN1_OCTET_STRING_set(ski, id, (int)id_len) == 1 &&
               X509_add1_ext_i2d(cert, NID_subject_key_identifier, ski, 0, X509V3_ADD_DEFAULT) == 1;
     ASN1_OCTET_STRING_free(ski);
-    const ASN1_OCTET_STRING *of_issuer = ok ? X509_get0_subject_key_id(issuer) : NULL;
     AUTHORITY_KEYID *aki = AUTHORITY_KEYID_new();
-    ok = of_issuer != NULL && aki != NULL &&
-         (aki->keyid = ASN1_OCTET_STRING_dup(of_issuer)) != NULL &&
+    ok = ok && aki != NULL &&
+         (aki->keyid = X509_get_ext_d2i(issuer, NID_subject_key_identifier, NULL, NULL)) != NULL &&
          X509_add1_ext_i2d(cert, NID_authority_key_identifier, aki, 0, X509V3_ADD_DEFAULT) == 1;
     AUTHORITY_KEYID_free(aki);
     return ok;
@@ -304,6 +303,17 @@ static struct sl_rc read_cert(struct slice pem, X509 **ret, struct sl_error *err
     return SL_OK;
 }
 
+/* A common name that looks like a host is held against the constraints on DNS names, so an address
+ * can't be one. */
+static const char *server_name(const char *const *hosts, const struct host *parsed, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!parsed[i].is_ip && parsed[i].dns.len <= COMMON_NAME_MAX) {
+            return hosts[i];
+        }
+    }
+    return "sealift";
+}
+
 static int no_passphrase(char *out, int size, int writing, void *user) {
     return -1;
 }
@@ -326,8 +336,7 @@ struct sl_rc x509_issue(struct slice ca_cert_pem, const struct secret *ca_key_pe
     EVP_PKEY *key SL_CLEANUP(end_pkey) = EVP_EC_gen("P-256");
     ENSURE(key != NULL, err, SL_E_INTERNAL, "The key could not be made.");
     X509 *cert SL_CLEANUP(end_x509) = X509_new();
-    const char *name = strlen(hosts[0]) <= COMMON_NAME_MAX ? hosts[0] : "sealift";
-    TRY(start_cert(cert, name, days, key, err));
+    TRY(start_cert(cert, server_name(hosts, parsed, host_count), days, key, err));
     static const int usage[] = {0}; /* digitalSignature */
     ENSURE(X509_set_issuer_name(cert, X509_get_subject_name(ca)) == 1 && add_basic(cert, false) &&
                add_key_usage(cert, usage, 1) && add_server_auth(cert) && add_key_ids(cert, ca),
