@@ -38,7 +38,8 @@ struct forward {
     struct reply_head reply;
     uint64_t left;
     struct chunks chunks;
-    bool excess; /* bytes behind the answer */
+    bool excess;  /* bytes behind the answer */
+    bool started; /* bytes of the answer are out, not only of interim ones */
 };
 
 static struct sl_rc client_lost(struct forward *f) {
@@ -135,8 +136,8 @@ static struct sl_rc answer_head(struct forward *f, size_t fresh) {
         if (found == HEAD_MORE) {
             return SL_OK;
         }
-        ENSURE(found == HEAD_OK && reply_head_parse(slice_of(f->head, len), &f->reply, &f->chunks),
-               &f->h->err, SL_E_PARSE, "Upstream's answer is malformed.");
+        ENSURE(found == HEAD_OK && reply_head_parse(slice_of(f->head, len), &f->reply), &f->h->err,
+               SL_E_PARSE, "Upstream's answer is malformed.");
         bool interim = f->reply.status < 200;
         size_t pass = !interim || (f->reply.status == 100 && st->expect) ? len : 0;
         if (f->reply.status == 100) {
@@ -216,6 +217,7 @@ static struct sl_rc send_answer(struct forward *f, bool *moved) {
     b->pos += n;
     st->out_bytes += n;
     *moved = *moved || n > 0;
+    f->started = f->started || (n > 0 && f->answer != ANSWER_HEAD);
     return SL_OK;
 }
 
@@ -289,9 +291,13 @@ struct sl_rc http_forward(struct http *h, int upstream_fd, bool *ret_reusable) {
     if (sl_is_ok(rc)) {
         bool whole = f.body_sent && empty(&f.to_up) && !f.up_write_dead;
         st->phase = OUT_DONE;
-        st->keep = !st->client_close && !f.reply.close && !f.up_eof && st->body == BODY_DONE;
+        st->keep = !st->client_close && !f.reply.close && !f.up_eof &&
+                   (st->body == BODY_DONE || (st->body == BODY_LENGTH && !st->expect &&
+                                              st->body_left <= LIMIT_HTTP_DRAIN_BYTES));
         *ret_reusable = whole && !f.reply.close && !f.up_eof && !f.excess;
-    } else if (st->phase == OUT_NONE && empty(&f.to_client)) {
+    } else if (st->phase != OUT_CUT && !f.started &&
+               (f.to_client.pos == 0 || empty(&f.to_client))) {
+        st->phase = OUT_NONE;
         http_refuse(h, st->body == BODY_FAILED ? 400 : rc.code == SL_E_TIMEOUT ? 504 : 502);
     } else {
         st->phase = OUT_CUT;

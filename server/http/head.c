@@ -4,6 +4,8 @@
 
 #include "lib/base/limits.h"
 
+#include <llhttp.h>
+
 int head_scan(struct slice in, size_t *scanned, size_t *ret_len) {
     const uint8_t *p = in.ptr;
     size_t end = in.len < LIMIT_HTTP_HEAD_BYTES ? in.len : LIMIT_HTTP_HEAD_BYTES;
@@ -28,6 +30,114 @@ int head_scan(struct slice in, size_t *scanned, size_t *ret_len) {
     }
     *scanned = end;
     return end == LIMIT_HTTP_HEAD_BYTES ? 431 : HEAD_MORE;
+}
+
+static bool is_tchar(uint8_t c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+/* ---- chunks ---- */
+
+enum chunk_state {
+    SIZE_FIRST,
+    SIZE_MORE,
+    EXTENSION,
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    LINE_FIRST,
+    LINE_NAME,
+    LINE_VALUE,
+    LINE_LF,
+    LAST_LF
+};
+
+static int hex_digit(uint8_t c) {
+    return c >= '0' && c <= '9'                     ? c - '0'
+           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                    : -1;
+}
+
+static bool is_text(uint8_t c) {
+    return (c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
+/* One byte of framing; false = malformed. */
+static bool chunk_byte(struct chunks *c, uint8_t b) {
+    int digit;
+    switch ((enum chunk_state)c->state) {
+    case SIZE_FIRST:
+    case SIZE_MORE:
+        digit = hex_digit(b);
+        if (digit >= 0) {
+            if (c->left >> 56 != 0) {
+                return false;
+            }
+            c->left = c->left << 4 | (uint64_t)digit;
+            c->state = SIZE_MORE;
+            return true;
+        }
+        if (c->state == SIZE_FIRST || (b != ';' && b != '\r')) {
+            return false;
+        }
+        c->state = b == ';' ? EXTENSION : SIZE_LF;
+        return true;
+    case EXTENSION:
+        c->state = b == '\r' ? SIZE_LF : EXTENSION;
+        return b == '\r' || is_text(b);
+    case SIZE_LF:
+        c->state = c->left > 0 ? DATA : LINE_FIRST;
+        return b == '\n';
+    case DATA_CR:
+        c->state = DATA_LF;
+        return b == '\r';
+    case DATA_LF:
+        c->state = SIZE_FIRST;
+        return b == '\n';
+    case LINE_FIRST:
+        c->state = b == '\r' ? LAST_LF : LINE_NAME;
+        return b == '\r' || is_tchar(b);
+    case LINE_NAME:
+        c->state = b == ':' ? LINE_VALUE : LINE_NAME;
+        return b == ':' || is_tchar(b);
+    case LINE_VALUE:
+        c->state = b == '\r' ? LINE_LF : LINE_VALUE;
+        return b == '\r' || is_text(b);
+    case LINE_LF:
+        c->state = LINE_FIRST;
+        return b == '\n';
+    case LAST_LF:
+        c->done = true;
+        return b == '\n';
+    case DATA:
+        break;
+    }
+    return false;
+}
+
+bool chunks_feed(struct chunks *c, uint8_t *p, size_t n, bool move, size_t *ret_used,
+                 size_t *ret_body) {
+    size_t i = 0, body = 0;
+    while (i < n && !c->done) {
+        if (c->state == DATA) {
+            size_t run = c->left < n - i ? (size_t)c->left : n - i;
+            if (move && body != i) {
+                memmove(p + body, p + i, run);
+            }
+            body += run;
+            i += run;
+            c->left -= run;
+            c->framing = 0;
+            c->state = c->left == 0 ? DATA_CR : DATA;
+        } else if (++c->framing > LIMIT_HTTP_FRAMING_BYTES || !chunk_byte(c, p[i++])) {
+            return false;
+        }
+    }
+    *ret_used = i;
+    *ret_body = body;
+    return true;
 }
 
 /* ---- llhttp ---- */
@@ -87,86 +197,7 @@ static const llhttp_settings_t head_settings = {
     .on_headers_complete = on_pause,
 };
 
-static int on_body(llhttp_t *p, const char *at, size_t len) {
-    struct chunks *c = p->data;
-    size_t from = (size_t)((const uint8_t *)at - c->base);
-    c->framing += from - c->mark;
-    if (c->framing > LIMIT_HTTP_FRAMING_BYTES) {
-        return HPE_USER;
-    }
-    c->framing = 0;
-    c->mark = from + len;
-    if (c->out != from) {
-        memmove(c->base + c->out, at, len);
-    }
-    c->out += len;
-    return 0;
-}
-
-static int on_body_span(llhttp_t *p, const char *at, size_t len) {
-    struct chunks *c = p->data;
-    size_t from = (size_t)((const uint8_t *)at - c->base);
-    c->framing += from - c->mark;
-    c->mark = from + len;
-    c->out += len;
-    bool ok = c->framing <= LIMIT_HTTP_FRAMING_BYTES;
-    c->framing = 0;
-    return ok ? 0 : HPE_USER;
-}
-
-static int on_chunks_end(llhttp_t *p) {
-    ((struct chunks *)p->data)->done = true;
-    return HPE_PAUSED;
-}
-
-static const llhttp_settings_t chunks_move = {.on_body = on_body,
-                                              .on_message_complete = on_chunks_end};
-static const llhttp_settings_t chunks_pass = {.on_body = on_body_span,
-                                              .on_message_complete = on_chunks_end};
-
-/* The parser stops within the head's last line; the rest of it belongs to what follows. */
-static bool chunks_begin(struct chunks *c, const llhttp_t *p, struct slice head) {
-    *c = (struct chunks){.parser = *p};
-    c->parser.settings = NULL;
-    llhttp_resume(&c->parser);
-    const char *stop = llhttp_get_error_pos(p), *end = (const char *)head.ptr + head.len;
-    return stop >= (const char *)head.ptr && stop <= end &&
-           (stop == end || llhttp_execute(&c->parser, stop, (size_t)(end - stop)) == HPE_OK);
-}
-
-bool chunks_feed(struct chunks *c, uint8_t *p, size_t n, bool move, size_t *ret_used,
-                 size_t *ret_body) {
-    union { /* llhttp takes its constant settings without const */
-        const llhttp_settings_t *in;
-        void *out;
-    } settings = {.in = move ? &chunks_move : &chunks_pass};
-    c->parser.settings = settings.out;
-    c->parser.data = c;
-    c->base = p;
-    c->out = 0;
-    c->mark = 0;
-    llhttp_errno_t e = llhttp_execute(&c->parser, (const char *)p, n);
-    size_t used = n;
-    if (c->done && e == HPE_PAUSED) {
-        used = (size_t)((const uint8_t *)llhttp_get_error_pos(&c->parser) - p);
-    } else if (e != HPE_OK) {
-        return false;
-    }
-    c->framing += used - c->mark;
-    if (c->framing > LIMIT_HTTP_FRAMING_BYTES) {
-        return false;
-    }
-    *ret_used = used;
-    *ret_body = c->out;
-    return true;
-}
-
 /* ---- requests ---- */
-
-static bool is_tchar(uint8_t c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
 
 /* "METHOD SP target SP HTTP/x.y", exactly. */
 static int request_line(struct slice line, struct head *ret) {
@@ -297,7 +328,7 @@ static void parser_begin(llhttp_t *p, llhttp_type_t type, struct collect *c) {
     p->data = c;
 }
 
-int head_parse(struct slice in, struct arena *a, struct head *ret, struct chunks *ret_chunks) {
+int head_parse(struct slice in, struct arena *a, struct head *ret) {
     struct head h = {.raw = arena_copy(a, in)};
     struct collect c = {.headers = arena_array(a, LIMIT_HTTP_HEADERS, sizeof *c.headers)};
     if (h.raw.ptr == NULL || c.headers == NULL) {
@@ -323,8 +354,7 @@ int head_parse(struct slice in, struct arena *a, struct head *ret, struct chunks
         return status;
     }
     h.close = h.minor == 0 || (p.flags & F_CONNECTION_CLOSE) != 0;
-    if (h.chunked != ((p.flags & F_CHUNKED) != 0) ||
-        (h.chunked && !chunks_begin(ret_chunks, &p, h.raw))) {
+    if (h.chunked != ((p.flags & F_CHUNKED) != 0)) {
         return 400; /* the parser and we don't agree */
     }
     *ret = h;
@@ -333,7 +363,7 @@ int head_parse(struct slice in, struct arena *a, struct head *ret, struct chunks
 
 /* ---- responses of an upstream ---- */
 
-bool reply_head_parse(struct slice in, struct reply_head *ret, struct chunks *ret_chunks) {
+bool reply_head_parse(struct slice in, struct reply_head *ret) {
     struct http_header headers[LIMIT_HTTP_HEADERS];
     struct collect c = {.headers = headers};
     llhttp_t p;
@@ -350,9 +380,6 @@ bool reply_head_parse(struct slice in, struct reply_head *ret, struct chunks *re
     };
     if (p.http_major != 1 || (r.chunked && r.has_length) || r.status == 101 ||
         ((p.flags & F_TRANSFER_ENCODING) != 0 && !r.chunked)) {
-        return false;
-    }
-    if (r.chunked && r.status >= 200 && !chunks_begin(ret_chunks, &p, in)) {
         return false;
     }
     *ret = r;

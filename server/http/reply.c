@@ -5,23 +5,35 @@
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 
-#include <poll.h>
+#include <llhttp.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 
 enum { RESPONSE_HEAD_MAX = 256 * 1024 };
 
-static const char *reason(int status) {
+/* llhttp's names are "NOT_FOUND"; out is "Not Found". */
+static void reason(int status, char out[64]) {
+    const char *name = "STATUS";
     switch (status) {
-#define REASON(num, name, text)                                                                    \
+#define REASON(num, ident, text)                                                                   \
     case num:                                                                                      \
-        return #text;
+        name = #ident;                                                                             \
+        break;
         HTTP_STATUS_MAP(REASON)
 #undef REASON
     default:
-        return "Status";
+        break;
     }
+    size_t i = 0;
+    bool first = true;
+    for (; name[i] != '\0' && i < 63; i++) {
+        bool upper = name[i] >= 'A' && name[i] <= 'Z';
+        out[i] = name[i] == '_' ? ' ' : upper && !first && status != 200 ? name[i] | 0x20 : name[i];
+        first = name[i] == '_';
+    }
+    out[i] = '\0';
 }
 
 void http_status(struct http *h, int status) {
@@ -173,10 +185,11 @@ static struct sl_rc begin(struct http *h, const uint64_t *length, bool complete)
         return sl_fail(&h->err, SL_E_CLOSED, "The connection was cut.");
     }
     st->keep = may_keep(h, complete);
-    char date[30];
+    char date[30], why[64];
+    reason(st->status, why);
     clock_http(clock_real_ms() / 1000, date);
     SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(RESPONSE_HEAD_MAX);
-    buf_printf(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", st->status, reason(st->status), date);
+    buf_printf(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", st->status, why, date);
     bool server = false;
     for (const struct http_field *f = st->fields; f != NULL; f = f->next) {
         if (!ours(f->name)) {

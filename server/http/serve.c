@@ -96,7 +96,7 @@ static enum net_verdict one(struct net_conn *c, const struct http_service *svc, 
     struct head d;
     make_id(h.request_id);
     if (status == HEAD_OK) {
-        status = head_parse(in, &arena, &d, &st.chunks);
+        status = head_parse(in, &arena, &d);
         net_consume(c, in.len);
     }
     if (status == HEAD_OK) {
