@@ -1,0 +1,55 @@
+/* Splitter of COPY text. First byte: format; the rest is data. The vectorised scan and its twin
+ * must agree, fields must lie inside their row, and cutting must not change the rows. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "lib/base/rc.h"
+#include "lib/codec/delimited.h"
+
+enum { FIELDS = 8 };
+
+static void compare(const struct delimited_conf *conf, struct slice data) {
+    struct delimited *a = malloc(sizeof *a), *b = malloc(sizeof *b);
+    struct delimited_field fa[FIELDS], fb[FIELDS];
+    struct delimited_row ra, rb;
+    size_t lines = 0, cut = 0;
+    sl_assert(a != NULL && b != NULL);
+    delimited_start(a, conf, data, DELIMITED_BEST);
+    delimited_start(b, conf, data, DELIMITED_SCALAR);
+    while (delimited_next(a, fa, FIELDS, &ra)) {
+        sl_assert(delimited_next(b, fb, FIELDS, &rb));
+        sl_assert(ra.start == rb.start && ra.end == rb.end && ra.lines == rb.lines &&
+                  ra.field_count == rb.field_count && ra.fault == rb.fault &&
+                  ra.fault_at == rb.fault_at && ra.fault_field == rb.fault_field);
+        sl_assert(ra.start <= ra.end && ra.end <= data.len && ra.field_count > 0);
+        for (uint32_t i = 0; i < ra.field_count && i < FIELDS; i++) {
+            sl_assert(fa[i].start == fb[i].start && fa[i].len == fb[i].len);
+            sl_assert(fa[i].start >= ra.start && (uint64_t)fa[i].start + fa[i].len <= ra.end);
+            uint8_t *text = malloc(fa[i].len + 1);
+            sl_assert(text != NULL && delimited_undouble(a, &fa[i], text) <= fa[i].len);
+            free(text);
+        }
+        lines += ra.lines;
+        cut = a->at > ra.end ? a->at : cut;
+    }
+    sl_assert(!delimited_next(b, fb, FIELDS, &rb));
+    sl_assert(lines == delimited_lines(data));
+    sl_assert(cut == delimited_cut(conf, data, DELIMITED_BEST));
+    free(a);
+    free(b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size == 0) {
+        return 0;
+    }
+    struct delimited_conf conf = {data[0] & 1 ? DELIMITED_CSV : DELIMITED_PLAIN,
+                                  data[0] & 2 ? '|' : ',', '"'};
+    struct slice text = slice_of(data + 1, size - 1);
+    compare(&conf, text);
+    size_t cut = delimited_cut(&conf, text, DELIMITED_BEST);
+    compare(&conf, slice_sub(text, 0, cut));
+    compare(&conf, slice_sub(text, cut, text.len));
+    sl_assert(delimited_row_end(&conf, text) <= text.len);
+    return 0;
+}
