@@ -64,8 +64,8 @@ static struct sl_rc login(struct net_conn *c, const struct backend_target *t, co
     SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
     b.wipe = true;
     TRY(secret_random(&key, AES256_KEY_LEN));
-    TRY(backend_startup_put(t, SLICE_LIT("sealift_gateway"), slice_cstr(database), NULL, 0, &key,
-                            &b, err));
+    TRY(backend_startup_put(t, SLICE_LIT(LOOKUP_ROLE), slice_cstr(database), NULL, 0, &key, &b,
+                            err));
     TRY(net_write(c, buf_slice(&b), deadline));
     for (;;) {
         uint8_t type;

@@ -6,6 +6,8 @@
 
 #include "gateway/backend/backend.h"
 
+#define LOOKUP_ROLE "sealift_gateway"
+
 struct lookup;
 
 struct sl_rc lookup_new(const struct backend_target *t, struct lookup **ret);

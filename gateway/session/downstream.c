@@ -1,6 +1,8 @@
 /* PostgreSQL to client: parameters, keys, tags and errors are looked at, rows stream through. */
 #include "gateway/session/proxy_in.h"
 
+#include <inttypes.h>
+
 #include "lib/base/rdr.h"
 
 /* Encodings that only clients may have and in which a byte of ASCII need not be a character: no
@@ -62,6 +64,28 @@ static struct sl_rc key_data(struct proxy *p, struct slice payload, struct sl_er
     return SL_OK;
 }
 
+/* An error of a rewritten text: its position is told in the client's own text. */
+static void put_error(struct proxy *p, struct slice payload) {
+    struct slice said = message_error_field(payload, 'P');
+    uint64_t position;
+    if (p->up.texts != 1 || p->up.map.count == 0 || !slice_u64(said, SIZE_MAX - 1, &position)) {
+        message_put(&p->down.out, 'E', payload);
+        return;
+    }
+    position = rewrite_position(&p->up.map, position);
+    SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES + 32);
+    const uint8_t *p_field = said.ptr - 1;
+    size_t before = (size_t)(p_field - payload.ptr);
+    buf_put(&b, slice_sub(payload, 0, before));
+    if (position > 0) {
+        buf_printf(&b, "P%" PRIu64, position);
+        buf_u8(&b, 0);
+    }
+    buf_put(&b, slice_sub(payload, before + 1 + said.len + 1, payload.len));
+    message_put(&p->down.out, 'E', buf_slice(&b));
+    p->down.out.failed = p->down.out.failed || b.failed;
+}
+
 static void error_response(struct proxy *p, struct slice payload) {
     struct slice severity = message_error_field(payload, 'V');
     if (slice_eq_cstr(severity, "FATAL") || slice_eq_cstr(severity, "PANIC")) {
@@ -69,7 +93,7 @@ static void error_response(struct proxy *p, struct slice payload) {
     }
     struct refusal *f = refusal_take(&p->refusals, message_error_field(payload, 'M'));
     if (f == NULL) {
-        message_put(&p->down.out, 'E', payload);
+        put_error(p, payload);
         return;
     }
     const struct message_error e = {
@@ -102,6 +126,7 @@ static struct sl_rc held_message(struct proxy *p, struct sl_error *err) {
         return SL_OK;
     default: /* 'Z' */
         p->down.ready = true;
+        p->up.texts = 0;
         message_put(&p->down.out, 'Z', payload);
         return SL_OK;
     }

@@ -26,6 +26,10 @@ struct proxy {
         struct buf out;  /* to PostgreSQL, not yet taken by its socket */
         size_t out_sent;
         bool terminated; /* the client said goodbye */
+        /* Of the last text sent, empty when it was not rewritten; and how many since the last
+         * ReadyForQuery, for an error is known to belong to it only when it is the one. */
+        struct rewrite_map map;
+        unsigned texts;
     } up;
 
     struct {

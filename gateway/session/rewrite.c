@@ -1,6 +1,7 @@
 /* Rewriting; see rewrite.h. */
 #include "gateway/session/rewrite.h"
 
+#include "gateway/wire/message.h"
 #include "gateway/wire/password.h"
 #include "lib/base/limits.h"
 #include "lib/codec/text.h"
@@ -69,24 +70,68 @@ struct sl_rc rewrite_seal(void *ctx, const char *what, struct slice user, struct
     return buf_check(out, err);
 }
 
+/* A text being put together, with its characters counted. */
+struct joiner {
+    struct buf *out;
+    struct rewrite_map *map;
+    size_t out_chars;
+    size_t source_chars;
+};
+
+static size_t chars(struct slice s) {
+    return message_position(s, s.len) - 1;
+}
+
+static void add(struct joiner *j, struct slice source, struct slice text, bool same) {
+    struct rewrite_map *m = j->map;
+    if (text.len > 0 && m->count < REWRITE_SPANS) {
+        m->spans[m->count] = (struct rewrite_span){j->out_chars, j->source_chars, same};
+    }
+    m->count += text.len > 0;
+    buf_put(j->out, text);
+    j->out_chars += chars(text);
+    j->source_chars += chars(source);
+}
+
 /* Source with each statement's span replaced by its new text. */
 static struct sl_rc join(struct slice source, const struct dialect_statement *st, size_t count,
-                         struct buf *out, struct sl_error *err) {
+                         struct buf *out, struct rewrite_map *map, struct sl_error *err) {
+    struct joiner j = {out, map, 0, 0};
     size_t at = 0;
+    map->count = 0;
     for (size_t i = 0; i < count; i++) {
         sl_assert(st[i].start >= at && st[i].end >= st[i].start && st[i].end <= source.len);
-        buf_put(out, slice_sub(source, at, st[i].start));
+        struct slice between = slice_sub(source, at, st[i].start);
+        add(&j, between, between, true);
         ENSURE(slice_find(st[i].sql, 0) == st[i].sql.len, err, SL_E_INTERNAL,
                "a rewritten statement has a NUL byte");
-        buf_put(out, st[i].sql);
+        add(&j, slice_sub(source, st[i].start, st[i].end), st[i].sql, !st[i].rewritten);
         at = st[i].end;
     }
-    buf_put(out, slice_sub(source, at, source.len));
+    struct slice rest = slice_sub(source, at, source.len);
+    add(&j, rest, rest, true);
+    if (map->count > REWRITE_SPANS) {
+        map->count = 0;
+    }
     return buf_check(out, err);
 }
 
+size_t rewrite_position(const struct rewrite_map *m, size_t position) {
+    const struct rewrite_span *in = NULL;
+    for (size_t i = 0; i < m->count && position > 0; i++) {
+        if (m->spans[i].out_at <= position - 1) {
+            in = &m->spans[i];
+        }
+    }
+    if (in == NULL) {
+        return 0;
+    }
+    return in->source_at + (in->same ? position - 1 - in->out_at : 0) + 1;
+}
+
 struct sl_rc rewrite_text(struct rewrite *w, struct slice source, struct buf *out,
-                          bool *ret_changed, struct dialect_error *ret_error) {
+                          struct rewrite_map *ret_map, bool *ret_changed,
+                          struct dialect_error *ret_error) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(REWRITE_ARENA_BYTES);
     const struct dialect_options opt = {.seal = rewrite_seal, .seal_ctx = w};
     struct dialect_statement *st = NULL;
@@ -97,7 +142,7 @@ struct sl_rc rewrite_text(struct rewrite *w, struct slice source, struct buf *ou
         changed = changed || st[i].rewritten;
     }
     if (changed) {
-        TRY(join(source, st, count, out, &ret_error->err));
+        TRY(join(source, st, count, out, ret_map, &ret_error->err));
     }
     *ret_changed = changed;
     return SL_OK;

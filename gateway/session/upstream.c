@@ -70,7 +70,9 @@ static void statement(struct proxy *p) {
         out->failed = true;
         return;
     }
-    struct sl_rc rc = rewrite_text(p->rewrite, m.text, &text, &changed, e);
+    p->up.map.count = 0;
+    p->up.texts++;
+    struct sl_rc rc = rewrite_text(p->rewrite, m.text, &text, &p->up.map, &changed, e);
     if (sl_failed(rc)) {
         bool placed = rc.code == SL_E_SQL_SYNTAX || rc.code == SL_E_SQL_UNSUPPORTED;
         refuse(p, rc, &e->err, placed ? message_position(m.text, e->position) : 0, m.name, parse);
