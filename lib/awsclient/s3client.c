@@ -203,6 +203,13 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx) {
     return bytes.len;
 }
 
+static struct sl_rc add_header(struct curl_slist **list, const char *line, struct sl_error *err) {
+    struct curl_slist *more = curl_slist_append(*list, line);
+    ENSURE(more != NULL, err, SL_E_NOMEM, "out of memory");
+    *list = more;
+    return SL_OK;
+}
+
 static struct sl_rc sign(struct s3client *c, struct slice path, struct slice query, struct arena *a,
                          struct sl_error *err, struct curl_slist **ret) {
     char date[17];
@@ -238,13 +245,12 @@ static struct sl_rc sign(struct s3client *c, struct slice path, struct slice que
             buf_put(&line, buf_slice(&value));
         }
         buf_putc(&line, '\0');
-        struct curl_slist *more =
-            line.failed ? NULL : curl_slist_append(list, (const char *)line.ptr);
-        if (more == NULL) {
+        struct sl_rc rc =
+            line.failed ? sl_rc_of(SL_E_NOMEM) : add_header(&list, (const char *)line.ptr, err);
+        if (sl_failed(rc)) {
             curl_slist_free_all(list);
-            return sl_fail(err, SL_E_NOMEM, "out of memory");
+            return sl_fail(err, rc.code, "out of memory");
         }
-        list = more;
     }
     *ret = list;
     return SL_OK;
@@ -276,9 +282,6 @@ static void set_options(struct s3client *c, struct exchange *x, const char *url,
     curl_easy_setopt(e, CURLOPT_HEADERDATA, x);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
-    if (x->resumed) {
-        curl_easy_setopt(e, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)x->offset);
-    }
 }
 
 /* Runs the prepared transfer. CURLE_ABORTED_BY_CALLBACK after an abort. */
@@ -338,16 +341,18 @@ static CURLcode attempt(struct s3client *c, struct exchange *x, struct slice pat
     if (sl_failed(*ret_rc)) {
         return CURLE_OK;
     }
-    if (x->resumed && x->etag[0] != '\0') {
+    if (x->resumed) {
         char line[300];
-        snprintf(line, sizeof line, "If-Match: %s", x->etag);
-        struct curl_slist *more = curl_slist_append(headers, line);
-        if (more == NULL) {
+        snprintf(line, sizeof line, "Range: bytes=%llu-", (unsigned long long)x->offset);
+        *ret_rc = add_header(&headers, line, err);
+        if (sl_is_ok(*ret_rc) && x->etag[0] != '\0') {
+            snprintf(line, sizeof line, "If-Match: %s", x->etag);
+            *ret_rc = add_header(&headers, line, err);
+        }
+        if (sl_failed(*ret_rc)) {
             curl_slist_free_all(headers);
-            *ret_rc = sl_fail(err, SL_E_NOMEM, "out of memory");
             return CURLE_OK;
         }
-        headers = more;
     }
     c->failure = (struct s3client_failure){0};
     x->status = 0;
