@@ -1,0 +1,372 @@
+/* The writer: group flush, recovery after a crash, a full disk, segments. */
+#include "lib/base/limits.h"
+#include "tests/unit/audit/log.h"
+
+#include <errno.h>
+
+/* Failures to come, and what was seen. */
+static struct {
+    int pwrites_before_failure; /* -1: none fails */
+    int pwrite_error;
+    bool pwrite_half; /* the failing one first writes some bytes */
+    bool flush_fails;
+    int flush_ms;
+    int flushes;
+    bool no_reserve;
+} fault = {.pwrites_before_failure = -1};
+
+static void no_fault(void) {
+    __atomic_store_n(&fault.pwrites_before_failure, -1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fault.flush_fails, false, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fault.flush_ms, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&fault.no_reserve, false, __ATOMIC_SEQ_CST);
+    fault.pwrite_half = false;
+}
+
+ssize_t __real_pwrite64(int fd, const void *p, size_t n, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *p, size_t n, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *p, size_t n, off_t at) {
+    if (fault.pwrites_before_failure == 0) {
+        if (fault.pwrite_half && n > 1) {
+            fault.pwrite_half = false;
+            return __real_pwrite64(fd, p, n / 2, at);
+        }
+        errno = fault.pwrite_error;
+        return -1;
+    }
+    fault.pwrites_before_failure -= fault.pwrites_before_failure > 0;
+    return __real_pwrite64(fd, p, n, at);
+}
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __wrap_fdatasync(int fd) {
+    __atomic_add_fetch(&fault.flushes, 1, __ATOMIC_SEQ_CST);
+    if (fault.flush_ms > 0) {
+        usleep((useconds_t)fault.flush_ms * 1000);
+    }
+    if (fault.flush_fails) {
+        errno = EIO;
+        return -1;
+    }
+    return __real_fdatasync(fd);
+}
+
+int __real_posix_fallocate64(int fd, off_t at, off_t n);
+int __wrap_posix_fallocate64(int fd, off_t at, off_t n);
+int __wrap_posix_fallocate64(int fd, off_t at, off_t n) {
+    return fault.no_reserve ? ENOSPC : __real_posix_fallocate64(fd, at, n);
+}
+
+static void numbered(void **state) {
+    struct log_rig l;
+    static char mem[16384];
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    for (int i = 0; i < 3; i++) {
+        OK(put(a, i, i == 1));
+    }
+    size_t n = log_get(&l, 1, ".log", mem, sizeof mem); /* written, if not flushed */
+    assert_true(n > 0 && mem[n - 1] == '\n');
+    assert_non_null(strstr(mem, "{\"n\":0}\t2\t"));
+    assert_non_null(strstr(mem, "{\"n\":2}\t4\t"));
+    static const char *const bad[] = {"", "a\nb", "a\tb"};
+    for (int i = 0; i < 3; i++) {
+        assert_true(sl_failed(audit_write(a, slice_cstr(bad[i]), false, NULL)));
+    }
+    static char long_record[LIMIT_AUDIT_RECORD_BYTES + 1];
+    memset(long_record, 'x', sizeof long_record);
+    FAILS(audit_write(a, slice_of(long_record, sizeof long_record), false, NULL), SL_E_LIMIT);
+    OK(audit_write(a, slice_of(long_record, sizeof long_record - 1), false, NULL));
+    audit_close(a);
+    OK(check(&l, true));
+    log_rig_stop(&l);
+}
+
+static void second_writer_refused(void **state) {
+    struct log_rig l;
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    struct audit *b = NULL;
+    FAILS(audit_open(l.dir, rig_channel(&l.keys), false, &b, NULL), SL_E_EXISTS);
+    audit_close(a);
+    log_rig_stop(&l);
+}
+
+struct caller {
+    struct audit *a;
+    int n;
+    bool flush;
+    bool ok;
+};
+
+static void *call(void *user) {
+    struct caller *c = user;
+    c->ok = true;
+    for (int i = 0; i < 25; i++) {
+        c->ok = c->ok && sl_is_ok(put(c->a, c->n * 100 + i, c->flush));
+    }
+    return NULL;
+}
+
+/* Sixteen callers that wait for the disk share its flushes. */
+static void one_flush_serves_many(void **state) {
+    struct log_rig l;
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    fault.flush_ms = 5;
+    fault.flushes = 0;
+    struct caller c[16];
+    pthread_t t[16];
+    for (int i = 0; i < 16; i++) {
+        c[i] = (struct caller){a, i, true, false};
+        assert_int_equal(pthread_create(&t[i], NULL, call, &c[i]), 0);
+    }
+    for (int i = 0; i < 16; i++) {
+        pthread_join(t[i], NULL);
+        assert_true(c[i].ok);
+    }
+    assert_true(fault.flushes >= 25 && fault.flushes < 16 * 25 / 2);
+    no_fault();
+    audit_close(a);
+    OK(check(&l, true));
+    says(&l, "401 record(s)");
+    log_rig_stop(&l);
+}
+
+static int64_t flushed_after_ms(int before) {
+    int64_t start = clock_mono_ms();
+    while (__atomic_load_n(&fault.flushes, __ATOMIC_SEQ_CST) == before &&
+           clock_mono_ms() - start < 5000) {
+        usleep(1000);
+    }
+    return clock_mono_ms() - start;
+}
+
+static void uses_do_not_wait_but_are_flushed_soon(void **state) {
+    struct log_rig l;
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    int before = fault.flushes;
+    OK(put(a, 1, false));
+    assert_int_equal(fault.flushes, before);
+    int64_t ms = flushed_after_ms(before);
+    assert_true(ms >= 20 && ms < 1000); /* 50, give or take a busy machine */
+    audit_close(a);
+    struct audit *strict = log_open(&l, true);
+    before = fault.flushes;
+    OK(put(strict, 2, false));
+    assert_true(fault.flushes > before);
+    audit_close(strict);
+    log_rig_stop(&l);
+}
+
+/* What a crash leaves: the log as its files stand now, under another folder. */
+static void crash(struct log_rig *l, char copy[96]) {
+    snprintf(copy, 96, "%s/crash", l->keys.dir);
+    char command[600];
+    snprintf(command, sizeof command, "rm -rf %s && cp -a %s %s && rm -f %s/reserve", copy, l->dir,
+             copy, copy);
+    assert_int_equal(system(command), 0);
+}
+
+static void swap_in(struct log_rig *l, const char *copy) {
+    char command[600];
+    snprintf(command, sizeof command, "rm -rf %s && mv %s %s", l->dir, copy, l->dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void torn_tail_is_cut(void **state) {
+    struct log_rig l;
+    static char mem[16384];
+    char copy[96];
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    for (int i = 0; i < 3; i++) {
+        OK(put(a, i, true));
+    }
+    crash(&l, copy);
+    audit_close(a);
+    swap_in(&l, copy);
+    size_t n = log_get(&l, 1, ".log", mem, sizeof mem);
+    size_t whole = n;
+    while (mem[whole - 2] != '\n') {
+        whole--;
+    }
+    whole--; /* without the last line */
+    for (size_t cut = n; cut >= whole; cut -= cut > whole + 7 ? 7 : 1) {
+        log_set(&l, 1, ".log", mem, cut);
+        char path[160];
+        log_path(&l, 1, ".head", path);
+        unlink(path);
+        bool torn = cut < n;
+        a = log_open(&l, false);
+        OK(put(a, 50, true));
+        audit_close(a);
+        OK(check(&l, true));
+        says(&l, torn ? "records 1 to 4" : "records 1 to 5");
+        says(&l, "1 segment(s)");
+    }
+    log_rig_stop(&l);
+}
+
+/* Damage that a crash does not explain is kept for verify. */
+static void damage_is_set_aside(void **state) {
+    struct log_rig l;
+    static char mem[16384];
+    char copy[96];
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    for (int i = 0; i < 4; i++) {
+        OK(put(a, i, true));
+    }
+    crash(&l, copy);
+    audit_close(a);
+    swap_in(&l, copy);
+    size_t n = log_get(&l, 1, ".log", mem, sizeof mem);
+    char *third = strstr(mem, "{\"n\":1}");
+    third[0] = '\n';
+    log_set(&l, 1, ".log", mem, n);
+    a = log_open(&l, false);
+    OK(put(a, 9, true));
+    audit_close(a);
+    FAILS(check(&l, true), SL_E_CORRUPT);
+    says(&l, "set aside");
+    n = log_get(&l, 1, ".cut", mem, sizeof mem);
+    assert_true(n > 0);
+    assert_non_null(strstr(mem, "{\"n\":3}\t5\t"));
+    log_rig_stop(&l);
+}
+
+static void unbegun_segment_is_dropped(void **state) {
+    struct log_rig l;
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    OK(put(a, 1, true));
+    audit_close(a);
+    log_set(&l, 3, ".log", "{\"sealiftAudit\":1,", 18);
+    a = log_open(&l, false);
+    OK(put(a, 2, true));
+    audit_close(a);
+    OK(check(&l, true));
+    says(&l, "segment 2: records 3 to 4, closed, ok");
+    /* But one with lines and no header is nobody's crash. */
+    log_set(&l, 5, ".log", "x\ny\n", 4);
+    FAILS(audit_open(l.dir, rig_channel(&l.keys), false, &a, NULL), SL_E_CORRUPT);
+    log_rig_stop(&l);
+}
+
+static void failed_write_leaves_nothing(void **state) {
+    struct log_rig l;
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    OK(put(a, 1, true));
+    for (int half = 0; half < 2; half++) {
+        fault.pwrite_half = half == 1;
+        fault.pwrite_error = EIO;
+        fault.pwrites_before_failure = 0;
+        FAILS(put(a, 2, true), SL_E_IO);
+        no_fault();
+        OK(put(a, 3, true));
+    }
+    audit_close(a);
+    OK(check(&l, true));
+    says(&l, "records 1 to 4, closed, ok");
+    log_rig_stop(&l);
+}
+
+static void full_disk(void **state) {
+    struct log_rig l;
+    char reserve[160];
+    struct stat st;
+    log_rig_start(&l);
+    snprintf(reserve, sizeof reserve, "%s/reserve", l.dir);
+    struct audit *a = log_open(&l, false);
+    assert_int_equal(stat(reserve, &st), 0);
+    assert_int_equal(st.st_size, LIMIT_AUDIT_RESERVE_BYTES);
+    fault.no_reserve = true;
+    fault.pwrite_error = ENOSPC;
+    fault.pwrites_before_failure = 0;
+    FAILS(put(a, 1, false), SL_E_FULL); /* the reserve is given up, and it does not help */
+    assert_int_not_equal(stat(reserve, &st), 0);
+    FAILS(put(a, 2, false), SL_E_FULL);
+    fault.pwrites_before_failure = -1;
+    OK(put(a, 3, true));
+    audit_close(a);
+    no_fault();
+    OK(check(&l, true));
+    says(&l, "records 1 to 2, closed, ok");
+    audit_close(log_open(&l, false));
+    assert_int_equal(stat(reserve, &st), 0); /* there is room again */
+    log_rig_stop(&l);
+}
+
+static void failed_flush_is_final(void **state) {
+    struct log_rig l;
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    fault.flush_fails = true;
+    FAILS(put(a, 1, true), SL_E_IO);
+    no_fault();
+    FAILS(put(a, 2, true), SL_E_IO);
+    FAILS(put(a, 3, false), SL_E_IO);
+    audit_close(a);
+    a = log_open(&l, false); /* a start reads what is really there */
+    OK(put(a, 4, true));
+    audit_close(a);
+    OK(check(&l, true));
+    log_rig_stop(&l);
+}
+
+static void lost_keyholder_fails_calls(void **state) {
+    struct log_rig l;
+    struct audit *a = NULL;
+    log_rig_start(&l);
+    struct keyholder *mine = rig_channel(&l.keys);
+    OK(audit_open(l.dir, mine, false, &a, NULL));
+    OK(put(a, 1, true));
+    rig_stop(&l.keys);
+    assert_true(sl_failed(put(a, 2, true)));
+    assert_true(sl_failed(put(a, 3, false)));
+    audit_close(a);
+    assert_true(rig_start(&l.keys, false));
+    OK(check(&l, true));
+    says(&l, "records 1 to 2, open, ok");
+    log_rig_stop(&l);
+}
+
+static void segments_roll(void **state) {
+    struct log_rig l;
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    static char record[LIMIT_AUDIT_RECORD_BYTES];
+    memset(record, 'r', sizeof record);
+    int n = LIMIT_AUDIT_SEGMENT_BYTES / LIMIT_AUDIT_RECORD_BYTES + 2;
+    for (int i = 0; i < n; i++) {
+        OK(audit_write(a, slice_of(record, sizeof record), false, NULL));
+    }
+    OK(check(&l, true)); /* while it is open */
+    says(&l, "2 segment(s)");
+    says(&l, "open, ok");
+    audit_close(a);
+    OK(check(&l, true));
+    log_rig_stop(&l);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbered),
+        cmocka_unit_test(second_writer_refused),
+        cmocka_unit_test(one_flush_serves_many),
+        cmocka_unit_test(uses_do_not_wait_but_are_flushed_soon),
+        cmocka_unit_test(torn_tail_is_cut),
+        cmocka_unit_test(damage_is_set_aside),
+        cmocka_unit_test(unbegun_segment_is_dropped),
+        cmocka_unit_test(failed_write_leaves_nothing),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(failed_flush_is_final),
+        cmocka_unit_test(lost_keyholder_fails_calls),
+        cmocka_unit_test(segments_roll),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
