@@ -149,8 +149,8 @@ static struct sl_rc trailer_line(struct awschunked *d, struct sl_error *err) {
         text[i] = c >= 'A' && c <= 'Z' ? (uint8_t)(c | 32) : c;
     }
     memcpy(text + name.len, value.ptr, value.len);
-    d->trailers[d->trailer_count++] = (struct awschunked_trailer){
-        slice_of(text, name.len), slice_of(text + name.len, value.len)};
+    d->trailers[d->trailer_count++] =
+        (struct awschunked_trailer){slice_of(text, name.len), slice_of(text + name.len, value.len)};
     d->trailer_len += name.len + value.len;
     d->line_len = 0;
     return SL_OK;

@@ -1,7 +1,7 @@
 /* Decoder of the aws-chunked body coding, signed and unsigned, with and without trailers: `size
- * [;chunk-signature=HEX] CRLF data CRLF …, 0 […] CRLF, trailer lines`. Data comes out as it arrives;
- * a chunk's signature is known only at its end, so nothing may be committed before awschunked_end
- * says yes. Fixed memory. */
+ * [;chunk-signature=HEX] CRLF data CRLF …, 0 […] CRLF, trailer lines`. Data comes out as it
+ * arrives; a chunk's signature is known only at its end, so nothing may be committed before
+ * awschunked_end says yes. Fixed memory. */
 #ifndef SL_S3_AWSCHUNKED_H
 #define SL_S3_AWSCHUNKED_H
 
@@ -11,7 +11,7 @@
 enum { AWSCHUNKED_LINE_MAX = 1024, AWSCHUNKED_TRAILERS_MAX = 8, AWSCHUNKED_TRAILER_BYTES = 2048 };
 
 struct awschunked_conf {
-    bool is_signed;  /* each chunk carries a signature */
+    bool is_signed; /* each chunk carries a signature */
     bool has_trailer;
     /* is_signed: */
     const struct secret *signing_key;

@@ -5,7 +5,7 @@
 #include "lib/base/slice.h"
 
 enum range_kind {
-    RANGE_WHOLE,         /* none, or one that S3 ignores: malformed, several ranges */
+    RANGE_WHOLE, /* none, or one that S3 ignores: malformed, several ranges */
     RANGE_PART,
     RANGE_UNSATISFIABLE, /* 416 */
 };

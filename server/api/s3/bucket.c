@@ -1,0 +1,315 @@
+/* Buckets: make, find, list, remove; policy and default encryption. */
+#include "server/api/s3/call_in.h"
+
+#include "server/policy/policy.h"
+
+enum { BUCKET_XML_MAX = 4 * 1024 * 1024, SMALL_XML_MAX = 64 * 1024 };
+
+static bool lower_or_digit(uint8_t ch) {
+    return (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
+}
+
+static bool looks_like_ip(struct slice n) {
+    size_t dots = 0;
+    for (size_t i = 0; i < n.len; i++) {
+        if (n.ptr[i] == '.') {
+            dots++;
+        } else if (n.ptr[i] < '0' || n.ptr[i] > '9') {
+            return false;
+        }
+    }
+    return dots == 3;
+}
+
+static bool name_valid(struct slice n) {
+    if (n.len < 3 || n.len > 63 || !lower_or_digit(n.ptr[0]) || !lower_or_digit(n.ptr[n.len - 1]) ||
+        looks_like_ip(n)) {
+        return false;
+    }
+    for (size_t i = 0; i < n.len; i++) {
+        uint8_t ch = n.ptr[i];
+        if (!lower_or_digit(ch) && ch != '-' && ch != '.') {
+            return false;
+        }
+        if (ch == '.' && n.ptr[i + 1] == '.') {
+            return false;
+        }
+    }
+    static const char *const taken_first[] = {"xn--", "sthree-", "amzn-s3-demo-"};
+    static const char *const taken_last[] = {"-s3alias", "--ol-s3", ".mrap", "--x-s3"};
+    for (size_t i = 0; i < sizeof taken_first / sizeof *taken_first; i++) {
+        if (slice_starts(n, slice_cstr(taken_first[i]))) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < sizeof taken_last / sizeof *taken_last; i++) {
+        if (slice_ends(n, slice_cstr(taken_last[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool region_valid(struct slice r) {
+    for (size_t i = 0; i < r.len; i++) {
+        if (!lower_or_digit(r.ptr[i]) && r.ptr[i] != '-') {
+            return false;
+        }
+    }
+    return r.len >= 2 && r.len <= 32;
+}
+
+static struct sl_rc wanted_region(struct s3_call *c, struct slice *ret) {
+    struct buf text = BUF_INIT(SMALL_XML_MAX);
+    const struct xml *root = NULL;
+    struct slice wanted = SLICE_EMPTY;
+    struct sl_rc rc = s3_body_xml(c, SMALL_XML_MAX, true, &text, c->a, &root);
+    buf_fini(&text);
+    TRY(rc);
+    if (root != NULL) {
+        if (!slice_eq_cstr(root->name, "CreateBucketConfiguration")) {
+            return sl_rc_of(SL_E_S3_MALFORMED_XML);
+        }
+        const struct xml *constraint = xml_get(root, "LocationConstraint");
+        wanted = constraint ? constraint->text : SLICE_EMPTY;
+    }
+    if (slice_eq_cstr(wanted, "EU")) {
+        wanted = SLICE_LIT("eu-west-1");
+    }
+    bool home = slice_eq_cstr(c->who.region, "us-east-1");
+    if (wanted.len == 0) {
+        ENSURE(home, c->err, SL_E_S3_LOCATION,
+               "The unspecified location constraint is incompatible for the region specific "
+               "endpoint this request was sent to.");
+        wanted = c->who.region;
+    }
+    if (!region_valid(wanted)) {
+        return s3_fail_as(c, 400, "InvalidLocationConstraint",
+                          "The specified location-constraint is not valid");
+    }
+    ENSURE(home || slice_eq(wanted, c->who.region), c->err, SL_E_S3_LOCATION,
+           "The %.*s location constraint is incompatible for the region specific endpoint this "
+           "request was sent to.",
+           SLICE_FMT(wanted));
+    *ret = wanted;
+    return SL_OK;
+}
+
+static struct sl_rc exists_already(struct s3_call *c, struct slice region) {
+    struct index_bucket old;
+    TRY(index_bucket_get(c->env->index, c->bucket_name, c->a, &old, c->err));
+    if (!slice_eq(old.account, c->who.account)) {
+        return sl_rc_of(SL_E_S3_BUCKET_EXISTS);
+    }
+    /* us-east-1 says yes again, as it always has. */
+    if (!slice_eq_cstr(old.region, "us-east-1") || !slice_eq(region, old.region)) {
+        return sl_rc_of(SL_E_S3_BUCKET_OWNED);
+    }
+    return SL_OK;
+}
+
+struct sl_rc s3_create_bucket(struct s3_call *c) {
+    if (!name_valid(c->bucket_name)) {
+        return sl_rc_of(SL_E_S3_BUCKET_NAME);
+    }
+    TRY(s3_authenticate(c));
+    ENSURE(!c->who.anonymous, c->err, SL_E_ACCESS_DENIED, "Access Denied");
+    TRY(s3_authorize_for(c, NULL, "s3:CreateBucket", &c->bucket_arn, 1));
+    struct slice acl = s3_header(c, "x-amz-acl");
+    if (acl.ptr != NULL && !slice_eq_cstr(acl, "private")) {
+        return s3_fail_as(c, 400, "InvalidBucketAclWithObjectOwnership",
+                          "Bucket cannot have ACLs set with ObjectOwnership's "
+                          "BucketOwnerEnforced setting");
+    }
+    struct slice region;
+    TRY(wanted_region(c, &region));
+    struct index_bucket b = {.name = c->bucket_name,
+                             .account = c->who.account,
+                             .region = region,
+                             .created_ms = clock_real_ms()};
+    blob_id_random(&b.id);
+    struct sl_error err = {0};
+    struct sl_rc rc = index_bucket_create(c->env->index, &b, &err);
+    if (rc.code == SL_E_EXISTS) {
+        TRY(exists_already(c, region));
+    } else if (sl_failed(rc)) {
+        return sl_fail(c->err, rc.code, "%s", err.detail);
+    }
+    http_set_printf(c->h, "location", "/%.*s", SLICE_FMT(c->bucket_name));
+    return s3_reply_empty(c, 200);
+}
+
+struct sl_rc s3_list_buckets(struct s3_call *c) {
+    TRY(s3_authenticate(c));
+    ENSURE(!c->who.anonymous, c->err, SL_E_ACCESS_DENIED, "Access Denied");
+    struct slice all = SLICE_LIT("arn:aws:s3:::*");
+    TRY(s3_authorize_for(c, NULL, "s3:ListAllMyBuckets", &all, 1));
+    struct index_bucket *buckets;
+    size_t count;
+    TRY(index_bucket_list(c->env->index, c->who.account, c->a, &buckets, &count, c->err));
+    struct slice prefix = s3_param_value(c, "prefix");
+    struct slice region = s3_param_value(c, "bucket-region");
+    struct buf xml = s3_xml(BUCKET_XML_MAX);
+    xmlw_open_ns(&xml, "ListAllMyBucketsResult", S3_NS);
+    s3_put_owner(&xml, "Owner", c->who.account);
+    xmlw_open(&xml, "Buckets");
+    for (size_t i = 0; i < count; i++) {
+        if (!slice_starts(buckets[i].name, prefix) ||
+            (region.len > 0 && !slice_eq(region, buckets[i].region))) {
+            continue;
+        }
+        xmlw_open(&xml, "Bucket");
+        xmlw_text(&xml, "Name", buckets[i].name);
+        s3_put_time(&xml, "CreationDate", buckets[i].created_ms);
+        xmlw_text(&xml, "BucketRegion", buckets[i].region);
+        xmlw_close(&xml, "Bucket");
+    }
+    xmlw_close(&xml, "Buckets");
+    xmlw_close(&xml, "ListAllMyBucketsResult");
+    return s3_reply_xml(c, 200, &xml);
+}
+
+struct sl_rc s3_head_bucket(struct s3_call *c) {
+    http_set(c->h, "x-amz-bucket-region", c->bucket.region);
+    http_set_cstr(c->h, "x-amz-access-point-alias", "false");
+    http_set_cstr(c->h, "content-type", "application/xml");
+    return s3_reply_empty(c, 200);
+}
+
+struct sl_rc s3_delete_bucket(struct s3_call *c) {
+    struct index_dropped *dropped;
+    size_t count;
+    TRY(index_bucket_delete(c->env->index, &c->bucket.id, c->a, &dropped, &count, c->err));
+    for (size_t i = 0; i < count; i++) {
+        s3_drop(c, &dropped[i]);
+    }
+    return s3_reply_empty(c, 204);
+}
+
+struct sl_rc s3_get_location(struct s3_call *c) {
+    struct buf xml = s3_xml(SMALL_XML_MAX);
+    bool home = slice_eq_cstr(c->bucket.region, "us-east-1");
+    xmlw_open_ns(&xml, "LocationConstraint", S3_NS);
+    buf_put(&xml, home ? SLICE_EMPTY : c->bucket.region); /* made of [a-z0-9-] */
+    xmlw_close(&xml, "LocationConstraint");
+    return s3_reply_xml(c, 200, &xml);
+}
+
+/* ---- policy */
+
+struct sl_rc s3_get_policy(struct s3_call *c) {
+    if (c->bucket.policy.len == 0) {
+        return sl_rc_of(SL_E_S3_NO_SUCH_BUCKET_POLICY);
+    }
+    c->status = 200;
+    http_set_cstr(c->h, "content-type", "application/json");
+    return http_reply(c->h, c->bucket.policy);
+}
+
+struct sl_rc s3_put_policy(struct s3_call *c) {
+    struct buf text = BUF_INIT(LIMIT_S3_BUCKET_POLICY_BYTES);
+    struct sl_rc rc = s3_body_all(c, LIMIT_S3_BUCKET_POLICY_BYTES, &text);
+    if (rc.code == SL_E_S3_MALFORMED_XML) {
+        rc = s3_fail_as(c, 400, "PolicyTooLarge",
+                        "The policy is larger than the maximum allowed size");
+    }
+    const struct policy *parsed;
+    struct sl_error why = {0};
+    if (sl_is_ok(rc) &&
+        sl_failed(policy_parse(buf_slice(&text), POLICY_BUCKET, c->a, &why, &parsed))) {
+        bool json = text.len > 0 && text.ptr[0] == '{';
+        rc = json ? sl_fail(c->err, SL_E_S3_MALFORMED_POLICY, "%s", why.detail)
+                  : sl_rc_of(SL_E_S3_MALFORMED_POLICY);
+    }
+    if (sl_is_ok(rc)) {
+        rc = index_bucket_set_policy(c->env->index, &c->bucket.id, buf_slice(&text), c->err);
+    }
+    buf_fini(&text);
+    TRY(rc);
+    return s3_reply_empty(c, 204);
+}
+
+struct sl_rc s3_delete_policy(struct s3_call *c) {
+    TRY(index_bucket_set_policy(c->env->index, &c->bucket.id, SLICE_EMPTY, c->err));
+    return s3_reply_empty(c, 204);
+}
+
+/* ---- default encryption */
+
+struct sl_rc s3_get_encryption(struct s3_call *c) {
+    struct buf xml = s3_xml(SMALL_XML_MAX);
+    bool kms = c->bucket.default_sse == MANIFEST_SSE_KMS;
+    xmlw_open_ns(&xml, "ServerSideEncryptionConfiguration", S3_NS);
+    xmlw_open(&xml, "Rule");
+    xmlw_open(&xml, "ApplyServerSideEncryptionByDefault");
+    xmlw_cstr(&xml, "SSEAlgorithm", kms ? "aws:kms" : "AES256");
+    if (kms && c->bucket.default_key.len > 0) {
+        xmlw_text(&xml, "KMSMasterKeyID", c->bucket.default_key);
+    }
+    xmlw_close(&xml, "ApplyServerSideEncryptionByDefault");
+    xmlw_bool(&xml, "BucketKeyEnabled", c->bucket.default_bucket_key);
+    xmlw_close(&xml, "Rule");
+    xmlw_close(&xml, "ServerSideEncryptionConfiguration");
+    return s3_reply_xml(c, 200, &xml);
+}
+
+struct rule {
+    uint8_t sse;
+    struct slice key;
+    bool bucket_key;
+};
+
+static struct sl_rc read_rule(struct s3_call *c, const struct xml *root, struct rule *ret) {
+    const struct xml *rule = NULL;
+    if (root != NULL && slice_eq_cstr(root->name, "ServerSideEncryptionConfiguration")) {
+        rule = xml_get(root, "Rule");
+    }
+    if (rule == NULL || rule->next != NULL) {
+        return sl_rc_of(SL_E_S3_MALFORMED_XML);
+    }
+    const struct xml *apply = xml_get(rule, "ApplyServerSideEncryptionByDefault");
+    const struct xml *bucket_key = xml_get(rule, "BucketKeyEnabled");
+    const struct xml *alg = apply ? xml_get(apply, "SSEAlgorithm") : NULL;
+    const struct xml *key = apply ? xml_get(apply, "KMSMasterKeyID") : NULL;
+    ret->bucket_key = bucket_key && slice_eq_cstr(bucket_key->text, "true");
+    ret->sse = MANIFEST_SSE_S3;
+    if (apply == NULL) {
+        return bucket_key ? SL_OK : sl_rc_of(SL_E_S3_MALFORMED_XML);
+    }
+    if (alg != NULL && slice_eq_cstr(alg->text, "aws:kms")) {
+        ret->sse = MANIFEST_SSE_KMS;
+        ret->key = key ? key->text : SLICE_EMPTY;
+        return SL_OK;
+    }
+    if (alg != NULL && slice_eq_cstr(alg->text, "aws:kms:dsse")) {
+        return s3_fail_as(c, 501, "NotImplemented",
+                          "Dual-layer server side encryption (aws:kms:dsse) is not implemented.");
+    }
+    if (alg == NULL || !slice_eq_cstr(alg->text, "AES256")) {
+        return sl_rc_of(SL_E_S3_MALFORMED_XML);
+    }
+    if (key != NULL) {
+        return s3_invalid(c, "KMSMasterKeyID", key->text,
+                          "a KMSMasterKeyID is not applicable if the default sse algorithm is not "
+                          "aws:kms or aws:kms:dsse");
+    }
+    return SL_OK;
+}
+
+struct sl_rc s3_put_encryption(struct s3_call *c) {
+    struct buf text = BUF_INIT(SMALL_XML_MAX);
+    const struct xml *root = NULL;
+    struct rule rule = {0};
+    struct sl_rc rc = s3_body_xml(c, SMALL_XML_MAX, false, &text, c->a, &root);
+    buf_fini(&text);
+    TRY(rc);
+    TRY(read_rule(c, root, &rule));
+    TRY(index_bucket_set_sse(c->env->index, &c->bucket.id, rule.sse, rule.key, rule.bucket_key,
+                             c->err));
+    return s3_reply_empty(c, 200);
+}
+
+struct sl_rc s3_delete_encryption(struct s3_call *c) {
+    TRY(index_bucket_set_sse(c->env->index, &c->bucket.id, 0, SLICE_EMPTY, false, c->err));
+    return s3_reply_empty(c, 204);
+}
