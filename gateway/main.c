@@ -126,6 +126,10 @@ static struct sl_rc run(struct gateway *g, struct sl_error *err) {
     session_stop(&g->sql);
     pthread_join(sql, NULL);
     pthread_join(http, NULL);
+    if (atomic_load(&g->sql.connections) > 0) {
+        /* Sessions that outlived the stop's patience still use the shared state. */
+        _exit(0);
+    }
     return SL_OK;
 }
 
