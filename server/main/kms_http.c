@@ -1,0 +1,337 @@
+/* The HTTP side of the kms process: KMS (JSON 1.1), IAM and STS (query protocol). One request: body
+ * and hash, signature, operation, audit record, answer. The service is the one that the
+ * credential's scope names. */
+#include "server/main/kms_service.h"
+
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/codec/xml.h"
+#include "lib/crypto/crypto.h"
+
+struct service {
+    const char *name;
+    const char *source; /* in audit records */
+    const char *ns;     /* XML namespace of query services; NULL for JSON */
+    const char *version;
+    const struct api_operation *operations;
+};
+
+static const struct service services[] = {
+    {"kms", "kms.amazonaws.com", NULL, "2014-11-01", api_kms_operations},
+    {"iam", "iam.amazonaws.com", "https://iam.amazonaws.com/doc/2010-05-08/", "2010-05-08",
+     api_iam_operations},
+    {"sts", "sts.amazonaws.com", "https://sts.amazonaws.com/doc/2011-06-15/", "2011-06-15",
+     api_sts_operations},
+};
+enum { KMS, IAM, STS };
+
+/* ---- Errors ---- */
+
+struct wire {
+    const char *name;
+    int status;
+    const char *text; /* in place of the detail, or NULL */
+};
+
+static const char bad_token[] = "The security token included in the request is invalid.";
+
+/* What differs from errors.def at the two edges. */
+static struct wire json_wire(enum sl_code code) {
+    const struct sl_code_info *info = sl_code_info(code);
+    switch (code) {
+    case SL_E_MISSING_TOKEN:
+        return (struct wire){"MissingAuthenticationTokenException", 400,
+                             "Missing Authentication Token"};
+    case SL_E_UNKNOWN_KEY_ID:
+    case SL_E_TOKEN_INVALID:
+        return (struct wire){"UnrecognizedClientException", 400, bad_token};
+    case SL_E_TOKEN_EXPIRED:
+        return (struct wire){"ExpiredTokenException", 400,
+                             "The security token included in the request is expired"};
+    case SL_E_INCOMPLETE_SIGNATURE:
+        return (struct wire){"IncompleteSignatureException", 400, NULL};
+    case SL_E_SIGNATURE:
+    case SL_E_SKEWED:
+    case SL_E_SCOPE:
+    case SL_E_QUERY_AUTH:
+    case SL_E_EXPIRED_REQUEST:
+    case SL_E_PAYLOAD_HASH:
+        return (struct wire){"InvalidSignatureException", 400, NULL};
+    case SL_E_ACCESS_DENIED:
+        return (struct wire){"AccessDeniedException", 400, NULL};
+    case SL_E_LIMIT:
+        return (struct wire){"ValidationException", 400, NULL};
+    default:
+        return info->http_status >= 500
+                   ? (struct wire){"KMSInternalException", 500, "An internal error occurred."}
+                   : (struct wire){info->wire, info->http_status, NULL};
+    }
+}
+
+static struct wire query_wire(enum sl_code code) {
+    const struct sl_code_info *info = sl_code_info(code);
+    switch (code) {
+    case SL_E_MISSING_TOKEN:
+        return (struct wire){info->wire, 403, NULL};
+    case SL_E_UNKNOWN_KEY_ID:
+    case SL_E_TOKEN_INVALID:
+        return (struct wire){"InvalidClientTokenId", 403, bad_token};
+    case SL_E_TOKEN_EXPIRED:
+        return (struct wire){"ExpiredToken", 403,
+                             "The security token included in the request is expired"};
+    case SL_E_SKEWED:
+    case SL_E_SCOPE:
+    case SL_E_QUERY_AUTH:
+    case SL_E_EXPIRED_REQUEST:
+    case SL_E_PAYLOAD_HASH:
+        return (struct wire){"SignatureDoesNotMatch", 403, NULL};
+    case SL_E_LIMIT:
+    case SL_E_VALIDATION:
+    case SL_E_PARSE:
+        return (struct wire){"ValidationError", 400, NULL};
+    case SL_E_SEALED:
+    case SL_E_NOMEM:
+    case SL_E_TIMEOUT:
+        return (struct wire){"ServiceUnavailable", 503, info->text};
+    default:
+        return info->http_status >= 500
+                   ? (struct wire){"InternalFailure", 500,
+                                   "The request processing has failed because of an unknown error, "
+                                   "exception or failure."}
+                   : (struct wire){info->wire, info->http_status, NULL};
+    }
+}
+
+static void put_json_error(struct buf *out, const struct wire *w, const char *text) {
+    struct jsonw j = jsonw_of(out);
+    jsonw_object_begin(&j);
+    jsonw_name(&j, "__type");
+    jsonw_cstr(&j, w->name);
+    if (text[0] != '\0') {
+        jsonw_name(&j, "message");
+        jsonw_cstr(&j, text);
+    }
+    jsonw_object_end(&j);
+}
+
+static void put_xml_error(struct buf *out, const struct service *s, const struct wire *w,
+                          const char *text, const char *request_id) {
+    xmlw_open_ns(out, "ErrorResponse", s->ns);
+    xmlw_open(out, "Error");
+    xmlw_cstr(out, "Type", w->status >= 500 ? "Receiver" : "Sender");
+    xmlw_cstr(out, "Code", w->name);
+    xmlw_cstr(out, "Message", text);
+    xmlw_close(out, "Error");
+    xmlw_cstr(out, "RequestId", request_id);
+    xmlw_close(out, "ErrorResponse");
+}
+
+/* ---- Answers ---- */
+
+static void reply(struct http *h, const struct service *s, int status, struct slice body) {
+    http_status(h, status);
+    http_set_cstr(h, "x-amzn-requestid", h->request_id);
+    http_set_cstr(h, "content-type", s->ns ? "text/xml" : "application/x-amz-json-1.1");
+    sl_ignore(http_reply(h, body));
+}
+
+static void reply_error(struct http *h, const struct service *s, struct sl_rc rc) {
+    SL_CLEANUP(buf_fini) struct buf body = BUF_INIT(64 * 1024);
+    struct wire w = s->ns ? query_wire(rc.code) : json_wire(rc.code);
+    const char *text = w.text ? w.text : sl_error_message(&h->err, rc.code);
+    if (w.status >= 500) {
+        sl_log(SL_ERROR, "request.failed", "request=%s code=%s error=%s", h->request_id,
+               sl_code_info(rc.code)->name, SL_Q(slice_cstr(h->err.detail)));
+    }
+    if (s->ns != NULL) {
+        put_xml_error(&body, s, &w, text, h->request_id);
+    } else {
+        put_json_error(&body, &w, text);
+    }
+    reply(h, s, w.status, buf_slice(&body));
+}
+
+static void reply_ok(struct http *h, const struct service *s, const struct api_call *c) {
+    if (s->ns == NULL) {
+        reply(h, s, 200, buf_slice(c->out));
+        return;
+    }
+    SL_CLEANUP(buf_fini)
+    struct buf body = {.max = 2 * LIMIT_API_BODY_BYTES, .wipe = true};
+    char *outer = arena_printf(h->arena, "%.*sResponse", SLICE_FMT(c->operation));
+    char *inner = arena_printf(h->arena, "%.*sResult", SLICE_FMT(c->operation));
+    xmlw_open_ns(&body, outer, s->ns);
+    if (c->out->len > 0) {
+        xmlw_open(&body, inner);
+        buf_put(&body, buf_slice(c->out));
+        xmlw_close(&body, inner);
+    }
+    xmlw_open(&body, "ResponseMetadata");
+    xmlw_cstr(&body, "RequestId", h->request_id);
+    xmlw_close(&body, "ResponseMetadata");
+    xmlw_close(&body, outer);
+    struct sl_rc rc = buf_check(&body, &h->err);
+    if (sl_failed(rc)) {
+        reply_error(h, s, rc);
+        return;
+    }
+    reply(h, s, 200, buf_slice(&body));
+}
+
+/* ---- Requests ---- */
+
+/* In which form an unsigned or refused request is answered. */
+static const struct service *guess(const struct http *h, const struct params *form) {
+    if (http_header(h, "x-amz-target").ptr != NULL) {
+        return &services[KMS];
+    }
+    const struct param *version = params_get(form, "Version");
+    return version != NULL && slice_eq_cstr(version->value, services[IAM].version) ? &services[IAM]
+                                                                                   : &services[STS];
+}
+
+static const struct service *by_name(struct slice name) {
+    for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
+        if (slice_eq_cstr(name, services[i].name)) {
+            return &services[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct api_operation *find(const struct service *s, struct slice name) {
+    for (const struct api_operation *o = s->operations; o->name != NULL; o++) {
+        if (slice_eq_cstr(name, o->name)) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+static struct sl_rc operation_json(struct http *h, const struct service *s, struct slice body,
+                                   struct api_call *c, const struct api_operation **ret) {
+    struct slice target = http_header(h, "x-amz-target"), prefix = SLICE_LIT("TrentService.");
+    if (slice_starts(target, prefix)) {
+        c->operation = slice_sub(target, prefix.len, target.len);
+        *ret = find(s, c->operation);
+    }
+    ENSURE(*ret != NULL, &h->err, SL_E_UNKNOWN_OPERATION, "%s", "");
+    struct sl_error why = {0};
+    struct sl_rc rc = json_parse(body.len > 0 ? body : SLICE_LIT("{}"), h->arena, &why, &c->body);
+    ENSURE(!sl_failed(rc) && c->body->type == JSON_OBJECT, &h->err, SL_E_PARSE,
+           "The body of the request is not valid JSON.");
+    return SL_OK;
+}
+
+static struct sl_rc operation_query(struct http *h, const struct service *s, struct api_call *c,
+                                    const struct api_operation **ret) {
+    const struct param *action = params_get(&c->form, "Action");
+    const struct param *version = params_get(&c->form, "Version");
+    ENSURE(action != NULL, &h->err, SL_E_INVALID_ACTION, "The request has no Action.");
+    c->operation = action->value;
+    struct slice v = version ? version->value : SLICE_LIT("NO_VERSION_SPECIFIED");
+    *ret = slice_eq_cstr(v, s->version) ? find(s, action->value) : NULL;
+    ENSURE(*ret != NULL, &h->err, SL_E_INVALID_ACTION,
+           "Could not find operation %.*s for version %.*s", SLICE_FMT(action->value),
+           SLICE_FMT(v));
+    return SL_OK;
+}
+
+/* The signature covers the hash of the body that came, whatever the client says about it. */
+static struct sl_rc verify(struct http *h, const struct auth_env *env, struct slice body,
+                           struct auth_caller *ret) {
+    uint8_t hash[SHA256_LEN];
+    SL_CLEANUP(buf_fini) struct buf hex = BUF_INIT(2 * SHA256_LEN);
+    sha256(body, hash);
+    hex_put(&hex, slice_of(hash, sizeof hash));
+    struct sigv4_header *headers = arena_array(h->arena, h->header_count + 1, sizeof *headers);
+    struct slice payload = arena_copy(h->arena, buf_slice(&hex));
+    ENSURE(headers != NULL && payload.ptr != NULL, &h->err, SL_E_NOMEM, "Out of memory.");
+    for (size_t i = 0; i < h->header_count; i++) {
+        headers[i] = (struct sigv4_header){h->headers[i].name, h->headers[i].value};
+    }
+    struct sigv4_request request = {
+        .method = h->method,
+        .path = h->path,
+        .query = h->query,
+        .headers = headers,
+        .header_count = h->header_count,
+        .payload_hash = payload,
+    };
+    TRY(auth_verify(env, &request, NULL, slice_cstr(h->peer->ip), h->peer->tls, h->arena, &h->err,
+                    ret, NULL, NULL, NULL));
+    ENSURE(ret->who.principal.type != PRINCIPAL_ANONYMOUS, &h->err, SL_E_MISSING_TOKEN, "%s", "");
+    return SL_OK;
+}
+
+static struct sl_rc run(struct http *h, struct kms_service *k, const struct service *s,
+                        struct slice body, struct api_call *c) {
+    const struct api_operation *op = NULL;
+    TRY(s->ns ? operation_query(h, s, c, &op) : operation_json(h, s, body, c, &op));
+    struct sl_rc rc = op->run(c);
+    if (!sl_failed(rc)) {
+        rc = buf_check(c->out, c->err);
+    }
+    struct kms_event event = {s->source, c->operation, op->read_only, op->key_use};
+    return kms_audit(k, &event, c, rc);
+}
+
+static void serve(struct http *h, struct kms_service *k, const struct auth_env *env,
+                  struct slice body) {
+    struct params form = {0};
+    bool query = slice_eq_cstr(h->method, "GET");
+    struct sl_rc form_rc =
+        http_header(h, "x-amz-target").ptr
+            ? SL_OK
+            : params_parse(query ? h->query : body, !query, h->arena, &h->err, &form);
+    const struct service *s = guess(h, &form);
+    struct auth_caller caller = {0};
+    struct sl_rc rc = sl_failed(form_rc) ? form_rc : verify(h, env, body, &caller);
+    if (sl_failed(rc)) {
+        sl_log(SL_INFO, "auth.refused", "request=%s ip=%s code=%s", h->request_id, h->peer->ip,
+               sl_code_info(rc.code)->name);
+        reply_error(h, s, rc);
+        return;
+    }
+    s = by_name(caller.service);
+    sl_assert(s != NULL); /* auth_verify lets no other scope through */
+    SL_CLEANUP(buf_fini) struct buf out = {.max = LIMIT_API_BODY_BYTES, .wipe = true};
+    struct api_call c = {
+        .env = env,
+        .caller = &caller,
+        .arena = h->arena,
+        .err = &h->err,
+        .request_id = h->request_id,
+        .form = form,
+        .out = &out,
+    };
+    rc = run(h, k, s, body, &c);
+    if (sl_failed(rc)) {
+        reply_error(h, s, rc);
+    } else {
+        reply_ok(h, s, &c);
+    }
+    const struct json *plain = json_get(c.body, "Plaintext");
+    if (plain != NULL && plain->text.len > 0) {
+        secret_wipe((void *)(uintptr_t)plain->text.ptr, plain->text.len);
+    }
+}
+
+void kms_http_handle(struct http *h, void *user) {
+    struct kms_service *k = user;
+    struct slice body = SLICE_EMPTY;
+    struct auth_env env = {0};
+    struct sl_rc rc = http_body_all(h, LIMIT_API_BODY_BYTES, &body);
+    if (!sl_failed(rc)) {
+        rc = kms_env_begin(k, &env, &h->err);
+    }
+    if (sl_failed(rc)) {
+        reply_error(h, guess(h, &(struct params){0}), rc);
+        return;
+    }
+    serve(h, k, &env, body);
+    kms_env_end(k, &env);
+    if (body.len > 0) {
+        secret_wipe((void *)(uintptr_t)body.ptr, body.len);
+    }
+}

@@ -1,0 +1,74 @@
+/* Inside of the kms process: what its HTTP and seam sides share. */
+#ifndef SL_MAIN_KMS_SERVICE_H
+#define SL_MAIN_KMS_SERVICE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "server/api/api.h"
+#include "server/audit/audit.h"
+#include "server/http/http.h"
+#include "server/keys/keyholder.h"
+#include "server/main/conf.h"
+
+enum { KMS_CHANNELS_MAX = 64 };
+
+struct kms_service {
+    const struct conf *conf;
+    struct conf_tokens tokens;
+    struct kms_db *db;
+    struct audit *audit;
+    struct secret token_key;
+    struct secret forward_key;
+    struct http_service http;
+    atomic_llong next_purge_ms;
+    pthread_mutex_t tls_mu; /* one certificate is made, not two */
+    pthread_mutex_t mu;     /* the three below */
+    struct keyholder *root; /* for forking only */
+    struct keyholder *idle[KMS_CHANNELS_MAX];
+    size_t idle_count;
+};
+
+/* One request's environment: time, and a keyholder channel of its own until kms_env_end. */
+struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct sl_error *err);
+void kms_env_end(struct kms_service *k, struct auth_env *env);
+
+/* One record in CloudTrail's shape. */
+struct kms_event {
+    const char *source; /* "kms.amazonaws.com" */
+    struct slice name;  /* "Decrypt" */
+    bool read_only;
+    bool key_use; /* flushed in a group */
+};
+/* Writes the record of a call that ended with rc; c holds caller, err and the audit fields. The
+ * call's result, or a failure when the record could not be written: then the call has failed. */
+struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct api_call *c,
+                       struct sl_rc rc);
+
+/* kms_http.c: http_handle_fn; user is the struct kms_service. */
+void kms_http_handle(struct http *h, void *user);
+/* kms_rpc.c: net_hello_fn and net_serve_fn. */
+struct sl_rc kms_hello(struct net_conn *c, struct net_peer *ret_peer, void *user);
+enum net_verdict kms_serve(struct net_conn *c, void *user);
+/* One request frame, answered into `out` (SEAM_OK's payload). Apart for tests. */
+struct kms_rpc {
+    struct kms_service *service;
+    struct auth_env env;
+    uint8_t edge;
+    struct arena *arena;
+    struct sl_error err;
+    struct slice canonical;
+    struct slice string_to_sign;
+};
+struct sl_rc kms_rpc_run(struct kms_rpc *r, uint8_t type, struct slice payload, struct buf *out);
+
+/* kms_cluster.c: the warehouse's roles. */
+struct sl_rc kms_cluster_credentials(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_cluster_roles(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_cluster_modify(struct kms_rpc *r, struct slice payload, struct buf *out);
+
+/* kms_tls.c: the instance's certificates. */
+struct sl_rc kms_tls_identity(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_tls_ca(struct kms_rpc *r, struct slice payload, struct buf *out);
+
+#endif
