@@ -31,6 +31,7 @@
 
 enum {
     GROUP_ROWS = 1000,
+    GROUP_BYTES = 1024 * 1024,
     OWN_DESCRIPTORS = 3, /* the eventfd, S3's and the kms's socket */
     REJECTS_BEFORE_GROWTH = 16,
 };
@@ -110,7 +111,10 @@ static void open_target(struct load *l) {
         rel->rd_firstRelfilenodeSubid != InvalidSubTransactionId) {
         l->options |= TABLE_INSERT_SKIP_FSM;
     }
-    l->group = AllocSetContextCreate(CurrentMemoryContext, "copy rows", ALLOCSET_DEFAULT_SIZES);
+    /* a first block that holds an ordinary group is kept over resets, and saves giving memory back
+     */
+    l->group = AllocSetContextCreate(CurrentMemoryContext, "copy rows", GROUP_BYTES, GROUP_BYTES,
+                                     ALLOCSET_DEFAULT_MAXSIZE);
 }
 
 static void close_target(struct load *l) {
