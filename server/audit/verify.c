@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BATCH_ENTRIES = 2048, BATCH_BYTES = 768 * 1024 };
+enum { BATCH_ENTRIES = 1024, BATCH_BYTES = LIMIT_AUDIT_RECORD_BYTES };
 
 struct verify {
     int dir_fd;
@@ -33,7 +33,6 @@ struct walk {
     size_t lines;
     bool malformed;                /* a finding was made; the rest is read for its end only */
     bool unfinished;               /* a last line without its end */
-    uint64_t checked;              /* records handed to the keyholder */
     uint8_t before[AUDIT_MAC_LEN]; /* MAC before the batch */
     uint64_t batch_seq;
     size_t count;
@@ -58,25 +57,25 @@ static void say(struct verify *v, const char *fmt, ...) {
     } while (0)
 
 static struct sl_rc check_batch(struct verify *v, struct walk *w) {
-    if (v->keys == NULL || w->count == 0) {
-        w->count = 0;
+    size_t count = w->count;
+    w->count = 0;
+    buf_reset(&w->bytes); /* the memory stays, and the entries with it */
+    if (v->keys == NULL || count == 0) {
         return SL_OK;
     }
     size_t good = 0;
-    TRY(keyholder_audit_check(v->keys, w->point.segment, w->batch_seq, w->before, w->entries,
-                              w->count, &good, v->err));
-    if (good < w->count) {
+    TRY(keyholder_audit_check(v->keys, w->point.segment, w->batch_seq, w->before, w->entries, count,
+                              &good, v->err));
+    if (good < count) {
         FINDING(v, "record %" PRIu64 ": altered, or not in its place", w->batch_seq + good);
         w->malformed = true;
     }
-    memcpy(w->before, w->entries[w->count - 1].mac, AUDIT_MAC_LEN);
-    w->count = 0;
-    buf_reset(&w->bytes);
+    memcpy(w->before, w->entries[count - 1].mac, AUDIT_MAC_LEN);
     return SL_OK;
 }
 
 static struct sl_rc add_to_batch(struct verify *v, struct walk *w, const struct audit_line *line) {
-    if (w->count == BATCH_ENTRIES || w->bytes.len + line->record.len > BATCH_BYTES) {
+    if (w->count == BATCH_ENTRIES || w->bytes.len + line->record.len > w->bytes.max) {
         TRY(check_batch(v, w));
         if (w->malformed) {
             return SL_OK;
@@ -193,19 +192,10 @@ static struct sl_rc read_segment(struct verify *v, struct walk *w) {
     return w->malformed ? SL_OK : check_batch(v, w);
 }
 
-static void end_walk(struct walk **w) {
-    if (*w != NULL) {
-        buf_fini(&(*w)->bytes);
-        free(*w);
-    }
-}
-
-static struct sl_rc verify_segment(struct verify *v, uint64_t first, bool is_last) {
-    struct walk *w SL_CLEANUP(end_walk) = calloc(1, sizeof *w);
-    ENSURE(w != NULL, v->err, SL_E_NOMEM, "Out of memory.");
-    w->bytes = BUF_INIT(BATCH_BYTES + LIMIT_AUDIT_RECORD_BYTES);
-    ENSURE(buf_reserve(&w->bytes, w->bytes.max) != NULL, v->err, SL_E_NOMEM, "Out of memory.");
-    w->point.first = first;
+static struct sl_rc verify_segment(struct verify *v, struct walk *w, uint64_t first, bool is_last) {
+    struct buf bytes = w->bytes;
+    *w = (struct walk){.point.first = first, .bytes = bytes};
+    buf_reset(&w->bytes);
     size_t before = v->findings;
     if (first != v->last.last + 1) {
         FINDING(v, "records %" PRIu64 " to %" PRIu64 ": missing or out of order", v->last.last + 1,
@@ -232,13 +222,24 @@ static struct sl_rc verify_segment(struct verify *v, uint64_t first, bool is_las
     return SL_OK;
 }
 
+static void end_walk(struct walk **w) {
+    if (*w != NULL) {
+        buf_fini(&(*w)->bytes);
+        free(*w);
+    }
+}
+
 static struct sl_rc verify_segments(struct verify *v, size_t *ret_count) {
+    struct walk *w SL_CLEANUP(end_walk) = calloc(1, sizeof *w);
+    ENSURE(w != NULL, v->err, SL_E_NOMEM, "Out of memory.");
+    w->bytes = BUF_INIT(BATCH_BYTES + AUDIT_LINE_MAX);
+    ENSURE(buf_reserve(&w->bytes, w->bytes.max) != NULL, v->err, SL_E_NOMEM, "Out of memory.");
     uint64_t *firsts = NULL;
     size_t count = 0;
     TRY(audit_list(v->dir_fd, ".log", &firsts, &count, v->err));
     struct sl_rc rc = SL_OK;
     for (size_t i = 0; i < count && sl_is_ok(rc); i++) {
-        rc = verify_segment(v, firsts[i], i + 1 == count);
+        rc = verify_segment(v, w, firsts[i], i + 1 == count);
     }
     free(firsts);
     *ret_count = count;

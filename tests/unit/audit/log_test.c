@@ -350,6 +350,7 @@ static void segments_roll(void **state) {
     says(&l, "open, ok");
     audit_close(a);
     OK(check(&l, true));
+    OK(check(&l, false));
     log_rig_stop(&l);
 }
 

@@ -56,8 +56,7 @@ static void every_byte(void **state) {
              i += first == 5 ? 1 : 11) { /* the newline at its end means nothing */
             mem[i] ^= 1;
             log_set(&l, first, ".head", mem, n);
-            FAILS(check(&l, true), SL_E_CORRUPT);
-            FAILS(check(&l, false), SL_E_CORRUPT);
+            FAILS(check(&l, i % 2 == 0), SL_E_CORRUPT);
             mem[i] ^= 1;
         }
         log_set(&l, first, ".head", mem, n);
@@ -126,14 +125,15 @@ static void forged(void **state) {
     FAILS(check(&l, true), SL_E_CORRUPT);
     says(&l, "record 6: altered");
     /* Inserted, with all later numbers moved up. */
-    char *p =
-        out + snprintf(out, sizeof out, "%.*s{\"n\":99}\t6\t%064d\n", (int)(second - mem), mem, 7);
+    struct buf moved SL_CLEANUP(buf_fini) = BUF_INIT(64 * 1024);
+    buf_put(&moved, slice_of(out, (size_t)(strchr(strchr(out, '\n') + 1, '\n') + 1 - out)));
     for (char *s = second; s < mem + n; s = strchr(s, '\n') + 1) {
-        char *tab = strchr(s, '\t');
-        p += sprintf(p, "%.*s\t%d%.*s\n", (int)(tab - s), s, atoi(tab + 1) + 1,
-                     (int)(strchr(s, '\n') - strchr(tab + 1, '\t')), strchr(tab + 1, '\t'));
+        struct audit_line line;
+        assert_true(audit_line_parse(slice_of(s, (size_t)(strchr(s, '\n') - s)), &line));
+        line.seq++;
+        audit_line_put(&moved, &line);
     }
-    log_set(&l, 5, ".log", out, (size_t)(p - out));
+    log_set(&l, 5, ".log", (const char *)moved.ptr, moved.len);
     FAILS(check(&l, true), SL_E_CORRUPT);
     says(&l, "record 6: altered");
     says(&l, "names record 8 as the last");
