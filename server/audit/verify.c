@@ -151,20 +151,16 @@ static void know_key(struct verify *v, const char *where, const uint8_t key[32])
     }
 }
 
-/* *ret_closed: there is a head (good or not). */
-static void check_segment_head(struct verify *v, const struct walk *w, bool *ret_closed) {
+static void check_segment_head(struct verify *v, const struct walk *w) {
     char name[32];
     audit_name(name, w->point.first, ".head");
     struct sl_error err = {0};
     struct audit_point head;
     uint8_t key[32];
-    *ret_closed = true;
-    struct sl_rc rc = audit_head_read(v->dir_fd, w->point.first, ret_closed, &head, key, &err);
-    if (sl_failed(rc)) {
+    bool found = false;
+    struct sl_rc rc = audit_head_read(v->dir_fd, w->point.first, &found, &head, key, &err);
+    if (sl_failed(rc) || !found) {
         FINDING(v, "%s: %s", name, sl_error_message(&err, rc.code));
-        return;
-    }
-    if (!*ret_closed) {
         return;
     }
     know_key(v, name, key);
@@ -201,9 +197,14 @@ static struct sl_rc verify_segment(struct verify *v, struct walk *w, uint64_t fi
         FINDING(v, "records %" PRIu64 " to %" PRIu64 ": missing or out of order", v->last.last + 1,
                 first - 1);
     }
+    /* Asked before reading: a log in use may close the segment meanwhile. */
+    char head[32];
+    audit_name(head, first, ".head");
+    bool closed = faccessat(v->dir_fd, head, F_OK, 0) == 0;
     TRY(read_segment(v, w));
-    bool closed = false;
-    check_segment_head(v, w, &closed);
+    if (closed) {
+        check_segment_head(v, w);
+    }
     if (!closed && !is_last) {
         FINDING(v, "segment %" PRIu64 ": no head, though another segment follows",
                 w->point.segment);

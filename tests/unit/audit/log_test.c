@@ -6,20 +6,20 @@
 
 /* Failures to come, and what was seen. */
 static struct {
-    int pwrites_before_failure; /* -1: none fails */
-    int pwrite_error;
-    bool pwrite_half; /* the failing one first writes some bytes */
-    bool flush_fails;
-    int flush_ms;
-    int flushes;
-    bool no_reserve;
+    _Atomic int pwrites_before_failure; /* -1: none fails */
+    _Atomic int pwrite_error;
+    _Atomic bool pwrite_half; /* the failing one first writes some bytes */
+    _Atomic bool flush_fails;
+    _Atomic int flush_ms;
+    _Atomic int flushes;
+    _Atomic bool no_reserve;
 } fault = {.pwrites_before_failure = -1};
 
 static void no_fault(void) {
-    __atomic_store_n(&fault.pwrites_before_failure, -1, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&fault.flush_fails, false, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&fault.flush_ms, 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&fault.no_reserve, false, __ATOMIC_SEQ_CST);
+    fault.pwrites_before_failure = -1;
+    fault.flush_fails = false;
+    fault.flush_ms = 0;
+    fault.no_reserve = false;
     fault.pwrite_half = false;
 }
 
@@ -41,7 +41,7 @@ ssize_t __wrap_pwrite64(int fd, const void *p, size_t n, off_t at) {
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 int __wrap_fdatasync(int fd) {
-    __atomic_add_fetch(&fault.flushes, 1, __ATOMIC_SEQ_CST);
+    fault.flushes++;
     if (fault.flush_ms > 0) {
         usleep((useconds_t)fault.flush_ms * 1000);
     }
@@ -136,8 +136,7 @@ static void one_flush_serves_many(void **state) {
 
 static int64_t flushed_after_ms(int before) {
     int64_t start = clock_mono_ms();
-    while (__atomic_load_n(&fault.flushes, __ATOMIC_SEQ_CST) == before &&
-           clock_mono_ms() - start < 5000) {
+    while (fault.flushes == before && clock_mono_ms() - start < 5000) {
         usleep(1000);
     }
     return clock_mono_ms() - start;
