@@ -138,7 +138,7 @@ static struct sl_rc list_page(struct iam_ctx *x, const struct list_filter *f,
 }
 
 struct sl_rc policy_list(struct iam_ctx *x) {
-    struct list_filter f;
+    struct list_filter f = {0};
     struct iam_page page;
     struct iam_policy *items;
     size_t n;
