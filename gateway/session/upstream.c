@@ -74,7 +74,9 @@ static void statement(struct proxy *p) {
     p->up.texts++;
     struct sl_rc rc = rewrite_text(p->rewrite, m.text, &text, &p->up.map, &changed, e);
     if (sl_failed(rc)) {
-        bool placed = rc.code == SL_E_SQL_SYNTAX || rc.code == SL_E_SQL_UNSUPPORTED;
+        /* Classes 42 (syntax, names) and 0A (not supported) are about a place in the text. */
+        const char *state = sl_code_info(rc.code)->sqlstate;
+        bool placed = strncmp(state, "42", 2) == 0 || strncmp(state, "0A", 2) == 0;
         refuse(p, rc, &e->err, placed ? message_position(m.text, e->position) : 0, m.name, parse);
     } else {
         struct slice sql = changed ? buf_slice(&text) : m.text;
