@@ -71,12 +71,14 @@ static void check_enum(struct api_call *c, struct faults *f, const struct kms_fi
     fault(f, field, value, "", constraint ? constraint : "");
 }
 
+static const char *shown(struct api_call *c, struct slice s) {
+    const char *text = arena_cstr(c->arena, slice_sub(s, 0, 512));
+    return text ? text : "";
+}
+
 static void check_string(struct api_call *c, struct faults *f, const struct kms_field *field,
                          struct slice s) {
-    char *value = arena_cstr(c->arena, slice_sub(s, 0, 512));
-    if (value == NULL) {
-        value = (char[1]){0};
-    }
+    const char *value = shown(c, s);
     check_length(f, field, value, "", (int64_t)utf8_chars(s), field->min, field->max);
     if (field->values != NULL) {
         check_enum(c, f, field, s, value);
@@ -140,14 +142,14 @@ static struct sl_rc check_list(struct api_call *c, struct faults *f, const struc
         if (key == NULL) {
             fault(f, field, NULL, tail, "Member must not be null");
         } else {
-            char *text = arena_cstr(c->arena, slice_sub(key->text, 0, 256));
+            const char *text = shown(c, key->text);
             check_length(f, field, text, tail, (int64_t)utf8_chars(key->text), 1, 128);
         }
         snprintf(tail, sizeof tail, ".%zu.member.tagValue", i);
         if (value == NULL) {
             fault(f, field, NULL, tail, "Member must not be null");
         } else {
-            char *text = arena_cstr(c->arena, slice_sub(value->text, 0, 512));
+            const char *text = shown(c, value->text);
             check_length(f, field, text, tail, (int64_t)utf8_chars(value->text), 0, 256);
         }
     }
