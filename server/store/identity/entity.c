@@ -41,9 +41,25 @@ struct sl_rc iam_account_add(sqlite3 *conn, struct slice account, int64_t now_s,
                     account, now_s);
 }
 
+static struct sl_rc check_quota(sqlite3 *conn, const struct iam_entity *e, struct sl_error *err) {
+    static const struct {
+        const char *name;
+        int max;
+    } quotas[] = {[IAM_USER] = {"UsersPerAccount", 5000},
+                  [IAM_ROLE] = {"RolesPerAccount", 1000},
+                  [IAM_GROUP] = {"GroupsPerAccount", 300}};
+    int64_t n;
+    TRY(rows_int(conn, err, &n, "SELECT count(*) FROM iam_entity WHERE account = ? AND kind = ?",
+                 "ti", e->account, (int64_t)e->kind));
+    ENSURE(n < quotas[e->kind].max, err, SL_E_IAM_LIMIT, "Cannot exceed quota for %s: %d",
+           quotas[e->kind].name, quotas[e->kind].max);
+    return SL_OK;
+}
+
 struct sl_rc iam_entity_add(sqlite3 *conn, struct iam_entity *e, struct arena *a,
                             struct sl_error *err) {
     char id[22];
+    TRY(check_quota(conn, e, err));
     iam_new_id(kind_prefixes[e->kind], 17, id);
     e->id = arena_copy(a, slice_cstr(id));
     e->arn = iam_arn(a, e->account, kind_types[e->kind], e->path, e->name);

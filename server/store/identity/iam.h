@@ -86,7 +86,7 @@ struct sl_rc iam_inline_delete(struct sqlite3 *conn, const struct iam_entity *e,
 struct sl_rc iam_inline_list(struct sqlite3 *conn, const struct iam_entity *e, struct slice after,
                              size_t limit, struct arena *a, struct sl_error *err,
                              struct slice **ret, size_t *ret_count);
-/* Bytes of the inline policies, one name left out. */
+/* Bytes of the inline policies, white space not counted, one name left out. */
 struct sl_rc iam_inline_size(struct sqlite3 *conn, const struct iam_entity *e,
                              struct slice but_name, struct sl_error *err, int64_t *ret_bytes);
 

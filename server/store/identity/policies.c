@@ -3,7 +3,7 @@
 
 #include <sqlite3.h>
 
-enum { VERSIONS_MAX = 5 };
+enum { VERSIONS_MAX = 5, POLICIES_PER_ACCOUNT = 1500 };
 
 struct sl_rc iam_inline_put(sqlite3 *conn, const struct iam_entity *e, struct slice name,
                             struct slice document, struct sl_error *err) {
@@ -56,7 +56,9 @@ struct sl_rc iam_inline_list(sqlite3 *conn, const struct iam_entity *e, struct s
 struct sl_rc iam_inline_size(sqlite3 *conn, const struct iam_entity *e, struct slice but_name,
                              struct sl_error *err, int64_t *ret_bytes) {
     return rows_int(conn, err, ret_bytes,
-                    "SELECT coalesce(sum(length(CAST(document AS BLOB))), 0) FROM iam_inline"
+                    "SELECT coalesce(sum(length(CAST(replace(replace(replace(replace(document,"
+                    " ' ', ''), char(9), ''), char(10), ''), char(13), '') AS BLOB))), 0)"
+                    " FROM iam_inline"
                     " WHERE entity_id = ? AND name <> ?",
                     "tt", e->id, but_name);
 }
@@ -132,6 +134,11 @@ struct sl_rc iam_policy_get(sqlite3 *conn, struct slice arn, struct arena *a, st
 struct sl_rc iam_policy_add(sqlite3 *conn, struct iam_policy *p, struct arena *a,
                             struct sl_error *err) {
     char id[22];
+    int64_t n;
+    TRY(rows_int(conn, err, &n, "SELECT count(*) FROM iam_policy WHERE account = ?", "t",
+                 p->account));
+    ENSURE(n < POLICIES_PER_ACCOUNT, err, SL_E_IAM_LIMIT,
+           "Cannot exceed quota for PoliciesPerAccount: %d", POLICIES_PER_ACCOUNT);
     iam_new_id("ANPA", 17, id);
     p->id = arena_copy(a, slice_cstr(id));
     p->arn = iam_arn(a, p->account, "policy", p->path, p->name);
