@@ -186,12 +186,14 @@ struct sl_rc awschunked_feed(struct awschunked *d, struct slice *in, struct slic
     *ret_data = SLICE_EMPTY;
     while (in->len > 0) {
         if (d->state == DONE) {
-            /* An empty line more than needed is what some clients send. */
-            if (in->len > 2 || in->ptr[0] != '\r') {
+            /* One empty line more than needed is what some clients send. */
+            uint8_t want = d->after_len == 0 ? '\r' : '\n';
+            if (d->after_len == 2 || in->ptr[0] != want) {
                 return malformed("bytes after the last chunk", err);
             }
-            *in = slice_sub(*in, in->len, in->len);
-            return SL_OK;
+            d->after_len++;
+            *in = slice_sub(*in, 1, in->len);
+            continue;
         }
         if (d->state == DATA) {
             size_t n = in->len < d->left ? in->len : (size_t)d->left;
