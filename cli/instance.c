@@ -294,9 +294,12 @@ struct sl_rc instance_create(struct instance *in, struct sl_error *err) {
         in->first_start = true;
         crypto_random_hex(in->id, 32);
         in->created_s = clock_real_ms() / 1000;
-        snprintf(in->account, sizeof in->account, "%s",
-                 in->account[0] ? in->account : "000000000000");
-        snprintf(in->region, sizeof in->region, "%s", in->region[0] ? in->region : "us-east-1");
+        if (in->account[0] == '\0') {
+            snprintf(in->account, sizeof in->account, "000000000000");
+        }
+        if (in->region[0] == '\0') {
+            snprintf(in->region, sizeof in->region, "us-east-1");
+        }
         in->uid_base = pick_uid_base(in->id);
         config_folder(in);
         TRY(save(in, err));

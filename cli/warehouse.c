@@ -293,7 +293,7 @@ void warehouse_exec(const struct instance *in, const char *module_dir) {
         _exit(126);
     }
     snprintf(program, sizeof program, "%s/postgres", warehouse_bin_dir);
-    const char *argv[] = {"postgres", "-D", pg_dir, NULL};
+    const char *argv[] = {program, "-D", pg_dir, NULL};
     execv(program, (char *const *)(uintptr_t)argv);
 }
 

@@ -3,7 +3,6 @@
  * while a request uses them. Descriptors at start: 3 HTTPS listener, 4 plain listener or none, 5
  * edge tokens, 6 ready pipe. */
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -154,12 +153,10 @@ static struct sl_rc fetch_identity(struct service *s, struct arena *a, struct ne
     return rc;
 }
 
-static struct sl_rc listen_all(struct net_server *made, struct net_tls *tls, struct sl_error *err) {
+static struct sl_rc listen_all(const struct service *s, struct net_server *made,
+                               struct net_tls *tls, struct sl_error *err) {
     TRY(net_listen(made, FD_HTTPS, tls, NULL, err));
-    if (fcntl(FD_PLAIN, F_GETFD) < 0) {
-        return SL_OK;
-    }
-    return net_listen(made, FD_PLAIN, NULL, NULL, err);
+    return s->conf.plain_port == 0 ? SL_OK : net_listen(made, FD_PLAIN, NULL, NULL, err);
 }
 
 static struct sl_rc serve(struct service *s, struct net_tls *tls, struct sl_error *err) {
@@ -167,7 +164,7 @@ static struct sl_rc serve(struct service *s, struct net_tls *tls, struct sl_erro
     struct net_server *made = NULL;
     TRY(net_server_new(&conf, &made, err));
     server = made;
-    struct sl_rc rc = listen_all(made, tls, err);
+    struct sl_rc rc = listen_all(s, made, tls, err);
     if (sl_is_ok(rc)) {
         conf_ready(FD_READY);
         rc = atomic_load(&stopping) ? SL_OK : net_run(made, err);
