@@ -3,7 +3,7 @@
 #include "server/main/s3_route.h"
 
 static bool find(struct slice s, struct slice needle, size_t *ret_end) {
-    const uint8_t *hit = s.len ? memmem(s.ptr, s.len, needle.ptr, needle.len) : NULL;
+    const uint8_t *hit = s.ptr != NULL ? memmem(s.ptr, s.len, needle.ptr, needle.len) : NULL;
     if (hit == NULL) {
         return false;
     }
