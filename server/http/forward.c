@@ -239,10 +239,20 @@ static struct sl_rc wait_any(struct forward *f) {
     struct pollfd p[2] = {{.fd = client != 0 ? net_fd(st->conn) : -1, .events = client},
                           {.fd = up != 0 ? f->up : -1, .events = up}};
     int n;
+    int64_t from = clock_mono_ms();
     do {
         n = poll(p, 2, st->stall_ms);
     } while (n < 0 && errno == EINTR);
-    ENSURE(n != 0, &f->h->err, SL_E_TIMEOUT, "Nothing moved between client and upstream.");
+    int64_t waited = clock_mono_ms() - from;
+    if ((p[0].events & f->client_read) != 0 && !st->expect) {
+        st->body_wait_ms += waited;
+    }
+    if (!empty(&f->to_client)) {
+        st->out_wait_ms += waited;
+    }
+    ENSURE(n != 0 && http_rate_ok(st, st->body_wait_ms, st->body_bytes) &&
+               http_rate_ok(st, st->out_wait_ms, st->out_bytes),
+           &f->h->err, SL_E_TIMEOUT, "Too little moved between client and upstream.");
     ENSURE(n > 0, &f->h->err, SL_E_IO, "poll failed.");
     return SL_OK;
 }
@@ -297,8 +307,12 @@ struct sl_rc http_forward(struct http *h, int upstream_fd, bool *ret_reusable) {
         *ret_reusable = whole && !f.reply.close && !f.up_eof && !f.excess;
     } else if (st->phase != OUT_CUT && !f.started &&
                (f.to_client.pos == 0 || empty(&f.to_client))) {
+        bool client_slow = !f.body_sent && empty(&f.to_up) && !st->expect;
         st->phase = OUT_NONE;
-        http_refuse(h, st->body == BODY_FAILED ? 400 : rc.code == SL_E_TIMEOUT ? 504 : 502);
+        http_refuse(h, st->body == BODY_FAILED   ? 400
+                       : rc.code != SL_E_TIMEOUT ? 502
+                       : client_slow             ? 408
+                                                 : 504);
     } else {
         st->phase = OUT_CUT;
     }

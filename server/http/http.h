@@ -81,9 +81,9 @@ bool http_replied(const struct http *h); /* a status line is out */
 /* Passes this request, unopened, to `upstream` (a connected descriptor, which stays the caller's):
  * head_raw, then the body as raw bytes (chunked ones framed anew, without trailers), and the answer
  * back, streaming, both at once. "100 Continue" passes only to a client that asked. When upstream
- * fails before its answer's head is whole the client gets 502 (504 when it took too long), later it
- * is cut. Always answers; a failure is for the log. *ret_reusable tells whether upstream can serve
- * another request. */
+ * fails before its answer's head is whole the client gets 502 (504 when it took too long, 408 or
+ * 400 when the client failed), later it is cut. Always answers; a failure is for the log.
+ * *ret_reusable tells whether upstream can serve another request. */
 struct sl_rc http_forward(struct http *h, int upstream_fd, bool *ret_reusable);
 
 #endif
