@@ -10,7 +10,7 @@
 /* A resource policy: who, effect. */
 #define RP(effect, who, action)                                                                    \
     "{'Statement':{'Effect':'" effect "','Principal':" who ",'Action':'" action "','Resource':'*'" \
-                                                                                "}}"
+    "}}"
 #define BP(effect, who, action)                                                                    \
     "{'Statement':{'Effect':'" effect "','Principal':" who ",'Action':'" action                    \
     "','Resource':'arn:aws:s3:::b/*'}}"
