@@ -42,12 +42,12 @@ struct sl_rc sealed_open(const struct secret *key, const char *label, struct sli
     struct aead *a = NULL;
     TRY(blob_key(key, label, slice_sub(blob, 1, 1 + SALT_LEN), &a));
     struct slice cipher = slice_sub(blob, 1 + SALT_LEN, blob.len);
-    uint8_t *p = buf_reserve(ret_plain, cipher.len - GCM_TAG_LEN);
-    struct sl_rc rc = p || cipher.len == GCM_TAG_LEN
-                          ? aead_open(a, zero_nonce, aad, cipher, p ? p : (uint8_t[1]){0})
-                          : sl_rc_of(SL_E_LIMIT);
+    size_t n = cipher.len - GCM_TAG_LEN;
+    uint8_t nothing[1];
+    uint8_t *p = n > 0 ? buf_reserve(ret_plain, n) : nothing;
+    struct sl_rc rc = p ? aead_open(a, zero_nonce, aad, cipher, p) : sl_rc_of(SL_E_LIMIT);
     if (!sl_failed(rc)) {
-        ret_plain->len += cipher.len - GCM_TAG_LEN;
+        ret_plain->len += n;
     }
     aead_free(a);
     return rc;
