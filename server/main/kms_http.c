@@ -279,7 +279,7 @@ static struct sl_rc run(struct http *h, struct kms_service *k, const struct serv
 static void serve(struct http *h, struct kms_service *k, const struct auth_env *env,
                   struct slice body) {
     struct params form = {0};
-    bool query = slice_eq_cstr(h->method, "GET");
+    bool query = body.len == 0; /* GET, and presigned POST */
     struct sl_rc form_rc =
         http_header(h, "x-amz-target").ptr
             ? SL_OK
