@@ -378,6 +378,7 @@ def caps(t, port):
             refused += 1
         except TimeoutError:
             pass
+    for s in conns:  # not before: a closed one makes room for another
         s.close()
     t.check("connections above the cap are closed", 25 <= refused <= 40, refused)
     time.sleep(0.3)
