@@ -14,11 +14,11 @@ enum {
     LIMIT_HTTP_DRAIN_BYTES = 256 * 1024, /* unread body, read away to keep the connection */
     LIMIT_HTTP_DRAIN_MS = 2 * 1000,
     LIMIT_HTTP_FRAMING_BYTES = 16 * 1024, /* chunk extensions or trailers in a row */
-    LIMIT_HTTP_MIN_RATE = 1024,           /* bytes a second of a body, once it took longer than a stall */
-    LIMIT_NET_HANDSHAKE_MS = 10 * 1000,   /* TLS handshake, hello */
+    LIMIT_HTTP_MIN_RATE = 1024, /* bytes a second of a body, once it took longer than a stall */
+    LIMIT_NET_HANDSHAKE_MS = 10 * 1000, /* TLS handshake, hello */
     LIMIT_NET_LINGER_MS = 2 * 1000,
     LIMIT_NET_LINGER_BYTES = 1024 * 1024,
-    LIMIT_NET_STOP_MS = 10 * 1000, /* for requests in progress at a stop */
+    LIMIT_NET_STOP_MS = 10 * 1000,      /* for requests in progress at a stop */
     LIMIT_API_BODY_BYTES = 1024 * 1024, /* JSON, form and XML request bodies */
     LIMIT_REQUEST_ARENA_BYTES = 8 * 1024 * 1024,
 };

@@ -16,10 +16,10 @@ class Kills(SealiftTest):
     @classmethod
     def prepare(cls):
         s = cls.s
-        s.aws('s3 mb s3://b')
+        s.aws('s3 mb s3://bkt')
         cls.role = s.put_role('Redshift-Loader', [allow(['s3:GetObject', 's3:ListBucket']), allow('kms:Decrypt')])
         s.write('rows.csv', ''.join('%d,row number %d\n' % (i, i) for i in range(400000)))
-        assert s.aws('s3 cp rows.csv s3://b/rows.csv --sse aws:kms').code == 0
+        assert s.aws('s3 cp rows.csv s3://bkt/rows.csv --sse aws:kms').code == 0
         s.sqlv('create table t (batch integer default 0, a integer, b varchar(40))')
 
     def settle(self, thread):
@@ -35,7 +35,7 @@ class Kills(SealiftTest):
             s.write('up', data)
             name, box = 'up%d' % i, []
             sent[name] = hashlib.sha256(data).hexdigest()
-            t = threading.Thread(target=lambda: box.append(s.aws('s3 cp up s3://b/%s --sse aws:kms' % name)))
+            t = threading.Thread(target=lambda: box.append(s.aws('s3 cp up s3://bkt/%s --sse aws:kms' % name)))
             t.start()
             time.sleep(0.5 + rnd.random() * 0.5)
             self.settle(t)
@@ -43,14 +43,14 @@ class Kills(SealiftTest):
                 acknowledged[name] = True
             else:
                 middle += 1
-            listed = [k.split()[-1] for k in self.accepted(s.aws('s3 ls s3://b/')).splitlines() if ' up' in k]
+            listed = [k.split()[-1] for k in self.accepted(s.aws('s3 ls s3://bkt/')).splitlines() if ' up' in k]
             for k in acknowledged:
                 self.assertIn(k, listed)
             for k in listed:
-                self.accepted(s.aws('s3 cp s3://b/%s back' % k))
+                self.accepted(s.aws('s3 cp s3://bkt/%s back' % k))
                 with open(os.path.join(s.work, 'back'), 'rb') as f:
                     self.assertEqual(hashlib.sha256(f.read()).hexdigest(), sent[k], k)
-                self.accepted(s.aws('s3 rm s3://b/%s' % k))
+                self.accepted(s.aws('s3 rm s3://bkt/%s' % k))
                 acknowledged.pop(k, None)
         print('uploads: %d kills, %d before the acknowledgement' % (ROUNDS, middle))
         self.assertGreaterEqual(middle, MIDDLE)
@@ -61,7 +61,7 @@ class Kills(SealiftTest):
         for i in range(ROUNDS):
             s.sqlv('alter table t alter batch set default %d' % i)
             box = []
-            t = threading.Thread(target=lambda: box.append(s.sql("COPY t (a, b) FROM 's3://b/rows.csv' IAM_ROLE '%s' DELIMITER ','" % self.role)))
+            t = threading.Thread(target=lambda: box.append(s.sql("COPY t (a, b) FROM 's3://bkt/rows.csv' IAM_ROLE '%s' DELIMITER ','" % self.role)))
             t.start()
             time.sleep(0.15 + rnd.random() * 0.5)
             self.settle(t)

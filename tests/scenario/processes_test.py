@@ -53,12 +53,12 @@ class Processes(SealiftTest):
     def test_3_kill_everything(self):
         s = self.s
         for _ in range(2):
-            s.aws('s3 mb s3://b')
+            s.aws('s3 mb s3://bkt')
             s.write('x', 'hello')
-            self.accepted(s.aws('s3 cp x s3://b/x --sse aws:kms'))
+            self.accepted(s.aws('s3 cp x s3://bkt/x --sse aws:kms'))
             s.kill_all()
             s.up()
-            self.assertEqual(self.accepted(s.aws('s3 cp s3://b/x -')), 'hello')
+            self.assertEqual(self.accepted(s.aws('s3 cp s3://bkt/x -')), 'hello')
 
     def test_4_down_and_up(self):
         s = self.s

@@ -14,23 +14,23 @@ class Refusals(SealiftTest):
     def prepare(cls):
         s = cls.s
         cls.key = s.awsj('kms create-key')['KeyMetadata']
-        s.aws('s3 mb s3://b')
+        s.aws('s3 mb s3://bkt')
         lines = ''.join('%d,name %d\n' % (i, i) for i in range(20000))
         s.write('rows.csv', lines)
-        r = s.aws('s3 cp rows.csv s3://b/k/rows.csv --sse aws:kms --sse-kms-key-id %s' % cls.key['KeyId'])
+        r = s.aws('s3 cp rows.csv s3://bkt/k/rows.csv --sse aws:kms --sse-kms-key-id %s' % cls.key['KeyId'])
         assert r.code == 0, r
         cls.role = s.put_role('Redshift-Loader', [READ, allow('kms:Decrypt', cls.key['Arn'])])
         s.sqlv('create table t (a integer, b varchar(30)); insert into t values (-1, $$before$$)')
 
     def copy(self, role=None, key='k/', **kw):
-        return self.s.sql("COPY t FROM 's3://b/%s' CREDENTIALS 'aws_iam_role=%s' DELIMITER ','" % (key, role or self.role), **kw)
+        return self.s.sql("COPY t FROM 's3://bkt/%s' CREDENTIALS 'aws_iam_role=%s' DELIMITER ','" % (key, role or self.role), **kw)
 
     def tearDown(self):
         self.assertEqual(self.s.sqlv('select count(*), min(a) from t'), '1|-1')
 
     def loads(self):
         """the same load works once nothing is taken away"""
-        r = self.s.sql("BEGIN; COPY t FROM 's3://b/k/' IAM_ROLE '%s' DELIMITER ','; SELECT count(*) FROM t; ROLLBACK" % self.role)
+        r = self.s.sql("BEGIN; COPY t FROM 's3://bkt/k/' IAM_ROLE '%s' DELIMITER ','; SELECT count(*) FROM t; ROLLBACK" % self.role)
         self.accepted(r)
         self.assertIn('20001', r.out)
 
@@ -52,7 +52,7 @@ class Refusals(SealiftTest):
         role = self.s.put_role('Other', [READ, allow('kms:Decrypt')], trust=trust)
         self.refused(self.copy(role), 'ERROR', 'is not authorized to assume IAM Role')
         self.s.sqlv("create user somebody password 'Somebody1'; grant insert, select on t to somebody")
-        r = self.s.sql("BEGIN; COPY t FROM 's3://b/k/' IAM_ROLE '%s' DELIMITER ','; ROLLBACK" % role, user='somebody', password='Somebody1')
+        r = self.s.sql("BEGIN; COPY t FROM 's3://bkt/k/' IAM_ROLE '%s' DELIMITER ','; ROLLBACK" % role, user='somebody', password='Somebody1')
         self.accepted(r)
 
     def test_04_get_object_missing(self):
@@ -95,16 +95,16 @@ class Refusals(SealiftTest):
         """puts a fresh object, changes its sealed file, and expects the load to be refused"""
         s = self.s
         before = set(glob.glob(os.path.join(s.data, 's3/parts/*/*')))
-        self.accepted(s.aws('s3 cp rows.csv s3://b/%s/rows.csv --sse aws:kms --sse-kms-key-id %s' % (name, self.key['KeyId'])))
+        self.accepted(s.aws('s3 cp rows.csv s3://bkt/%s/rows.csv --sse aws:kms --sse-kms-key-id %s' % (name, self.key['KeyId'])))
         new = set(glob.glob(os.path.join(s.data, 's3/parts/*/*'))) - before
         self.assertEqual(len(new), 1)
         path = new.pop()
         with open(path, 'r+b') as f:
             change(f, os.path.getsize(path))
         self.refused(self.copy(key=name + '/'), 'ERROR')
-        r = s.aws('s3 cp s3://b/%s/rows.csv out.csv' % name)
+        r = s.aws('s3 cp s3://bkt/%s/rows.csv out.csv' % name)
         self.assertNotEqual(r.code, 0)
-        self.accepted(s.aws('s3 rm s3://b/%s/rows.csv' % name))
+        self.accepted(s.aws('s3 rm s3://bkt/%s/rows.csv' % name))
 
     def test_08_flipped_byte(self):
         def change(f, size):
@@ -129,10 +129,10 @@ class Refusals(SealiftTest):
 
     def test_11_changed_signature(self):
         env = {'AWS_SECRET_ACCESS_KEY': self.s.env['AWS_SECRET_ACCESS_KEY'][:-1] + ('A' if self.s.env['AWS_SECRET_ACCESS_KEY'][-1] != 'A' else 'B')}
-        self.refused(self.s.aws('s3 ls s3://b', env), 'SignatureDoesNotMatch')
+        self.refused(self.s.aws('s3 ls s3://bkt', env), 'SignatureDoesNotMatch')
         self.refused(self.s.aws('kms list-keys', env), 'InvalidSignatureException')
         self.refused(self.s.aws('iam list-users', env), 'SignatureDoesNotMatch')
-        sql = "COPY t FROM 's3://b/k/' ACCESS_KEY_ID '%s' SECRET_ACCESS_KEY '%s' DELIMITER ','" % (self.s.env['AWS_ACCESS_KEY_ID'], env['AWS_SECRET_ACCESS_KEY'])
+        sql = "COPY t FROM 's3://bkt/k/' ACCESS_KEY_ID '%s' SECRET_ACCESS_KEY '%s' DELIMITER ','" % (self.s.env['AWS_ACCESS_KEY_ID'], env['AWS_SECRET_ACCESS_KEY'])
         self.refused(self.s.sql(sql), 'SignatureDoesNotMatch')
 
     def test_12_clock_20_minutes_off(self):
@@ -146,15 +146,15 @@ class Refusals(SealiftTest):
         trust = {'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Principal': {'AWS': ACCOUNT}, 'Action': 'sts:AssumeRole'}]}
         s.awsj(['iam', 'create-role', '--role-name', 'Reader', '--assume-role-policy-document', json.dumps(trust)])
         s.put_role_policy('Reader', [READ, allow('kms:Decrypt')])
-        c = s.awsj('sts assume-role --role-arn arn:aws:iam::%s:role/Reader --role-session-name x --duration-seconds 900' % ACCOUNT)['Credentials']
+        c = s.awsj('sts assume-role --role-arn arn:aws:iam::%s:role/Reader --role-session-name xy --duration-seconds 900' % ACCOUNT)['Credentials']
         env = {'AWS_ACCESS_KEY_ID': c['AccessKeyId'], 'AWS_SECRET_ACCESS_KEY': c['SecretAccessKey'], 'AWS_SESSION_TOKEN': c['SessionToken']}
-        self.accepted(s.aws('s3 ls s3://b', env))
+        self.accepted(s.aws('s3 ls s3://bkt', env))
         token = c['SessionToken']
         middle = len(token) // 2
         bad = token[:middle] + ('A' if token[middle] != 'A' else 'B') + token[middle + 1:]
-        self.refused(s.aws('s3 ls s3://b', dict(env, AWS_SESSION_TOKEN=bad)), 'InvalidToken')
-        self.refused(s.aws('s3 ls s3://b', dict(env, AWS_SESSION_TOKEN=token[:-8])), 'InvalidToken')
-        self.refused(s.aws('s3 ls s3://b', dict(env, AWS_SESSION_TOKEN='')), 'InvalidAccessKeyId')
+        self.refused(s.aws('s3 ls s3://bkt', dict(env, AWS_SESSION_TOKEN=bad)), 'InvalidToken')
+        self.refused(s.aws('s3 ls s3://bkt', dict(env, AWS_SESSION_TOKEN=token[:-8])), 'InvalidToken')
+        self.refused(s.aws('s3 ls s3://bkt', dict(env, AWS_SESSION_TOKEN='')), 'InvalidAccessKeyId')
 
     def test_14_role_of_another_cluster(self):
         """a role that trusts the users of another cluster only"""
@@ -172,7 +172,7 @@ class Refusals(SealiftTest):
     def test_16_bad_rows(self):
         s = self.s
         s.write('bad.csv', '1,fine\nx,not a number\n3,%s\n' % ('long' * 20))
-        self.accepted(s.aws('s3 cp bad.csv s3://b/bad/rows.csv'))
+        self.accepted(s.aws('s3 cp bad.csv s3://bkt/bad/rows.csv'))
         self.refused(self.copy(key='bad/'), "Load into table 't' failed.  Check 'stl_load_errors' system table for details.", 'ERROR')
         got = s.sqlv("select line_number, trim(colname), trim(type), err_code, trim(err_reason), trim(raw_field_value) from stl_load_errors order by starttime desc limit 1")
         self.assertTrue(got.startswith('2|a|int4|1207|Invalid digit, Value \'x\', Pos 0, Type: Integer|x'), got)

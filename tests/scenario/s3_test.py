@@ -25,7 +25,7 @@ class S3(SealiftTest):
         cls.c = boto3.client('s3', endpoint_url=s.env['AWS_ENDPOINT_URL'], region_name='us-east-1', verify=s.env['AWS_CA_BUNDLE'],
                              aws_access_key_id=s.env['AWS_ACCESS_KEY_ID'], aws_secret_access_key=s.env['AWS_SECRET_ACCESS_KEY'],
                              config=Config(retries={'max_attempts': 0}))
-        cls.c.create_bucket(Bucket='b')
+        cls.c.create_bucket(Bucket='bkt')
         cls.key = s.awsj('kms create-key')['KeyMetadata']
 
     def code(self, call, **kw):
@@ -37,49 +37,49 @@ class S3(SealiftTest):
         c = self.c
         for key in ('a', 'b/c d', 'ü/%+&=?#', 'x' * 1024, 'dir/', '.', 'a//b'):
             data = os.urandom(100)
-            c.put_object(Bucket='b', Key=key, Body=data, ContentType='text/x', Metadata={'n': 'v'})
-            r = c.get_object(Bucket='b', Key=key)
+            c.put_object(Bucket='bkt', Key=key, Body=data, ContentType='text/x', Metadata={'n': 'v'})
+            r = c.get_object(Bucket='bkt', Key=key)
             self.assertEqual((r['Body'].read(), r['ContentType'], r['Metadata'], r['ServerSideEncryption']), (data, 'text/x', {'n': 'v'}, 'AES256'))
             self.assertEqual(r['ETag'], '"%s"' % hashlib.md5(data).hexdigest())
-            self.assertEqual(c.head_object(Bucket='b', Key=key)['ContentLength'], 100)
-            c.delete_object(Bucket='b', Key=key)
-            self.assertEqual(self.code(c.get_object, Bucket='b', Key=key), ('NoSuchKey', 404))
-        c.put_object(Bucket='b', Key='empty', Body=b'')
-        self.assertEqual(c.get_object(Bucket='b', Key='empty')['Body'].read(), b'')
+            self.assertEqual(c.head_object(Bucket='bkt', Key=key)['ContentLength'], 100)
+            c.delete_object(Bucket='bkt', Key=key)
+            self.assertEqual(self.code(c.get_object, Bucket='bkt', Key=key), ('NoSuchKey', 404))
+        c.put_object(Bucket='bkt', Key='empty', Body=b'')
+        self.assertEqual(c.get_object(Bucket='bkt', Key='empty')['Body'].read(), b'')
 
     def test_ranges(self):
         c, data = self.c, os.urandom(300000)
-        c.put_object(Bucket='b', Key='r', Body=data, ServerSideEncryption='aws:kms', SSEKMSKeyId=self.key['Arn'])
+        c.put_object(Bucket='bkt', Key='r', Body=data, ServerSideEncryption='aws:kms', SSEKMSKeyId=self.key['Arn'])
         for spec, want in (('0-0', data[:1]), ('65535-65536', data[65535:65537]), ('131072-', data[131072:]), ('-5', data[-5:]), ('299999-400000', data[299999:]),
                            ('-400000', data)):
-            r = c.get_object(Bucket='b', Key='r', Range='bytes=' + spec)
+            r = c.get_object(Bucket='bkt', Key='r', Range='bytes=' + spec)
             self.assertEqual(r['Body'].read(), want, spec)
             self.assertEqual(r['ResponseMetadata']['HTTPStatusCode'], 206)
-        self.assertEqual(self.code(c.get_object, Bucket='b', Key='r', Range='bytes=300000-'), ('InvalidRange', 416))
-        etag = c.head_object(Bucket='b', Key='r')['ETag']
-        self.assertEqual(self.code(c.get_object, Bucket='b', Key='r', IfMatch='"x"')[1], 412)
-        self.assertEqual(self.code(c.get_object, Bucket='b', Key='r', IfNoneMatch=etag)[1], 304)
+        self.assertEqual(self.code(c.get_object, Bucket='bkt', Key='r', Range='bytes=300000-'), ('InvalidRange', 416))
+        etag = c.head_object(Bucket='bkt', Key='r')['ETag']
+        self.assertEqual(self.code(c.get_object, Bucket='bkt', Key='r', IfMatch='"x"')[1], 412)
+        self.assertEqual(self.code(c.get_object, Bucket='bkt', Key='r', IfNoneMatch=etag)[1], 304)
 
     def test_multipart(self):
         c = self.c
-        up = c.create_multipart_upload(Bucket='b', Key='m', ServerSideEncryption='aws:kms')['UploadId']
+        up = c.create_multipart_upload(Bucket='bkt', Key='m', ServerSideEncryption='aws:kms')['UploadId']
         parts = [os.urandom(5 * 1024 * 1024), os.urandom(5 * 1024 * 1024), os.urandom(7)]
-        tags = [c.upload_part(Bucket='b', Key='m', UploadId=up, PartNumber=i + 1, Body=p)['ETag'] for i, p in enumerate(parts)]
-        tags[1] = c.upload_part(Bucket='b', Key='m', UploadId=up, PartNumber=2, Body=parts[1])['ETag']  # again: the newest counts
-        self.assertEqual(len(c.list_parts(Bucket='b', Key='m', UploadId=up)['Parts']), 3)
+        tags = [c.upload_part(Bucket='bkt', Key='m', UploadId=up, PartNumber=i + 1, Body=p)['ETag'] for i, p in enumerate(parts)]
+        tags[1] = c.upload_part(Bucket='bkt', Key='m', UploadId=up, PartNumber=2, Body=parts[1])['ETag']  # again: the newest counts
+        self.assertEqual(len(c.list_parts(Bucket='bkt', Key='m', UploadId=up)['Parts']), 3)
         bad = {'Parts': [{'ETag': '"0"', 'PartNumber': 1}]}
-        self.assertEqual(self.code(c.complete_multipart_upload, Bucket='b', Key='m', UploadId=up, MultipartUpload=bad), ('InvalidPart', 400))
+        self.assertEqual(self.code(c.complete_multipart_upload, Bucket='bkt', Key='m', UploadId=up, MultipartUpload=bad), ('InvalidPart', 400))
         order = {'Parts': [{'ETag': tags[1], 'PartNumber': 2}, {'ETag': tags[0], 'PartNumber': 1}]}
-        self.assertEqual(self.code(c.complete_multipart_upload, Bucket='b', Key='m', UploadId=up, MultipartUpload=order), ('InvalidPartOrder', 400))
-        r = c.complete_multipart_upload(Bucket='b', Key='m', UploadId=up, MultipartUpload={'Parts': [{'ETag': t, 'PartNumber': i + 1} for i, t in enumerate(tags)]})
+        self.assertEqual(self.code(c.complete_multipart_upload, Bucket='bkt', Key='m', UploadId=up, MultipartUpload=order), ('InvalidPartOrder', 400))
+        r = c.complete_multipart_upload(Bucket='bkt', Key='m', UploadId=up, MultipartUpload={'Parts': [{'ETag': t, 'PartNumber': i + 1} for i, t in enumerate(tags)]})
         self.assertTrue(r['ETag'].endswith('-3"'))
-        self.assertEqual(c.get_object(Bucket='b', Key='m')['Body'].read(), b''.join(parts))
-        self.assertEqual(c.get_object(Bucket='b', Key='m', Range='bytes=5242870-5242890')['Body'].read(), b''.join(parts)[5242870:5242891])
-        self.assertEqual(self.code(c.upload_part, Bucket='b', Key='m', UploadId=up, PartNumber=1, Body=b'x'), ('NoSuchUpload', 404))
-        up = c.create_multipart_upload(Bucket='b', Key='gone')['UploadId']
-        c.upload_part(Bucket='b', Key='gone', UploadId=up, PartNumber=1, Body=b'x')
-        c.abort_multipart_upload(Bucket='b', Key='gone', UploadId=up)
-        self.assertEqual(self.code(c.list_parts, Bucket='b', Key='gone', UploadId=up), ('NoSuchUpload', 404))
+        self.assertEqual(c.get_object(Bucket='bkt', Key='m')['Body'].read(), b''.join(parts))
+        self.assertEqual(c.get_object(Bucket='bkt', Key='m', Range='bytes=5242870-5242890')['Body'].read(), b''.join(parts)[5242870:5242891])
+        self.assertEqual(self.code(c.upload_part, Bucket='bkt', Key='m', UploadId=up, PartNumber=1, Body=b'x'), ('NoSuchUpload', 404))
+        up = c.create_multipart_upload(Bucket='bkt', Key='gone')['UploadId']
+        c.upload_part(Bucket='bkt', Key='gone', UploadId=up, PartNumber=1, Body=b'x')
+        c.abort_multipart_upload(Bucket='bkt', Key='gone', UploadId=up)
+        self.assertEqual(self.code(c.list_parts, Bucket='bkt', Key='gone', UploadId=up), ('NoSuchUpload', 404))
 
     def test_listing(self):
         c = self.c
@@ -97,7 +97,7 @@ class S3(SealiftTest):
         self.assertEqual(self.code(c.list_objects_v2, Bucket='nobody-has-this'), ('NoSuchBucket', 404))
 
     def test_encryption_refusals(self):
-        c, put = self.c, dict(Bucket='b', Key='e', Body=b'x')
+        c, put = self.c, dict(Bucket='bkt', Key='e', Body=b'x')
         self.assertEqual(self.code(c.put_object, ServerSideEncryption='rot13', **put), ('InvalidArgument', 400))
         self.assertEqual(self.code(c.put_object, SSEKMSKeyId=self.key['Arn'], **put), ('InvalidArgument', 400))
         self.assertEqual(self.code(c.put_object, ServerSideEncryption='aws:kms', SSEKMSKeyId='alias/none', **put), ('KMS.NotFoundException', 400))
@@ -105,18 +105,18 @@ class S3(SealiftTest):
         c.put_object(ServerSideEncryption='aws:kms', SSEKMSKeyId=off, **put)
         self.accepted(self.s.aws('kms disable-key --key-id ' + off))
         self.assertEqual(self.code(c.put_object, ServerSideEncryption='aws:kms', SSEKMSKeyId=off, **put), ('KMS.DisabledException', 400))
-        self.assertEqual(self.code(c.get_object, Bucket='b', Key='e'), ('KMS.DisabledException', 400))
+        self.assertEqual(self.code(c.get_object, Bucket='bkt', Key='e'), ('KMS.DisabledException', 400))
         self.accepted(self.s.aws('kms enable-key --key-id ' + off))
-        self.assertEqual(c.get_object(Bucket='b', Key='e')['Body'].read(), b'x')
+        self.assertEqual(c.get_object(Bucket='bkt', Key='e')['Body'].read(), b'x')
 
     def test_rights(self):
         s = self.s
-        self.c.put_object(Bucket='b', Key='rights', Body=b'x', ServerSideEncryption='aws:kms', SSEKMSKeyId=self.key['Arn'])
-        reader = s.new_user('reader', [allow('s3:GetObject', 'arn:aws:s3:::b/*')])
-        self.refused(s.aws('s3api get-object --bucket b --key rights out', reader), 'AccessDenied', 'kms:Decrypt')
-        self.refused(s.aws('s3api put-object --bucket b --key new --body rows', reader), '')
-        self.refused(s.aws('s3 ls s3://b', reader), 'AccessDenied', 's3:ListBucket')
-        self.refused(s.aws('s3api get-object --bucket b --key missing out', reader), 'AccessDenied')
+        self.c.put_object(Bucket='bkt', Key='rights', Body=b'x', ServerSideEncryption='aws:kms', SSEKMSKeyId=self.key['Arn'])
+        reader = s.new_user('reader', [allow('s3:GetObject', 'arn:aws:s3:::bkt/*')])
+        self.refused(s.aws('s3api get-object --bucket bkt --key rights out', reader), 'AccessDenied', 'kms:Decrypt')
+        self.refused(s.aws('s3api put-object --bucket bkt --key new --body rows', reader), '')
+        self.refused(s.aws('s3 ls s3://bkt', reader), 'AccessDenied', 's3:ListBucket')
+        self.refused(s.aws('s3api get-object --bucket bkt --key missing out', reader), 'AccessDenied')
         nobody = s.new_user('nobody', [])
         self.refused(s.aws('s3 ls', nobody), 'AccessDenied')
         self.accepted(s.aws('sts get-caller-identity', nobody))
@@ -172,10 +172,10 @@ class S3(SealiftTest):
         t = threading.Thread(target=watch)
         t.start()
         try:
-            self.accepted(s.aws('s3 cp big s3://b/big --sse aws:kms', timeout=1800))
-            self.accepted(s.aws('s3 cp s3://b/big back', timeout=1800))
+            self.accepted(s.aws('s3 cp big s3://bkt/big --sse aws:kms', timeout=1800))
+            self.accepted(s.aws('s3 cp s3://bkt/big back', timeout=1800))
             with open(path, 'rb') as f:
-                self.c.put_object(Bucket='b', Key='single', Body=f)
+                self.c.put_object(Bucket='bkt', Key='single', Body=f)
         finally:
             stop.set()
             t.join()
@@ -185,7 +185,7 @@ class S3(SealiftTest):
                 got.update(chunk)
         self.assertEqual(got.hexdigest(), digest.hexdigest())
         got = hashlib.sha256()
-        for chunk in self.c.get_object(Bucket='b', Key='single')['Body'].iter_chunks(1 << 20):
+        for chunk in self.c.get_object(Bucket='bkt', Key='single')['Body'].iter_chunks(1 << 20):
             got.update(chunk)
         self.assertEqual(got.hexdigest(), digest.hexdigest())
         print('%d MiB object: peak anonymous memory of s3 %d MiB' % (size >> 20, peak[0] >> 10))

@@ -29,9 +29,9 @@ class Secrets(SealiftTest):
     @classmethod
     def prepare(cls):
         s = cls.s
-        s.aws('s3 mb s3://b')
+        s.aws('s3 mb s3://bkt')
         s.write('rows.csv', ''.join('%d,x\n' % i for i in range(300000)))
-        assert s.aws('s3 cp rows.csv s3://b/rows.csv').code == 0
+        assert s.aws('s3 cp rows.csv s3://bkt/rows.csv').code == 0
         s.sqlv('create table t (a integer, b varchar(30))')
 
     def test_scanner_finds_a_planted_marker(self):
@@ -49,14 +49,14 @@ class Secrets(SealiftTest):
         key, secret = env['AWS_ACCESS_KEY_ID'], env['AWS_SECRET_ACCESS_KEY']
         wrong = 'WRONG' + secrets.token_hex(20)
         token = 'TOKEN' + secrets.token_hex(40)
-        good = "COPY t FROM 's3://b/rows.csv' ACCESS_KEY_ID '%s' SECRET_ACCESS_KEY '%s' DELIMITER ','" % (key, secret)
+        good = "COPY t FROM 's3://bkt/rows.csv' ACCESS_KEY_ID '%s' SECRET_ACCESS_KEY '%s' DELIMITER ','" % (key, secret)
         self.accepted(s.sql(good))
-        self.accepted(s.sql("COPY t FROM 's3://b/rows.csv' CREDENTIALS 'aws_access_key_id=%s;aws_secret_access_key=%s' DELIMITER ','" % (key, secret)))
+        self.accepted(s.sql("COPY t FROM 's3://bkt/rows.csv' CREDENTIALS 'aws_access_key_id=%s;aws_secret_access_key=%s' DELIMITER ','" % (key, secret)))
         self.refused(s.sql(good.replace(secret, wrong)), 'SignatureDoesNotMatch')
-        self.refused(s.sql("COPY t FROM 's3://b/rows.csv' CREDENTIALS 'aws_access_key_id=%s;aws_secret_access_key=%s;token=%s' CSV" % (key, secret, token)), 'ERROR')
-        self.refused(s.sql("COPY t FROM 's3://b/rows.csv' ACCESS_KEY_ID '%s' SECRET_ACCESS_KEY '%s' SOMETHING ELSE" % (key, secret)), 'ERROR')
-        self.refused(s.sql("COPY t FROM 's3://b/rows.csv' CREDENTIALS 'aws_access_key_id=%s;aws_secret_access_key=%s' CREDENTIALS" % (key, secret)), 'ERROR')
-        self.refused(s.sql("COPY missing FROM 's3://b/rows.csv' ACCESS_KEY_ID '%s' SECRET_ACCESS_KEY '%s'" % (key, secret)), 'does not exist')
+        self.refused(s.sql("COPY t FROM 's3://bkt/rows.csv' CREDENTIALS 'aws_access_key_id=%s;aws_secret_access_key=%s;token=%s' CSV" % (key, secret, token)), 'ERROR')
+        self.refused(s.sql("COPY t FROM 's3://bkt/rows.csv' ACCESS_KEY_ID '%s' SECRET_ACCESS_KEY '%s' SOMETHING ELSE" % (key, secret)), 'ERROR')
+        self.refused(s.sql("COPY t FROM 's3://bkt/rows.csv' CREDENTIALS 'aws_access_key_id=%s;aws_secret_access_key=%s' CREDENTIALS" % (key, secret)), 'ERROR')
+        self.refused(s.sql("COPY missing FROM 's3://bkt/rows.csv' ACCESS_KEY_ID '%s' SECRET_ACCESS_KEY '%s'" % (key, secret)), 'does not exist')
         # what other sessions see while it runs, then killed in the middle
         seen, stop = [], threading.Event()
 
@@ -95,11 +95,11 @@ class Secrets(SealiftTest):
         key = s.awsj('kms create-key')['KeyMetadata']['KeyId']
         for i, options in enumerate(('', '--sse AES256', '--sse aws:kms', '--sse aws:kms --sse-kms-key-id ' + key)):
             for name, path in (('small', small), ('large', large)):
-                self.accepted(s.aws('s3 cp %s s3://b/m%d/%s %s' % (name, i, name, options)))
-                self.accepted(s.aws('s3 cp s3://b/m%d/%s back' % (i, name)))
+                self.accepted(s.aws('s3 cp %s s3://bkt/m%d/%s %s' % (name, i, name, options)))
+                self.accepted(s.aws('s3 cp s3://bkt/m%d/%s back' % (i, name)))
                 with open(path, 'rb') as a, open(os.path.join(s.work, 'back'), 'rb') as b:
                     self.assertEqual(a.read(), b.read())
-        s.aws('s3 rm s3://b/m0/large')
+        s.aws('s3 rm s3://bkt/m0/large')
         self.assertEqual(found(s.data, [marker]), [])
 
     def test_keys_and_credentials(self):

@@ -32,7 +32,7 @@ struct awschunked {
     uint64_t total;
     char signature[65]; /* of this chunk, as sent */
     char previous[65];  /* as computed */
-    size_t after_len; /* bytes behind the end */
+    size_t after_len;   /* bytes behind the end */
     size_t line_len;
     uint8_t line[AWSCHUNKED_LINE_MAX];
     struct awschunked_trailer trailers[AWSCHUNKED_TRAILERS_MAX];
