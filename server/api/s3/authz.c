@@ -35,6 +35,13 @@ static struct sl_rc fill_request(struct s3_call *c, struct sigv4_request *ret) {
 
 /* Claim and payload hash, for the condition keys and the body. */
 static struct sl_rc read_claim(struct s3_call *c, struct sigv4_request *req) {
+    /* Signature Version 2 would else pass for no signature at all. */
+    if (s3_param(c, "AWSAccessKeyId") != NULL ||
+        slice_starts(s3_header(c, "authorization"), SLICE_LIT("AWS "))) {
+        return s3_fail_as(c, 400, "InvalidRequest",
+                          "The authorization mechanism you have provided is not supported. Please "
+                          "use AWS4-HMAC-SHA256.");
+    }
     TRY(sigv4_claim_parse(req, c->a, c->err, &c->claim));
     c->payload_hash = s3_header(c, "x-amz-content-sha256");
     if (c->payload_hash.ptr == NULL && c->claim.kind == SIGV4_HEADER) {
