@@ -166,7 +166,7 @@ static struct sl_rc opt_null(struct copy *c) {
     parser_take(c->p, "as");
     size_t at = c->p->now.start;
     TRY(parser_string(c->p, &v));
-    if (slice_eq_cstr(v, "\\0") || slice_eq_cstr(v, "\\000") || slice_find(v, 0) < v.len) {
+    if (slice_eq_cstr(v, "\\0") || slice_eq_cstr(v, "\\000")) {
         return parser_fail(c->p, SL_E_SQL_UNSUPPORTED, at,
                            "COPY option NULL AS with the NUL character is not supported yet");
     }
@@ -237,7 +237,10 @@ struct option {
     struct sl_rc (*parse)(struct copy *c); /* NULL: known to Redshift, not here yet */
     bool repeats;                          /* checked by its own rule */
 };
+enum { DELIMITER }; /* first: its other spelling counts as it */
 static const struct option options[] = {
+    [DELIMITER] = {"delimiter", opt_delimiter, false},
+    {"delimiters", opt_delimiter, false},
     {"iam_role", iam_role, true},
     {"credentials", credentials, true},
     {"access_key_id", opt_access_key, true},
@@ -247,8 +250,6 @@ static const struct option options[] = {
     {"gzip", opt_gzip, false},
     {"csv", opt_csv, false},
     {"quote", opt_quote, false},
-    {"delimiter", opt_delimiter, false},
-    {"delimiters", opt_delimiter, false},
     {"null", opt_null, false},
     {"ignoreheader", opt_ignoreheader, false},
     {"maxerror", opt_maxerror, false},
@@ -304,6 +305,9 @@ static struct sl_rc run_option(struct copy *c, size_t i) {
         return parser_fail(p, SL_E_SQL_UNSUPPORTED, p->now.start,
                            "COPY option %s is not supported yet", upper);
     }
+    if (options[i].parse == opt_delimiter) {
+        i = DELIMITER;
+    }
     if (!options[i].repeats && (c->seen & 1ULL << i) != 0) {
         return parser_fail(p, SL_E_SQL_SYNTAX, p->now.start,
                            "COPY option %s is given more than once", options[i].word);
@@ -333,10 +337,13 @@ static bool is_source(struct slice s, const char *scheme) {
     return s.len >= n && slice_ieq(slice_sub(s, 0, n), slice_cstr(scheme));
 }
 
-/* PostgreSQL's own forms go on as they are, unless they carry words that only ours have. */
-static struct sl_rc pass_on(struct parser *p, struct dialect_statement *st, size_t start) {
-    struct parser look;
-    parser_init(&look, p->source, start, p->end, p->opt, p->arena, p->error);
+/* PostgreSQL's own forms go on as they are, unless they carry words that only ours have behind the
+ * table and its columns, or the query. */
+static struct sl_rc pass_on(struct parser *p, struct dialect_statement *st) {
+    struct parser look = *p;
+    if (parser_at_punct(&look, '(')) {
+        TRY(parser_skip_parens(&look));
+    }
     while (look.now.kind != TOKEN_END) {
         static const char *const words[] = {"credentials",          "access_key_id",
                                             "secret_access_key",    "session_token",
@@ -424,8 +431,14 @@ static struct sl_rc column_list(struct parser *p, struct buf *out) {
     return parser_need_punct(p, ')');
 }
 
-/* a.b as text without blanks and comments. */
+/* a.b as text without blanks and comments; #a is a temporary table. */
 static struct sl_rc table_name(struct parser *p, struct buf *out) {
+    struct slice temp;
+    if (parser_at_punct(p, '#')) {
+        TRY(parser_temp_name(p, &temp));
+        buf_put(out, temp);
+        return SL_OK;
+    }
     do {
         struct slice name;
         struct token t = p->now;
@@ -451,23 +464,22 @@ static struct sl_rc from_s3(struct copy *c, struct slice table, struct slice col
 struct sl_rc copy_parse_statement(struct parser *p, struct dialect_statement *st) {
     SL_CLEANUP(buf_fini) struct buf table = BUF_INIT(PARSED_STATEMENT_MAX);
     SL_CLEANUP(buf_fini) struct buf columns = BUF_INIT(PARSED_STATEMENT_MAX);
-    size_t start = p->now.start;
     TRY(parser_need(p, "copy"));
     if (parser_at(p, "job")) {
         return parser_fail(p, SL_E_SQL_UNSUPPORTED, p->now.start, "COPY JOB is not supported yet");
     }
     if (parser_at_punct(p, '(')) {
-        return pass_on(p, st, start); /* COPY (query) TO */
+        return pass_on(p, st); /* COPY (query) TO */
     }
     TRY(table_name(p, &table));
     if (parser_at_punct(p, '(')) {
         TRY(column_list(p, &columns));
     }
     if (!parser_take(p, "from")) {
-        return parser_at(p, "to") ? pass_on(p, st, start) : parser_syntax(p);
+        return parser_at(p, "to") ? pass_on(p, st) : parser_syntax(p);
     }
     if (p->now.kind != TOKEN_STRING && p->now.kind != TOKEN_DOLLAR) {
-        return pass_on(p, st, start);
+        return pass_on(p, st);
     }
     struct parser look = *p;
     struct slice source;
@@ -480,7 +492,7 @@ struct sl_rc copy_parse_statement(struct parser *p, struct dialect_statement *st
         }
     }
     if (!is_source(source, "s3://")) {
-        return pass_on(p, st, start);
+        return pass_on(p, st);
     }
     struct copy c = {.p = p, .with = BUF_INIT(COPY_TEXT_MAX)};
     struct sl_rc rc = from_s3(&c, buf_slice(&table), buf_slice(&columns), st);

@@ -10,12 +10,14 @@
 enum {
     COLUMNS_MAX = 1600,
     SORTKEY_MAX = 400,
+    INTERLEAVED_MAX = 8,
     CONSTRAINTS_MAX = 1600,
     ATTRIBUTES_TEXT_MAX = PARSED_STATEMENT_MAX
 };
 
 struct column {
     struct slice name;
+    struct slice written; /* the name as it stands in the source */
     struct slice encode;
 };
 
@@ -56,16 +58,24 @@ static struct sl_rc set_distkey(struct table *t, struct slice name, size_t at) {
     return SL_OK;
 }
 
-/* Records source [start, end) as an informational constraint. */
-static struct sl_rc add_constraint(struct table *t, struct slice column, size_t start, size_t end) {
+/* Records source [start, end) as an informational constraint. One of a column becomes one of the
+ * table: `word` is where its own words start, behind CONSTRAINT name. */
+static struct sl_rc add_constraint(struct table *t, struct slice column, size_t start, size_t word,
+                                   size_t end) {
     if (t->constraint_count == CONSTRAINTS_MAX) {
         return parser_fail(t->p, SL_E_LIMIT, start, "a table can have at most %d constraints",
                            CONSTRAINTS_MAX);
     }
     struct slice text = slice_sub(t->p->source, start, end);
     if (column.len > 0) {
-        const char *with =
-            arena_printf(t->p->arena, "%.*s (%.*s)", SLICE_FMT(text), SLICE_FMT(column));
+        struct slice name = slice_sub(t->p->source, start, word);
+        struct slice own = slice_sub(t->p->source, word, end);
+        bool foreign = slice_ieq(slice_sub(own, 0, 10), SLICE_LIT("references"));
+        const char *with = foreign
+                               ? arena_printf(t->p->arena, "%.*sFOREIGN KEY (%.*s) %.*s",
+                                              SLICE_FMT(name), SLICE_FMT(column), SLICE_FMT(own))
+                               : arena_printf(t->p->arena, "%.*s%.*s (%.*s)", SLICE_FMT(name),
+                                              SLICE_FMT(own), SLICE_FMT(column));
         if (with == NULL) {
             return nomem(t);
         }
@@ -231,20 +241,30 @@ static struct sl_rc skip_expression(struct parser *p) {
     return SL_OK;
 }
 
+static struct sl_rc signed_number(struct parser *p, uint64_t max, long long *ret) {
+    uint64_t v;
+    bool negative = parser_take_punct(p, '-');
+    TRY(parser_number(p, max, &v));
+    *ret = negative ? -(long long)v : (long long)v;
+    return SL_OK;
+}
+
 /* IDENTITY(seed, step) as PostgreSQL's; `prefix` says always or by default. */
 static struct sl_rc identity(struct parser *p, size_t start, const char *prefix) {
-    uint64_t seed, step;
-    bool negative;
+    long long seed, step;
     TRY(parser_need_punct(p, '('));
-    TRY(parser_number(p, INT64_MAX, &seed));
+    TRY(signed_number(p, INT64_MAX, &seed));
     TRY(parser_need_punct(p, ','));
-    negative = parser_take_punct(p, '-');
-    TRY(parser_number(p, INT32_MAX, &step));
+    TRY(signed_number(p, INT32_MAX, &step));
     TRY(parser_need_punct(p, ')'));
-    const char *text = arena_printf(
-        p->arena, "GENERATED %s AS IDENTITY (START WITH %llu INCREMENT BY %s%llu%s)", prefix,
-        (unsigned long long)seed, negative ? "-" : "", (unsigned long long)step,
-        seed == 0 || negative ? " MINVALUE -9223372036854775808" : "");
+    /* PostgreSQL's default limits start at 1 upwards and at -1 downwards. */
+    const char *limit = step > 0 && seed < 1    ? " MINVALUE "
+                        : step < 0 && seed > -1 ? " MAXVALUE "
+                                                : "";
+    const char *bound = limit[0] != '\0' ? arena_printf(p->arena, "%lld", seed) : "";
+    const char *text =
+        arena_printf(p->arena, "GENERATED %s AS IDENTITY (START WITH %lld INCREMENT BY %lld%s%s)",
+                     prefix, seed, step, limit, bound != NULL ? bound : "");
     return text != NULL ? parser_edit(p, start, p->previous_end, slice_cstr(text))
                         : parser_fail(p, SL_E_NOMEM, start, "out of memory");
 }
@@ -268,8 +288,10 @@ static struct sl_rc generated(struct parser *p) {
     if (!parser_at_punct(p, '(')) {
         return SL_OK;
     }
-    return parser_peek(p).kind == TOKEN_NUMBER ? identity(p, start, "BY DEFAULT")
-                                               : parser_skip_parens(p);
+    struct token inside = parser_peek(p);
+    return inside.kind == TOKEN_NUMBER || token_punct(p->source, inside, '-')
+               ? identity(p, start, "BY DEFAULT")
+               : parser_skip_parens(p);
 }
 
 static struct sl_rc references(struct parser *p) {
@@ -307,6 +329,7 @@ static struct sl_rc column_attribute(struct table *t, struct column *c) {
         TRY(parser_identifier(
             p, &name)); /* stays for CHECK and NOT NULL, goes with informational ones below */
     }
+    size_t word = p->now.start;
     if (parser_take(p, "default")) {
         return skip_expression(p);
     }
@@ -329,17 +352,17 @@ static struct sl_rc column_attribute(struct table *t, struct column *c) {
         return remove_from(p, start, "");
     }
     if (parser_take(p, "unique")) {
-        TRY(add_constraint(t, c->name, start, p->previous_end));
+        TRY(add_constraint(t, c->written, start, word, p->previous_end));
         return remove_from(p, start, "");
     }
     if (parser_take(p, "primary")) {
         TRY(parser_need(p, "key"));
-        TRY(add_constraint(t, c->name, start, p->previous_end));
+        TRY(add_constraint(t, c->written, start, word, p->previous_end));
         return remove_from(p, start, "NOT NULL");
     }
     if (parser_at(p, "references")) {
         TRY(references(p));
-        TRY(add_constraint(t, c->name, start, p->previous_end));
+        TRY(add_constraint(t, c->written, start, word, p->previous_end));
         return remove_from(p, start, "");
     }
     if (parser_take(p, "identity")) {
@@ -367,6 +390,7 @@ static struct sl_rc column(struct table *t, struct slice table) {
                            COLUMNS_MAX);
     }
     struct column *c = &t->columns[t->column_count++];
+    c->written = parser_text(p);
     TRY(parser_identifier(p, &c->name));
     if (at_element_end(p)) {
         return SL_OK; /* a name only: CREATE TABLE x (a, b) AS */
@@ -416,7 +440,7 @@ static struct sl_rc table_constraint(struct table *t, bool *ret_removed) {
         TRY(references(p));
     }
     *ret_removed = true;
-    return add_constraint(t, SLICE_EMPTY, start, p->previous_end);
+    return add_constraint(t, SLICE_EMPTY, start, start, p->previous_end);
 }
 
 static bool at_table_constraint(const struct parser *p) {
@@ -424,7 +448,8 @@ static bool at_table_constraint(const struct parser *p) {
            parser_at(p, "foreign") || parser_at(p, "check");
 }
 
-static struct sl_rc element(struct table *t, struct slice table, size_t before, bool first) {
+/* `before`: the comma or parenthesis before it; *kept: has an element stayed in the text yet? */
+static struct sl_rc element(struct table *t, struct slice table, size_t before, bool *kept) {
     struct parser *p = t->p;
     size_t start = p->now.start;
     if (parser_at(p, "like")) {
@@ -432,17 +457,19 @@ static struct sl_rc element(struct table *t, struct slice table, size_t before, 
     } else if (at_table_constraint(p)) {
         bool removed = false;
         TRY(table_constraint(t, &removed));
-        if (removed) {
-            /* with the comma before it; a first element takes the comma after it */
-            if (!first) {
-                TRY(parser_edit(p, before, p->previous_end, SLICE_EMPTY));
-            } else if (parser_at_punct(p, ',')) {
-                TRY(parser_edit(p, start, p->now.end, SLICE_EMPTY));
-            }
+        if (removed && *kept) {
+            TRY(parser_edit(p, before, p->previous_end, SLICE_EMPTY));
+        } else if (removed && parser_at_punct(p, ',')) {
+            TRY(parser_edit(p, start, p->now.end, SLICE_EMPTY));
+        } else if (removed) {
+            return parser_fail(p, SL_E_SQL_SYNTAX, start, "a table needs a column");
         }
+        *kept |= !removed;
+        return at_element_end(p) ? SL_OK : parser_syntax(p);
     } else {
         TRY(column(t, table));
     }
+    *kept = true;
     return at_element_end(p) ? SL_OK : parser_syntax(p);
 }
 
@@ -453,8 +480,8 @@ static struct sl_rc elements(struct table *t, struct slice table) {
     if (parser_take_punct(p, ')')) {
         return SL_OK;
     }
-    for (bool first = true;; first = false) {
-        TRY(element(t, table, comma, first));
+    for (bool kept = false;;) {
+        TRY(element(t, table, comma, &kept));
         comma = p->now.start;
         if (!parser_take_punct(p, ',')) {
             return parser_need_punct(p, ')');
@@ -499,6 +526,11 @@ static struct sl_rc sortkey(struct table *t, const char *style) {
         size_t at = p->now.start;
         TRY(parser_identifier(p, &name));
         TRY(add_sortkey(t, name, at));
+        if (slice_eq_cstr(t->sortstyle, "interleaved") && t->sortkey_count > INTERLEAVED_MAX) {
+            return parser_fail(p, SL_E_SQL_SYNTAX, at,
+                               "an INTERLEAVED SORTKEY can have at most %d columns",
+                               INTERLEAVED_MAX);
+        }
     } while (parser_take_punct(p, ','));
     return parser_need_punct(p, ')');
 }
@@ -708,11 +740,9 @@ static struct sl_rc head(struct parser *p, struct slice *ret_name) {
         TRY(parser_edit(p, table_at, table_at, SLICE_LIT("TEMP ")));
     }
     size_t at = p->now.start;
-    parser_next(p);
-    TRY(parser_identifier(p, ret_name));
-    const char *quoted = arena_printf(p->arena, "\"#%.*s\"", SLICE_FMT(*ret_name));
-    return quoted != NULL ? parser_edit(p, at, p->previous_end, slice_cstr(quoted))
-                          : parser_syntax(p);
+    TRY(parser_temp_name(p, &span));
+    *ret_name = slice_sub(span, 1, span.len - 1);
+    return parser_edit(p, at, p->previous_end, span);
 }
 
 struct sl_rc create_table_parse(struct parser *p, struct dialect_statement *st) {

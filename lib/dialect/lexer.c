@@ -29,7 +29,7 @@ static size_t skip_blank(struct slice s, size_t i, bool *ret_open) {
         if (i < s.len && is_space(s.ptr[i])) {
             i++;
         } else if (at(s, i) == '-' && at(s, i + 1) == '-') {
-            while (i < s.len && s.ptr[i] != '\n') {
+            while (i < s.len && s.ptr[i] != '\n' && s.ptr[i] != '\r') {
                 i++;
             }
         } else if (at(s, i) == '/' && at(s, i + 1) == '*') {
@@ -71,10 +71,36 @@ static size_t quoted_end(struct slice s, size_t i, bool backslash) {
     return 0;
 }
 
+/* A string goes on behind blanks with a line end: the quote that continues it, or 0. */
+static size_t continued_at(struct slice s, size_t i) {
+    bool line_end = false;
+    for (;; i++) {
+        if (at(s, i) == '-' && at(s, i + 1) == '-') {
+            while (i < s.len && s.ptr[i] != '\n' && s.ptr[i] != '\r') {
+                i++;
+            }
+        }
+        uint8_t c = at(s, i);
+        if (c == '\'') {
+            return line_end ? i : 0;
+        }
+        if (i >= s.len || !is_space(c)) {
+            return 0;
+        }
+        line_end |= c == '\n' || c == '\r';
+    }
+}
+
 static struct token quoted(struct slice s, size_t start, size_t quote, enum token_kind kind,
                            bool backslash) {
-    size_t end = quoted_end(s, quote, backslash);
-    return end == 0 ? (struct token){TOKEN_BAD, start, s.len} : (struct token){kind, start, end};
+    size_t end = quoted_end(s, quote, backslash), next;
+    struct token t = {kind, start, end};
+    while (end != 0 && s.ptr[quote] == '\'' && (next = continued_at(s, end)) != 0) {
+        end = quoted_end(s, next, backslash);
+        t.end = end;
+        t.continued = true;
+    }
+    return end == 0 ? (struct token){TOKEN_BAD, start, s.len, false} : t;
 }
 
 /* $1, $tag$…$tag$, or a lone dollar. */
@@ -84,21 +110,21 @@ static struct token dollar(struct slice s, size_t i) {
         while (is_digit(at(s, j))) {
             j++;
         }
-        return (struct token){TOKEN_PARAM, i, j};
+        return (struct token){TOKEN_PARAM, i, j, false};
     }
     while (j < s.len && (starts_word(s.ptr[j]) || (j > i + 1 && is_digit(s.ptr[j])))) {
         j++;
     }
     if (at(s, j) != '$') {
-        return (struct token){TOKEN_PUNCT, i, i + 1};
+        return (struct token){TOKEN_PUNCT, i, i + 1, false};
     }
     struct slice tag = slice_sub(s, i, j + 1);
     for (size_t k = j + 1; k + tag.len <= s.len; k++) {
         if (s.ptr[k] == '$' && memcmp(s.ptr + k, tag.ptr, tag.len) == 0) {
-            return (struct token){TOKEN_DOLLAR, i, k + tag.len};
+            return (struct token){TOKEN_DOLLAR, i, k + tag.len, false};
         }
     }
-    return (struct token){TOKEN_BAD, i, s.len};
+    return (struct token){TOKEN_BAD, i, s.len, false};
 }
 
 static struct token number(struct slice s, size_t i) {
@@ -114,7 +140,7 @@ static struct token number(struct slice s, size_t i) {
             j++;
         }
     }
-    return (struct token){TOKEN_NUMBER, i, j};
+    return (struct token){TOKEN_NUMBER, i, j, false};
 }
 
 static struct token word(struct slice s, size_t i) {
@@ -132,17 +158,17 @@ static struct token word(struct slice s, size_t i) {
     while (j < s.len && in_word(s.ptr[j])) {
         j++;
     }
-    return (struct token){TOKEN_WORD, i, j};
+    return (struct token){TOKEN_WORD, i, j, false};
 }
 
 struct token lexer_next(struct slice s, size_t from) {
     bool open;
     size_t i = skip_blank(s, from, &open);
     if (open) {
-        return (struct token){TOKEN_BAD, i, s.len};
+        return (struct token){TOKEN_BAD, i, s.len, false};
     }
     if (i >= s.len) {
-        return (struct token){TOKEN_END, s.len, s.len};
+        return (struct token){TOKEN_END, s.len, s.len, false};
     }
     uint8_t c = s.ptr[i];
     if (starts_word(c)) {
@@ -160,5 +186,5 @@ struct token lexer_next(struct slice s, size_t from) {
     if (is_digit(c) || (c == '.' && is_digit(at(s, i + 1)))) {
         return number(s, i);
     }
-    return (struct token){TOKEN_PUNCT, i, i + 1};
+    return (struct token){TOKEN_PUNCT, i, i + 1, false};
 }

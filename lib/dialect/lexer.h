@@ -22,6 +22,7 @@ struct token {
     enum token_kind kind;
     size_t start;
     size_t end;
+    bool continued; /* a string in several parts, over lines */
 };
 
 /* The token at or after byte `at`. */

@@ -52,6 +52,15 @@ struct sl_rc parser_fail(struct parser *p, enum sl_code code, size_t position, c
     return sl_fail(&p->error->err, code, "%s", text);
 }
 
+/* At most 63 bytes, not ending inside a character. */
+static struct slice whole_chars(struct slice s) {
+    size_t n = s.len < 63 ? s.len : 63;
+    while (n > 0 && n < s.len && (s.ptr[n] & 0xc0) == 0x80) {
+        n--;
+    }
+    return slice_sub(s, 0, n);
+}
+
 struct sl_rc parser_syntax(struct parser *p) {
     if (p->now.kind == TOKEN_END) {
         return parser_fail(p, SL_E_SQL_SYNTAX, p->now.start, "syntax error at end of input");
@@ -66,7 +75,7 @@ struct sl_rc parser_syntax(struct parser *p) {
     return quiet ? parser_fail(p, SL_E_SQL_SYNTAX, p->now.start,
                                "syntax error at or near a quoted string")
                  : parser_fail(p, SL_E_SQL_SYNTAX, p->now.start, "syntax error at or near \"%.*s\"",
-                               SLICE_FMT(slice_sub(parser_text(p), 0, 63)));
+                               SLICE_FMT(whole_chars(parser_text(p))));
 }
 
 struct sl_rc parser_need(struct parser *p, const char *word) {
@@ -126,6 +135,21 @@ struct sl_rc parser_qualified(struct parser *p, struct slice *ret_span, struct s
         TRY(parser_identifier(p, ret_last));
     } while (parser_take_punct(p, '.'));
     *ret_span = slice_sub(p->source, start, p->previous_end);
+    return SL_OK;
+}
+
+struct sl_rc parser_temp_name(struct parser *p, struct slice *ret) {
+    struct slice name;
+    parser_next(p); /* # */
+    if (p->now.kind != TOKEN_WORD || p->now.start != p->previous_end) {
+        return parser_syntax(p);
+    }
+    TRY(parser_identifier(p, &name));
+    const char *text = arena_printf(p->arena, "\"#%.*s\"", SLICE_FMT(name));
+    if (text == NULL) {
+        return nomem(p);
+    }
+    *ret = slice_cstr(text);
     return SL_OK;
 }
 
@@ -189,6 +213,10 @@ static struct sl_rc unescape(struct parser *p, size_t from, size_t to, struct sl
                     c = digits_value(s, &i, 8, 3);
                 }
             }
+            if (c == 0) {
+                return parser_fail(p, SL_E_SQL_SYNTAX, p->now.start,
+                                   "a string can't have a NUL byte");
+            }
         }
         out[n++] = c;
     }
@@ -198,6 +226,10 @@ static struct sl_rc unescape(struct parser *p, size_t from, size_t to, struct sl
 
 struct sl_rc parser_string(struct parser *p, struct slice *ret) {
     struct token t = p->now;
+    if (t.continued) {
+        return parser_fail(p, SL_E_SQL_UNSUPPORTED, t.start,
+                           "a string in several parts is not supported here");
+    }
     if (t.kind == TOKEN_DOLLAR) {
         size_t tag = slice_find(slice_sub(p->source, t.start + 1, t.end), '$') + 2;
         *ret = slice_sub(p->source, t.start + tag, t.end - tag);
@@ -205,6 +237,9 @@ struct sl_rc parser_string(struct parser *p, struct slice *ret) {
         TRY(undouble(p, t.start + 1, t.end - 1, '\'', ret));
     } else if (t.kind == TOKEN_STRING && (p->source.ptr[t.start] | 32) == 'e') {
         TRY(unescape(p, t.start + 2, t.end - 1, ret));
+    } else if (t.kind == TOKEN_WORD || t.kind == TOKEN_NUMBER) {
+        /* may be a secret without its quotes */
+        return parser_fail(p, SL_E_SQL_SYNTAX, t.start, "a quoted string is expected here");
     } else {
         return parser_syntax(p);
     }
@@ -300,8 +335,12 @@ static enum dialect_kind classify(struct slice s, const struct lead *l) {
         return DIALECT_COPY;
     }
     bool create = lead_is(s, l, 0, "create"), alter = lead_is(s, l, 0, "alter");
-    if ((create || alter) && (lead_is(s, l, 1, "user") || lead_is(s, l, 1, "role")) &&
-        !lead_is(s, l, 2, "mapping")) {
+    bool mapping =
+        lead_is(s, l, 2, "mapping") && (lead_is(s, l, 3, "for") || lead_is(s, l, 3, "if"));
+    if ((create || alter) && !mapping && (lead_is(s, l, 1, "user") || lead_is(s, l, 1, "role"))) {
+        return DIALECT_USER;
+    }
+    if (create && lead_is(s, l, 1, "group")) {
         return DIALECT_USER;
     }
     size_t i = 1;
@@ -336,17 +375,21 @@ static void body_step(struct slice s, struct token t, struct body *b) {
 static struct token scan_statement(struct slice s, size_t from, struct lead *lead,
                                    size_t *ret_start) {
     struct body body = {0};
+    bool rule = false; /* CREATE RULE … DO (a; b) */
     size_t parens = 0;
     struct token t = lexer_next(s, from);
     *ret_start = t.start;
-    lead->n = 0;
+    *lead = (struct lead){0};
     for (;; t = lexer_next(s, t.end)) {
-        if (t.kind == TOKEN_END || (token_punct(s, t, ';') && parens == 0 && body.depth == 0)) {
+        if (t.kind == TOKEN_END ||
+            (token_punct(s, t, ';') && body.depth == 0 && (parens == 0 || !rule))) {
             return t;
         }
         if (lead->n < LEAD_WORDS) {
             lead->t[lead->n++] = t;
-            body.may_have |= token_is(s, t, "function") || token_is(s, t, "procedure");
+            bool create = lead_is(s, lead, 0, "create");
+            body.may_have |= create && (token_is(s, t, "function") || token_is(s, t, "procedure"));
+            rule |= create && token_is(s, t, "rule");
         }
         body_step(s, t, &body);
         parens += token_punct(s, t, '(');
@@ -374,6 +417,45 @@ static struct sl_rc parse_statement(struct slice source, const struct dialect_op
     return st->kind == DIALECT_COPY   ? copy_parse_statement(&p, st)
            : st->kind == DIALECT_USER ? user_parse(&p, st)
                                       : create_table_parse(&p, st);
+}
+
+/* Beside a statement with a secret no other goes on that PostgreSQL can't parse: it may be a piece
+ * of that one, cut off by a stray quote or semicolon. */
+static struct sl_rc check_neighbours(struct slice source, const struct dialect_options *opt,
+                                     struct arena *a, const struct dialect_statement *list,
+                                     size_t count, struct dialect_error *error) {
+    static const char *const words[] = {
+        "select", "with",     "insert",  "update",   "delete",     "merge",     "values",
+        "table",  "create",   "alter",   "drop",     "truncate",   "copy",      "begin",
+        "start",  "commit",   "end",     "abort",    "rollback",   "savepoint", "release",
+        "set",    "reset",    "show",    "analyze",  "analyse",    "vacuum",    "explain",
+        "grant",  "revoke",   "prepare", "execute",  "deallocate", "declare",   "fetch",
+        "move",   "close",    "lock",    "comment",  "call",       "do",        "notify",
+        "listen", "unlisten", "discard", "refresh",  "reindex",    "cluster",   "checkpoint",
+        "cancel", "reassign", "import",  "security", "load",       "use"};
+    bool secret = false;
+    for (size_t i = 0; i < count; i++) {
+        secret |=
+            list[i].rewritten && (list[i].kind == DIALECT_COPY || list[i].kind == DIALECT_USER);
+    }
+    for (size_t i = 0; secret && i < count; i++) {
+        if (list[i].kind != DIALECT_OTHER) {
+            continue;
+        }
+        struct parser p;
+        parser_init(&p, source, list[i].start, list[i].end, opt, a, error);
+        bool known = parser_at_punct(&p, '(');
+        for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
+            known |= parser_at(&p, words[w]);
+        }
+        while (known && p.now.kind != TOKEN_END && p.now.kind != TOKEN_BAD) {
+            parser_next(&p);
+        }
+        if (!known || p.now.kind == TOKEN_BAD) {
+            return parser_syntax(&p);
+        }
+    }
+    return SL_OK;
 }
 
 struct sl_rc dialect_rewrite(struct slice source, const struct dialect_options *opt,
@@ -410,6 +492,7 @@ struct sl_rc dialect_rewrite(struct slice source, const struct dialect_options *
         }
         from = stop.end;
     }
+    TRY(check_neighbours(source, opt, a, list, count, ret_error));
     *ret_statements = list;
     *ret_count = count;
     return SL_OK;

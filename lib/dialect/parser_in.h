@@ -54,6 +54,8 @@ struct sl_rc parser_fail(struct parser *p, enum sl_code code, size_t position, c
 struct sl_rc parser_identifier(struct parser *p, struct slice *ret);
 /* a, a.b, a.b.c: the source span. */
 struct sl_rc parser_qualified(struct parser *p, struct slice *ret_span, struct slice *ret_last);
+/* #name, a temporary table: "#name" in the arena. */
+struct sl_rc parser_temp_name(struct parser *p, struct slice *ret);
 /* The value of a string constant ('…', E'…' or $$…$$). */
 struct sl_rc parser_string(struct parser *p, struct slice *ret);
 struct sl_rc parser_number(struct parser *p, uint64_t max, uint64_t *ret);

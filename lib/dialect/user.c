@@ -55,6 +55,9 @@ static struct sl_rc password(struct parser *p, struct slice user) {
     put_literal(&literal, buf_slice(&stored));
     TRY(buf_check(&literal, &p->error->err));
     struct slice text = arena_copy(p->arena, buf_slice(&literal));
+    if (text.ptr == NULL) {
+        return parser_fail(p, SL_E_NOMEM, at, "out of memory");
+    }
     return parser_edit(p, at, p->previous_end, text);
 }
 
@@ -70,12 +73,23 @@ static struct sl_rc replace(struct parser *p, size_t words, const char *text) {
     return parser_edit(p, at, p->previous_end, slice_cstr(text));
 }
 
-static struct sl_rc one_option(struct parser *p, struct slice user) {
+/* Does the statement say CREATEDB or NOCREATEDB itself? */
+static bool has_createdb(const struct parser *p, size_t start) {
+    for (struct token t = lexer_next(p->source, start); t.kind != TOKEN_END;
+         t = lexer_next(p->source, t.end)) {
+        if (token_is(p->source, t, "createdb") || token_is(p->source, t, "nocreatedb")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct sl_rc one_option(struct parser *p, struct slice user, size_t start) {
     if (parser_take(p, "password")) {
         return password(p, user);
     }
     if (parser_at(p, "createuser")) {
-        return replace(p, 1, "CREATEROLE CREATEDB");
+        return replace(p, 1, has_createdb(p, start) ? "CREATEROLE" : "CREATEROLE CREATEDB");
     }
     if (parser_at(p, "nocreateuser")) {
         return replace(p, 1, "NOCREATEROLE");
@@ -85,6 +99,9 @@ static struct sl_rc one_option(struct parser *p, struct slice user) {
     }
     if (parser_at(p, "session")) {
         return replace(p, 3, ""); /* SESSION TIMEOUT n */
+    }
+    if (parser_at(p, "reset") && token_is(p->source, parser_peek(p), "session")) {
+        return replace(p, 3, ""); /* RESET SESSION TIMEOUT */
     }
     if (parser_take(p, "limit") && parser_at(p, "unlimited")) {
         return replace(p, 1, "-1");
@@ -99,11 +116,11 @@ struct sl_rc user_parse(struct parser *p, struct dialect_statement *st) {
     parser_next(p); /* CREATE or ALTER */
     parser_next(p); /* USER or ROLE */
     TRY(parser_identifier(p, &user));
-    while (p->now.kind != TOKEN_END) {
+    while (p->now.kind != TOKEN_END && !parser_at(p, "set") && !parser_at(p, "rename")) {
         if (p->now.kind == TOKEN_BAD) {
             return parser_syntax(p);
         }
-        TRY(one_option(p, user));
+        TRY(one_option(p, user, start));
     }
     st->rewritten = p->edit_count > 0;
     return st->rewritten ? parser_apply(p, start, &st->sql) : SL_OK;
