@@ -137,7 +137,8 @@ class Refusals(SealiftTest):
 
     def test_12_clock_20_minutes_off(self):
         script = self.s.write('skew.py', SKEW)
-        r = self.s.run(['/usr/bin/python3', script])
+        # The native signer of Debian's boto3 takes the time itself.
+        r = self.s.run(['/usr/bin/python3', script], env={'BOTO_DISABLE_CRT': 'true'})
         self.assertEqual(self.accepted(r).split(), ['RequestTimeTooSkewed', 'InvalidSignatureException'], r)
 
     def test_13_session_token_expired(self):

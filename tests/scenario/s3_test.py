@@ -141,7 +141,8 @@ class S3(SealiftTest):
         s = self.s
         conf = s.write('rclone.conf', '[s]\ntype = s3\nprovider = Other\naccess_key_id = %s\nsecret_access_key = %s\nendpoint = %s\nregion = us-east-1\nserver_side_encryption = aws:kms\n' % (
             s.env['AWS_ACCESS_KEY_ID'], s.env['AWS_SECRET_ACCESS_KEY'], s.env['AWS_ENDPOINT_URL']))
-        base = ['rclone', '--config', conf, '--ca-cert', s.env['AWS_CA_BUNDLE']]
+        # rclone 1.60 can't take the variable beside its own transport
+        base = ['env', '-u', 'AWS_CA_BUNDLE', 'rclone', '--config', conf, '--ca-cert', s.env['AWS_CA_BUNDLE']]
         os.makedirs(os.path.join(s.work, 'tree/sub'), exist_ok=True)
         s.write('tree/one', os.urandom(1000))
         s.write('tree/sub/two', os.urandom(300000))
