@@ -23,7 +23,6 @@ SANITIZED = os.environ.get('SEALIFT_SANITIZED') == '1'
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 ACCOUNT = '012345678999'
-ROLE = 'arn:aws:iam::%s:role/Redshift-Loader' % ACCOUNT
 TRUST = {'Version': '2012-10-17', 'Statement': [{'Effect': 'Allow', 'Principal': {'Service': 'redshift.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}
 
 

@@ -10,6 +10,8 @@ from harness import SOAK, SealiftTest, allow
 
 ROUNDS = 20 if SOAK else 3
 MIDDLE = 15 if SOAK else 1  # so many kills must have come before an acknowledgement
+ROWS = 2000000 if SOAK else 400000
+MIB = (60, 120) if SOAK else (5, 30)
 
 
 class Kills(SealiftTest):
@@ -18,7 +20,7 @@ class Kills(SealiftTest):
         s = cls.s
         s.aws('s3 mb s3://bkt')
         cls.role = s.put_role('Redshift-Loader', [allow(['s3:GetObject', 's3:ListBucket']), allow('kms:Decrypt')])
-        s.write('rows.csv', ''.join('%d,row number %d\n' % (i, i) for i in range(400000)))
+        s.write('rows.csv', ''.join('%d,row number %d\n' % (i, i) for i in range(ROWS)))
         assert s.aws('s3 cp rows.csv s3://bkt/rows.csv --sse aws:kms').code == 0
         s.sqlv('create table t (batch integer default 0, a integer, b varchar(40))')
 
@@ -31,7 +33,7 @@ class Kills(SealiftTest):
         s, rnd = self.s, random.Random(1)
         acknowledged, middle, sent = {}, 0, {}
         for i in range(ROUNDS):
-            data = os.urandom(rnd.choice([5, 30]) * 1024 * 1024)
+            data = os.urandom(rnd.choice(MIB) * 1024 * 1024)
             s.write('up', data)
             name, box = 'up%d' % i, []
             sent[name] = hashlib.sha256(data).hexdigest()
@@ -66,13 +68,13 @@ class Kills(SealiftTest):
             time.sleep(0.15 + rnd.random() * 0.5)
             self.settle(t)
             rows = int(s.sqlv('select count(*) from t where batch = %d' % i))
-            self.assertIn(rows, (0, 400000))
+            self.assertIn(rows, (0, ROWS))
             if box[0].code == 0:
                 done += 1
-                self.assertEqual(rows, 400000)
+                self.assertEqual(rows, ROWS)
             else:
                 middle += 1
-        self.assertEqual(s.sqlv('select count(*) from (select batch from t group by 1 having count(*) <> 400000 or sum(a) <> 79999800000) x'), '0')
+        self.assertEqual(s.sqlv('select count(*) from (select batch from t group by 1 having count(*) <> %d or sum(a) <> %d) x' % (ROWS, ROWS * (ROWS - 1) // 2)), '0')
         print('loads: %d kills, %d before the acknowledgement' % (ROUNDS, middle))
         self.assertGreaterEqual(middle, MIDDLE)
 
