@@ -25,7 +25,7 @@ soak:
 
 bench: all
 	@tools/setup check
-	@bench/run $(BUILD)
+	@/usr/bin/python3 bench/run $(BUILD)
 
 format:
 	@tools/format
