@@ -17,7 +17,14 @@
 #include "lib/base/log.h"
 #include "lib/crypto/crypto.h"
 
-enum { DEFAULT_PORT = 4566, DEFAULT_SQL_PORT = 5439, READY_MS = 60 * 1000, PASSWORD_CHARS = 24 };
+enum {
+    DEFAULT_PORT = 4566,
+    DEFAULT_SQL_PORT = 5439,
+    READY_MS = 60 * 1000,
+    PASSWORD_CHARS = 24,
+    ACCESS_KEY_CHARS = 16,
+    SECRET_KEY_CHARS = 40
+};
 
 static const char usage[] =
     "usage: sealift up [options]\n"
@@ -172,26 +179,52 @@ static struct sl_rc make_password(struct secret *ret) {
     return SL_OK;
 }
 
-/* The first start: kms makes the account, its user admin and a key; the result goes where `sealift
- * env` reads it. */
-static struct sl_rc bootstrap_identities(struct supervisor *s, struct client_credentials *c,
+/* Admin's first access key: AKIA and 16 of base32, and 40 characters of base64's alphabet. */
+static struct sl_rc make_access_key(struct client_credentials *c) {
+    static const char base32[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint8_t raw[ACCESS_KEY_CHARS];
+    crypto_random(raw, sizeof raw);
+    memcpy(c->access_key_id, "AKIA", 4);
+    for (size_t i = 0; i < sizeof raw; i++) {
+        c->access_key_id[4 + i] = base32[raw[i] & 31];
+    }
+    c->access_key_id[4 + sizeof raw] = '\0';
+    TRY(secret_random(&c->secret_access_key, SECRET_KEY_CHARS));
+    for (size_t i = 0; i < SECRET_KEY_CHARS; i++) {
+        c->secret_access_key.ptr[i] = (uint8_t)base64[c->secret_access_key.ptr[i] & 63];
+    }
+    return SL_OK;
+}
+
+/* Credentials are made and kept before anybody else knows them: a start that dies half-way goes on
+ * with the same. */
+static struct sl_rc own_credentials(const struct instance *in, struct client_credentials *c,
+                                    struct sl_error *err) {
+    struct sl_rc rc = client_load(in, c, err);
+    if (rc.code != SL_E_NOT_FOUND) {
+        return rc;
+    }
+    sl_error_clear(err);
+    TRY(make_access_key(c));
+    TRY(make_password(&c->master_password));
+    return client_save(in, c, err);
+}
+
+/* kms makes the account and its user admin with that key, unless an earlier start got there. */
+static struct sl_rc bootstrap_identities(struct supervisor *s, const struct client_credentials *c,
                                          struct sl_error *err) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
-    struct seam_credentials got = {0};
     int fd;
     TRY(supervise_connect(s, &fd, err));
-    struct sl_rc rc = seam_bootstrap(fd, slice_cstr(s->in->account), &a, err, &got);
+    struct sl_rc rc = seam_bootstrap(fd, slice_cstr(s->in->account), slice_cstr(c->access_key_id),
+                                     &c->secret_access_key, &a, err);
     close(fd);
     if (rc.code == SL_E_EXISTS) {
         sl_error_clear(err);
-        return client_load(s->in, c, err);
+        return SL_OK;
     }
-    TRY(rc);
-    snprintf(c->access_key_id, sizeof c->access_key_id, "%.*s", SLICE_FMT(got.access_key_id));
-    rc = secret_from(&c->secret_access_key, secret_view(&got.secret_access_key));
-    secret_fini(&got.secret_access_key);
-    TRY(rc);
-    return client_save(s->in, c, err);
+    return rc;
 }
 
 static struct sl_rc save_ca(struct supervisor *s, struct sl_error *err) {
@@ -213,14 +246,7 @@ static struct sl_rc start_all(struct supervisor *s, struct client_credentials *c
     TRY(supervise_start(s, CHILD_KEYHOLDER, err));
     TRY(supervise_start(s, CHILD_KMS, err));
     if (!warehouse_exists(s->in)) {
-        /* The password is the one client.json has or will have, whichever start gets this far. */
-        struct client_credentials old = {0};
-        if (sl_is_ok(client_load(s->in, &old, NULL))) {
-            TRY(secret_from(&c->master_password, secret_view(&old.master_password)));
-            client_fini(&old);
-        } else {
-            TRY(make_password(&c->master_password));
-        }
+        TRY(own_credentials(s->in, c, err));
         TRY(warehouse_make_begin(s->in, s->module_dir, &c->master_password, &maker, err));
     }
     TRY(supervise_wait_ready(s, CHILD_KMS, READY_MS, err));

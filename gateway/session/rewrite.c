@@ -133,6 +133,7 @@ struct sl_rc rewrite_text(struct rewrite *w, struct slice source, struct buf *ou
                           struct rewrite_map *ret_map, bool *ret_changed,
                           struct dialect_error *ret_error) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(REWRITE_ARENA_BYTES);
+    a.wipe = true; /* passwords and keys in the clear */
     const struct dialect_options opt = {.seal = rewrite_seal, .seal_ctx = w};
     struct dialect_statement *st = NULL;
     size_t count = 0;

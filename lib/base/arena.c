@@ -81,6 +81,9 @@ void arena_reset(struct arena *a) {
     struct arena_block *b = a->head;
     while (b != NULL) {
         struct arena_block *next = b->next;
+        if (a->wipe) {
+            explicit_bzero(b->data, b->len);
+        }
         free(b);
         b = next;
     }

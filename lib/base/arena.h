@@ -12,6 +12,7 @@ struct arena {
     struct arena_block *head;
     size_t used;
     size_t max; /* hard cap over all blocks */
+    bool wipe;  /* blocks are zeroed before they are freed: set where secrets pass */
 };
 
 #define ARENA_INIT(max_bytes) ((struct arena){.max = (max_bytes)})

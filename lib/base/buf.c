@@ -46,6 +46,9 @@ static bool grow(struct buf *b, size_t need) {
 
 uint8_t *buf_reserve(struct buf *b, size_t n) {
     size_t need;
+    if (n == 0 && b->ptr == NULL) {
+        n = 1; /* a valid pointer even for nothing */
+    }
     if (b->failed || __builtin_add_overflow(b->len, n, &need) || need > b->max ||
         (need > b->cap && !grow(b, need))) {
         b->failed = true;

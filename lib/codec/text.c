@@ -208,6 +208,9 @@ const struct param *params_get(const struct params *p, const char *name) {
 }
 
 bool utf8_valid(struct slice s) {
+    if (s.len == 0) {
+        return true;
+    }
     const uint8_t *p = s.ptr, *end = p + s.len;
     while (p < end) {
         if (end - p >= 8 && (utf8_word(p) & UTF8_EACH(0x80)) == 0) {

@@ -223,24 +223,26 @@ struct sl_rc seam_ping(int fd, struct sl_error *err) {
     return call(fd, SEAM_PING, &out, NULL, err, &in, NULL);
 }
 
-static struct sl_rc account_call(int fd, bool again, struct slice account, struct arena *a,
-                                 struct sl_error *err, struct seam_credentials *ret) {
+struct sl_rc seam_bootstrap(int fd, struct slice account, struct slice access_key_id,
+                            const struct secret *secret_access_key, struct arena *a,
+                            struct sl_error *err) {
     SEAM_BUF out = seam_buf();
     SEAM_BUF in = seam_buf();
-    buf_u8(&out, again ? 1 : 0);
+    buf_u8(&out, 0);
     buf_vec16(&out, account);
-    TRY(call(fd, SEAM_BOOTSTRAP, &out, a, err, &in, NULL));
-    return seam_credentials_get(buf_slice(&in), a, ret, err);
-}
-
-struct sl_rc seam_bootstrap(int fd, struct slice account, struct arena *a, struct sl_error *err,
-                            struct seam_credentials *ret) {
-    return account_call(fd, false, account, a, err, ret);
+    buf_vec16(&out, access_key_id);
+    buf_vec16(&out, secret_view(secret_access_key));
+    return call(fd, SEAM_BOOTSTRAP, &out, a, err, &in, NULL);
 }
 
 struct sl_rc seam_account_add(int fd, struct slice account, struct arena *a, struct sl_error *err,
                               struct seam_credentials *ret) {
-    return account_call(fd, true, account, a, err, ret);
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_u8(&out, 1);
+    buf_vec16(&out, account);
+    TRY(call(fd, SEAM_BOOTSTRAP, &out, a, err, &in, NULL));
+    return seam_credentials_get(buf_slice(&in), a, ret, err);
 }
 
 struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,

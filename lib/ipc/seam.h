@@ -137,9 +137,11 @@ struct sl_rc seam_cluster_roles_modify(int fd, struct slice session, const struc
 
 /* Any edge: is kms ready? SL_E_SEALED while the root of trust is locked. */
 struct sl_rc seam_ping(int fd, struct sl_error *err);
-/* Edge SUPERVISOR, first start: account and admin's access key; SL_E_EXISTS later. */
-struct sl_rc seam_bootstrap(int fd, struct slice account, struct arena *a, struct sl_error *err,
-                            struct seam_credentials *ret);
+/* Edge SUPERVISOR, first start: the account and its user admin with the access key that the caller
+ * made and has already kept, so that a crash in between loses nothing; SL_E_EXISTS later. */
+struct sl_rc seam_bootstrap(int fd, struct slice account, struct slice access_key_id,
+                            const struct secret *secret_access_key, struct arena *a,
+                            struct sl_error *err);
 /* Edge SUPERVISOR: a further account with its admin user and key. Same message as bootstrap with
  * `again`. */
 struct sl_rc seam_account_add(int fd, struct slice account, struct arena *a, struct sl_error *err,

@@ -85,6 +85,7 @@ static enum net_verdict finish(struct http *h, struct net_conn *c) {
 static enum net_verdict one(struct net_conn *c, const struct http_service *svc, struct slice in,
                             int status) {
     struct arena arena = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
+    arena.wipe = true; /* bodies and headers may hold secrets */
     struct http_state st = {
         .magic = HTTP_STATE_MAGIC,
         .conn = c,

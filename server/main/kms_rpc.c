@@ -361,27 +361,39 @@ static struct sl_rc ping(struct kms_rpc *r, struct slice payload, struct buf *ou
     return SL_OK;
 }
 
-static struct sl_rc bootstrap(struct kms_rpc *r, struct slice payload, struct buf *out) {
-    struct rdr in = rdr_of(payload);
-    bool again = rdr_u8(&in) != 0;
-    struct slice account = rdr_vec16(&in);
-    struct seam_credentials made = {0};
+static struct sl_rc audit_account(struct kms_rpc *r, struct slice account) {
     struct on_behalf b = {0};
-    char id[33];
-    TRY(rdr_end(&in, &r->err, "bootstrap"));
-    ENSURE(again || slice_eq(account, r->env.account), &r->err, SL_E_VALIDATION,
-           "The first account is %.*s.", SLICE_FMT(r->env.account));
-    SL_CLEANUP(secret_fini) struct secret key = {0};
-    TRY(identity_bootstrap(r->env.db, r->env.keys, account, id, &key, &r->err));
-    made.access_key_id = slice_cstr(id);
-    made.secret_access_key = key;
     b.caller.who.principal.type = PRINCIPAL_SERVICE;
     b.caller.who.principal.service = SLICE_LIT("sealift");
     act(r, &b);
     b.call.audit_request = slice_cstr(arena_printf(
         r->arena, "{\"accountId\":\"%.*s\",\"userName\":\"admin\"}", SLICE_FMT(account)));
     struct kms_event event = {"iam.amazonaws.com", SLICE_LIT("CreateAccount"), false, false};
-    TRY(kms_audit(r->service, &event, &b.call, SL_OK));
+    return kms_audit(r->service, &event, &b.call, SL_OK);
+}
+
+/* The first account, with a given key, or a further one, with a key made here. */
+static struct sl_rc bootstrap(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    struct rdr in = rdr_of(payload);
+    bool again = rdr_u8(&in) != 0;
+    struct slice account = rdr_vec16(&in);
+    struct slice given_id = again ? SLICE_EMPTY : rdr_vec16(&in);
+    struct slice given_secret = again ? SLICE_EMPTY : rdr_vec16(&in);
+    TRY(rdr_end(&in, &r->err, "bootstrap"));
+    if (!again) {
+        ENSURE(given_id.len > 0 && given_secret.len > 0, &r->err, SL_E_VALIDATION,
+               "The first account's access key is given by the supervisor.");
+        ENSURE(slice_eq(account, r->env.account), &r->err, SL_E_VALIDATION,
+               "The first account is %.*s.", SLICE_FMT(r->env.account));
+        TRY(identity_bootstrap_given(r->env.db, r->env.keys, account, given_id, given_secret,
+                                     &r->err));
+        return audit_account(r, account);
+    }
+    SL_CLEANUP(secret_fini) struct secret key = {0};
+    char id[33];
+    TRY(identity_bootstrap(r->env.db, r->env.keys, account, id, &key, &r->err));
+    TRY(audit_account(r, account));
+    struct seam_credentials made = {.access_key_id = slice_cstr(id), .secret_access_key = key};
     seam_credentials_put(out, &made);
     return SL_OK;
 }
@@ -425,6 +437,7 @@ static struct sl_rc answer(struct kms_service *k, struct net_conn *c, uint8_t ty
                            struct slice payload) {
     SL_CLEANUP(buf_fini) struct buf out = {.max = LIMIT_FRAME_BYTES - 1, .wipe = true};
     SL_CLEANUP(arena_fini) struct arena arena = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
+    arena.wipe = true;
     struct kms_rpc r = {.service = k, .edge = net_peer(c)->edge, .arena = &arena};
     struct sl_rc rc = kms_env_begin(k, &r.env, &r.err);
     if (!sl_failed(rc)) {

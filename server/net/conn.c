@@ -421,7 +421,7 @@ void net_unread(struct net_conn *c, struct slice s) {
 
 struct slice net_peek(const struct net_conn *c) {
     check(c);
-    return slice_of(c->w->ptr + c->w->pos, c->w->len - c->w->pos);
+    return c->w->len == 0 ? SLICE_EMPTY : slice_of(c->w->ptr + c->w->pos, c->w->len - c->w->pos);
 }
 
 void net_consume(struct net_conn *c, size_t n) {

@@ -271,17 +271,26 @@ static void certificates(void **state) {
     r->conf.host_count = 0;
 }
 
+static void first_account(struct buf *q, struct slice account, struct slice id) {
+    buf_reset(q);
+    buf_u8(q, 0);
+    buf_vec16(q, account);
+    buf_vec16(q, id);
+    buf_vec16(q, SLICE_LIT("0123456789012345678901234567890123456789"));
+}
+
 static void accounts(void **state) {
     struct kms_rig *r = *state;
-    SL_CLEANUP(buf_fini) struct buf q = BUF_INIT(64);
-    buf_u8(&q, 0);
-    buf_vec16(&q, SLICE_LIT(ACCOUNT));
+    SL_CLEANUP(buf_fini) struct buf q = BUF_INIT(256);
+    first_account(&q, SLICE_LIT(ACCOUNT), SLICE_LIT("AKIAABCDEFGHIJKLMNOP"));
     FAILS(call(r, SEAM_SUPERVISOR, SEAM_BOOTSTRAP, &q), SL_E_EXISTS);
-    buf_reset(&q);
-    buf_u8(&q, 0);
-    buf_vec16(&q, SLICE_LIT("222222222222"));
+    first_account(&q, SLICE_LIT(ACCOUNT), SLICE_EMPTY);
     FAILS(call(r, SEAM_SUPERVISOR, SEAM_BOOTSTRAP, &q), SL_E_VALIDATION);
-    q.ptr[0] = 1;
+    first_account(&q, SLICE_LIT("222222222222"), SLICE_LIT("AKIAABCDEFGHIJKLMNOP"));
+    FAILS(call(r, SEAM_SUPERVISOR, SEAM_BOOTSTRAP, &q), SL_E_VALIDATION);
+    buf_reset(&q);
+    buf_u8(&q, 1);
+    buf_vec16(&q, SLICE_LIT("222222222222"));
     struct seam_credentials c = {0};
     OK(call(r, SEAM_SUPERVISOR, SEAM_BOOTSTRAP, &q));
     OK(seam_credentials_get(buf_slice(&r->out), &r->a, &c, NULL));
