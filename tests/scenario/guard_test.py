@@ -108,6 +108,14 @@ class Guard(SealiftTest):
         self.assertEqual(s.sqlv('select current_user', user='olduser', password='Old12345'), 'olduser')
         self.refused(s.sql('select 1', user='olduser', password='Old12346'), 'password authentication failed')
 
+    def test_backslashes_stay_as_the_parser_reads_them(self):
+        """a session in which PostgreSQL would read strings otherwise than the gateway ends"""
+        for sql in ('SET standard_conforming_strings = off', "SELECT set_config('standard_conforming_strings', 'off', false)"):
+            r = self.s.run(['psql', '-X', '-q'], input=sql + ';\nSELECT 41 + 1;\n')
+            self.assertIn('not supported', r.err)
+            self.assertNotIn('42', r.out)
+        self.accepted(self.s.sql('SET standard_conforming_strings = on; SELECT 1'))
+
     def test_socket_is_closed_to_others(self):
         """PostgreSQL's own socket lets nobody in without the gateway's token"""
         for user in ('awsuser', 'sealift', 'sealift_gateway'):
