@@ -182,6 +182,10 @@ int verb_down(int argc, char **argv) {
         }
         nanosleep(&(struct timespec){0, 20 * 1000 * 1000}, NULL);
     }
+    /* The lock goes an instant before the process does. */
+    for (int i = 0; i < 100 && kill(pid, 0) == 0; i++) {
+        nanosleep(&(struct timespec){0, 20 * 1000 * 1000}, NULL);
+    }
     printf("Sealift is down\n");
     return 0;
 }

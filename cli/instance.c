@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/arena.h"
@@ -23,6 +24,7 @@ enum {
     UID_RUNS = 500,    /* runs of SUPERVISOR_UIDS in that range */
     CONFIG_BYTES_MAX = 64 * 1024,
     SOCKET_PATH_MAX = 107, /* sockaddr_un */
+    LOCK_TRIES = 10,
 };
 
 static void home_path(const char *variable, const char *fallback, char *out, size_t size) {
@@ -269,7 +271,14 @@ static struct sl_rc take_lock(struct instance *in, struct sl_error *err) {
     instance_path(in, "lock", path, sizeof path);
     in->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     ENSURE(in->lock_fd >= 0, err, SL_E_IO, "%s: %m", path);
-    if (flock(in->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    /* A status query holds it shared for an instant: only one that stays held belongs to a
+     * supervisor. */
+    bool taken = flock(in->lock_fd, LOCK_EX | LOCK_NB) == 0;
+    for (int i = 0; i < LOCK_TRIES && !taken; i++) {
+        nanosleep(&(struct timespec){0, 20 * 1000 * 1000}, NULL);
+        taken = flock(in->lock_fd, LOCK_EX | LOCK_NB) == 0;
+    }
+    if (!taken) {
         sl_hint(err, "sealift status --data %s; sealift down --data %s", in->data, in->data);
         return sl_fail(err, SL_E_EXISTS, "Sealift is already up on %s (process %d)", in->data,
                        instance_running(in));
@@ -326,7 +335,7 @@ int instance_running(const struct instance *in) {
     if (fd < 0) {
         return 0;
     }
-    bool held = flock(fd, LOCK_EX | LOCK_NB) != 0;
+    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0;
     close(fd);
     if (!held) {
         return 0;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/landlock.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -98,8 +97,7 @@ static uint32_t child_uid(const struct supervisor *s, enum child_id id) {
 }
 
 static struct sl_rc make_folders(const struct supervisor *s, struct sl_error *err) {
-    uint32_t keyholder = child_uid(s, CHILD_KEYHOLDER), kms = child_uid(s, CHILD_KMS),
-             s3 = child_uid(s, CHILD_S3);
+    uint32_t kms = child_uid(s, CHILD_KMS), s3 = child_uid(s, CHILD_S3);
     uint32_t pg_uid = 0, pg_gid = 0;
     if (s->in->as_root) {
         TRY(warehouse_user(&pg_uid, &pg_gid, err));
@@ -111,7 +109,6 @@ static struct sl_rc make_folders(const struct supervisor *s, struct sl_error *er
     TRY(folder(s, "kms", 0700, kms, kms, err));
     TRY(folder(s, "s3", 0700, s3, s3, err));
     TRY(folder(s, "run/pg", s->in->as_root ? 0711 : 0700, pg_uid, pg_gid, err));
-    (void)keyholder;
     return SL_OK;
 }
 
@@ -166,6 +163,18 @@ static struct sl_rc write_conf(const struct supervisor *s, struct sl_error *err)
     put_path(&w, in, "gatewaySocket", "run/gateway.sock");
     put_path(&w, in, "pgSocketDir", "run/pg");
     put_path(&w, in, "caFile", "tls/ca.pem");
+    if (in->as_root) {
+        uint32_t pg_uid, pg_gid;
+        TRY(warehouse_user(&pg_uid, &pg_gid, err));
+        const uint32_t uids[] = {child_uid(s, CHILD_S3), child_uid(s, CHILD_GATEWAY), pg_uid,
+                                 0}; /* by enum seam_edge */
+        jsonw_name(&w, "edgeUids");
+        jsonw_array_begin(&w);
+        for (size_t i = 0; i < 4; i++) {
+            jsonw_int(&w, uids[i]);
+        }
+        jsonw_array_end(&w);
+    }
     jsonw_object_end(&w);
     TRY(buf_check(&out, err));
     char path[INSTANCE_PATH_MAX];

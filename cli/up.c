@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -325,6 +327,10 @@ static int serve(struct supervisor *s, int ready_fd) {
     struct sl_error err = {0};
     int64_t begun = clock_mono_ms();
     struct client_credentials c = {0};
+    /* The edge tokens and, for a while, credentials are in this process. */
+    struct rlimit none = {0, 0};
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &none);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);

@@ -23,11 +23,6 @@ GRANT USAGE ON SCHEMA sealift TO sealift_gateway;
 
 GRANT EXECUTE ON FUNCTION sealift.verifier(text) TO sealift_gateway;
 
-CREATE FUNCTION sealift.raise(sqlstate text, message text, detail text, hint text, cursorpos integer) RETURNS void
-  LANGUAGE c VOLATILE AS 'sealift', 'sealift_raise';
-
-GRANT USAGE ON SCHEMA sealift TO PUBLIC;
-
 SET allow_system_table_mods = on;
 
 CREATE FUNCTION pg_catalog.pg_last_copy_id() RETURNS integer LANGUAGE c VOLATILE AS 'sealift', 'sealift_last_copy_id';

@@ -225,12 +225,12 @@ static void check_rights(Relation rel, const struct copy_spec *spec, ParseState 
 
 /* The next number of a load, as the cluster's owner; numbers are never given twice. */
 static int next_query_id(void) {
-    Oid user, sequence = RangeVarGetRelid(makeRangeVar(pstrdup("sealift"), pstrdup("query_id"), -1),
-                                          NoLock, false);
+    Oid user;
     int sec;
     GetUserIdAndSecContext(&user, &sec);
     SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, sec | SECURITY_LOCAL_USERID_CHANGE);
-    int64 id = nextval_internal(sequence, false);
+    RangeVar *name = makeRangeVar(pstrdup("sealift"), pstrdup("query_id"), -1);
+    int64 id = nextval_internal(RangeVarGetRelid(name, NoLock, false), false);
     SetUserIdAndSecContext(user, sec);
     return (int)id;
 }

@@ -7,7 +7,7 @@
 #include "tcop/cmdtag.h"
 #include "tcop/utility.h"
 
-/* Settings of the cluster; written by the supervisor, readable by nobody but this module. */
+/* Settings of the cluster, written by the supervisor at each start; public facts. */
 extern char *guard_s3_endpoint, *guard_ca_file, *guard_kms_socket, *guard_region, *guard_account,
     *guard_cluster, *guard_master_user;
 

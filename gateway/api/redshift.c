@@ -396,6 +396,7 @@ struct sl_rc redshift_hello(struct net_conn *c, struct net_peer *ret_peer, void 
     struct seam_hello hello;
     struct sl_rc rc = seam_hello_get(slice_of(body, len - 1), &hello, NULL);
     bool good = sl_is_ok(rc) && hello.edge == SEAM_S3 && hello.mode == SEAM_HTTP &&
+                conf_peer_ok(env->conf, net_fd(c), hello.edge) &&
                 secret_equal(slice_of(hello.token, SEAM_TOKEN_LEN),
                              slice_of(env->s3_token, SEAM_TOKEN_LEN));
     secret_wipe(body, sizeof body);

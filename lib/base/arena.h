@@ -1,6 +1,5 @@
-/* struct arena: memory of one request, freed in one go. Allocation beyond the cap returns NULL from
- * arena_alloc and fails; the x-forms below never return NULL for small sizes (they panic), as the
- * daemons' rule for small allocations. */
+/* struct arena: memory of one request, freed in one go. Allocation beyond the cap, or out of
+ * memory, returns NULL. */
 #ifndef SL_BASE_ARENA_H
 #define SL_BASE_ARENA_H
 

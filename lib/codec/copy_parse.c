@@ -220,25 +220,30 @@ static enum copy_code float_text(struct slice s, char text[512], copy_reason why
     return c_locale == (locale_t)0 ? fail(why, COPY_E_FLOAT, "Out of memory") : COPY_OK;
 }
 
+/* What strtod_l or strtof_l made of it. */
+static enum copy_code float_made(const char *text, const char *end, bool infinite,
+                                 copy_reason why) {
+    if (*end != '\0' || end == text) {
+        return fail(why, COPY_E_FLOAT, "Invalid floating point value");
+    }
+    return infinite ? fail(why, COPY_E_FLOAT, "Floating point value out of range") : COPY_OK;
+}
+
 enum copy_code copy_parse_float8(struct slice s, double *ret, copy_reason why) {
     if (float_fast(s, ret) || float_word(s, ret)) {
         return COPY_OK;
     }
-    char text[512];
+    char text[512], *end;
     enum copy_code code = float_text(s, text, why);
     if (code != COPY_OK) {
         return code;
     }
-    char *end;
     double v = strtod_l(text, &end, c_locale);
-    if (*end != '\0' || end == text) {
-        return fail(why, COPY_E_FLOAT, "Invalid floating point value");
+    code = float_made(text, end, isinf(v), why);
+    if (code == COPY_OK) {
+        *ret = v;
     }
-    if (isinf(v)) {
-        return fail(why, COPY_E_FLOAT, "Floating point value out of range");
-    }
-    *ret = v;
-    return COPY_OK;
+    return code;
 }
 
 enum copy_code copy_parse_float4(struct slice s, float *ret, copy_reason why) {
@@ -247,21 +252,17 @@ enum copy_code copy_parse_float4(struct slice s, float *ret, copy_reason why) {
         *ret = (float)word;
         return COPY_OK;
     }
-    char text[512];
+    char text[512], *end;
     enum copy_code code = float_text(s, text, why);
     if (code != COPY_OK) {
         return code;
     }
-    char *end;
-    float v = strtof_l(text, &end, c_locale);
-    if (*end != '\0' || end == text) {
-        return fail(why, COPY_E_FLOAT, "Invalid floating point value");
+    float v = strtof_l(text, &end, c_locale); /* rounds once */
+    code = float_made(text, end, isinf(v), why);
+    if (code == COPY_OK) {
+        *ret = v;
     }
-    if (isinf(v)) {
-        return fail(why, COPY_E_FLOAT, "Floating point value out of range");
-    }
-    *ret = v;
-    return COPY_OK;
+    return code;
 }
 
 enum copy_code copy_parse_bool(struct slice s, bool *ret, copy_reason why) {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/codec/json.h"
@@ -54,6 +55,31 @@ static struct sl_rc hosts(const struct json *list, struct arena *a, struct conf 
     return SL_OK;
 }
 
+/* "edgeUids": a number for each edge from 1, as root only. */
+static struct sl_rc edge_uids(const struct json *list, struct conf *c, struct sl_error *err) {
+    if (list == NULL) {
+        return SL_OK;
+    }
+    ENSURE(list->type == JSON_ARRAY && list->count == 4, err, SL_E_PARSE,
+           "edgeUids is not a list of four");
+    int edge = 1;
+    for (const struct json *e = list->child; e != NULL; e = e->next) {
+        ENSURE(e->type == JSON_NUMBER && e->is_int && e->integer >= 0 && e->integer <= UINT32_MAX,
+               err, SL_E_PARSE, "edgeUids has something that is no uid");
+        c->edge_uid[edge++] = (uint32_t)e->integer;
+    }
+    c->peers_known = true;
+    return SL_OK;
+}
+
+bool conf_peer_ok(const struct conf *c, int socket_fd, uint8_t edge) {
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return !c->peers_known || (edge >= 1 && edge < 5 &&
+                               getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+                               peer.uid == c->edge_uid[edge]);
+}
+
 struct sl_rc conf_load(struct arena *a, struct sl_error *err, struct conf *ret) {
     const char *path = getenv("SEALIFT_CONF");
     ENSURE(path != NULL, err, SL_E_INTERNAL,
@@ -82,6 +108,7 @@ struct sl_rc conf_load(struct arena *a, struct sl_error *err, struct conf *ret) 
         .created_s = number(root, "created"),
     };
     TRY(hosts(json_get(root, "hosts"), a, &c, err));
+    TRY(edge_uids(json_get(root, "edgeUids"), &c, err));
     ENSURE(c.data_dir && c.instance_id && c.account && c.region && c.cluster && c.listen_addr &&
                c.kms_socket && c.gateway_socket && c.pg_socket_dir && c.ca_file && c.master_user,
            err, SL_E_PARSE, "%s lacks a member", path);

@@ -26,6 +26,8 @@ struct conf {
     const char *pg_socket_dir;  /* DATA/run/pg */
     const char *ca_file;        /* DATA/tls/ca.pem */
     const char *master_user;    /* "awsuser" */
+    bool peers_known;           /* as root: each edge's process has a uid of its own */
+    uint32_t edge_uid[5];       /* by enum seam_edge, when peers_known */
     int64_t created_s;          /* instance's first start, epoch seconds */
 };
 
@@ -39,6 +41,10 @@ struct conf_tokens {
     bool have[5];
 };
 struct sl_rc conf_tokens_read(int take_fd, struct conf_tokens *ret, struct sl_error *err);
+
+/* Is the process at the other end of a Unix socket the one that may speak for `edge`? Beside the
+ * token; as an ordinary user all share a uid and the token alone decides. */
+bool conf_peer_ok(const struct conf *c, int socket_fd, uint8_t edge);
 
 /* Writes the one byte that says "serving" and closes. */
 void conf_ready(int take_fd);

@@ -68,6 +68,9 @@ struct sl_rc kms_hello(struct net_conn *c, struct net_peer *ret_peer, void *user
     struct sl_rc rc = type == SEAM_HELLO
                           ? check_hello(k, buf_slice(&in), &hello, &err)
                           : sl_fail(&err, SL_E_PARSE, "A connection starts with a hello.");
+    if (sl_is_ok(rc) && !conf_peer_ok(k->conf, net_fd(c), hello.edge)) {
+        rc = sl_fail(&err, SL_E_ACCESS_DENIED, "The process behind this connection is another.");
+    }
     if (sl_failed(rc)) {
         sl_log(SL_WARN, "hello.refused", "edge=%d error=%s", hello.edge,
                SL_Q(slice_cstr(err.detail)));

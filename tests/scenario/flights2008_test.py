@@ -24,6 +24,7 @@ QUERIES = {
     'flights by airline': 'select airline_id, count(*) from flight_data group by 1 order by 2 desc, 1',
     'flights, cancelled': 'select origin_region, origin_division, count(*), sum(cancelled::int), (sum(arr_delay)*100)::bigint from flight_data group by 1,2 order by 1,2',
     'states with most': 'select origin_state_abr, trim(origin_state_name), count(*) from flight_data group by 1,2 order by 3 desc, 1 limit 10',
+    'worst 5 days': "select to_char(fl_date, 'YYYY-MM-DD'), count(*), round(avg(dep_delay), 2)::float8 from flight_data group by 1 order by avg(dep_delay) desc limit 5",
     'flights by month': "select to_char(fl_date, 'YYYY-MM'), count(*) from flight_data group by 1 order by 1",
 }
 

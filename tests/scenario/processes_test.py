@@ -60,6 +60,15 @@ class Processes(SealiftTest):
             s.up()
             self.assertEqual(self.accepted(s.aws('s3 cp s3://bkt/x -')), 'hello')
 
+    def test_3b_supervisor_alone_killed(self):
+        """its children end by themselves, and a start right behind it waits for them"""
+        s = self.s
+        pids = s.pids()
+        os.kill(pids['supervisor'], signal.SIGKILL)
+        s.up()
+        self.assertEqual(s.sqlv('select 1'), '1')
+        wait_for(lambda: not any(alive(p) for p in pids.values()))
+
     def test_4_down_and_up(self):
         s = self.s
         pids = list(s.pids().values())
