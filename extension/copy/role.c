@@ -28,6 +28,7 @@ struct sl_rc role_credentials(void *ctx, struct s3client *client, atomic_int *re
         roles[i] = slice_cstr(conf->roles[i]);
     }
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(ROLE_ARENA_BYTES);
+    a.wipe = true; /* the session token passes through it */
     struct seam_credentials got = {0};
     TRY(seam_cluster_credentials(fd, slice_cstr(conf->db_user), roles, conf->role_count, &a, err,
                                  &got));
