@@ -16,6 +16,9 @@ struct sl_rc audit_open(const char *dir, struct keyholder *take_keys, bool stric
  * if `flush` or strict; else it is flushed within 50 ms. A failure means: fail the call.
  * Thread-safe. */
 struct sl_rc audit_write(struct audit *a, struct slice record, bool flush, struct sl_error *err);
+/* The disk is so full that the log lives on its reserve: what need not be recorded should not be.
+ */
+bool audit_is_short(struct audit *a);
 /* The signed head of the log as it stands, a line to be kept elsewhere (audit_verify_head). */
 struct sl_rc audit_head(struct audit *a, struct buf *ret_head, struct sl_error *err);
 void audit_close(struct audit *a); /* closes the segment with a signed head */

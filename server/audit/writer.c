@@ -20,12 +20,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BATCH_BYTES = 2 * AUDIT_LINE_MAX, RESERVE_RETRY_MS = 60 * 1000 };
+enum {
+    BATCH_BYTES = 2 * AUDIT_LINE_MAX,
+    RESERVE_RETRY_MS = 1000,
+    RESERVE_STEP_BYTES = 1024 * 1024,
+    ROLL_RETRY_MS = 60 * 1000,
+};
 
 /* A caller's record, on the caller's stack. With `head`, a request for a signed head. */
 struct pending {
@@ -52,10 +58,13 @@ struct audit {
         struct audit_point point;
         off_t size;
         int64_t opened_mono_ms;
-        bool reserve;
+        bool no_reserve; /* not on this file system */
+        off_t allocated; /* end of the segment's blocks, as far as known */
         int64_t reserve_tried_mono_ms;
+        int64_t roll_tried_mono_ms;
         struct buf batch;
     } mine;
+    atomic_bool is_short; /* the reserve is not whole */
     pthread_mutex_t mu;
     pthread_cond_t work;  /* for the writer */
     pthread_cond_t dirty; /* for the flusher */
@@ -77,45 +86,66 @@ struct audit {
     } shared;
 };
 
-/* ---- reserve ---- */
+/* ---- reserve ----
+ *
+ * The open segment owns blocks beyond its end, which nobody else can take: when the disk is full,
+ * the log goes on in them. A closed segment keeps them until the next one has its own. */
 
-static void reserve_make(struct audit *a) {
-    int64_t now = clock_mono_ms();
-    if (a->mine.reserve || (a->mine.reserve_tried_mono_ms != 0 &&
-                            now - a->mine.reserve_tried_mono_ms < RESERVE_RETRY_MS)) {
-        return;
+static bool allocate(struct audit *a, int fd, off_t from, off_t n) {
+    while (fallocate(fd, FALLOC_FL_KEEP_SIZE, from, n) != 0) {
+        if (errno == EOPNOTSUPP || errno == ENOSYS) {
+            a->mine.no_reserve = true;
+            sl_log(SL_WARN, "audit.no_reserve", "error=\"the file system can't allocate ahead\"");
+            return true;
+        }
+        if (errno != EINTR) {
+            return false;
+        }
     }
-    a->mine.reserve_tried_mono_ms = now;
-    int fd = openat(a->conf.dir_fd, "reserve", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return;
-    }
-    a->mine.reserve = posix_fallocate(fd, 0, LIMIT_AUDIT_RESERVE_BYTES) == 0;
-    close(fd);
-    if (!a->mine.reserve) {
-        (void)unlinkat(a->conf.dir_fd, "reserve", 0);
-        sl_log(SL_WARN, "audit.no_reserve", "bytes=%d", LIMIT_AUDIT_RESERVE_BYTES);
+    return true;
+}
+
+static void release(int fd, off_t size) {
+    if (ftruncate(fd, size) != 0) {
+        sl_log(SL_WARN, "audit.release", "error=\"%m\"");
     }
 }
 
-/* True when there was a reserve to give up. */
-static bool reserve_use(struct audit *a) {
-    if (!a->mine.reserve) {
-        return false;
+static void set_short(struct audit *a, bool is_short) {
+    if (atomic_exchange(&a->is_short, is_short) == is_short) {
+        return;
     }
-    a->mine.reserve = false;
-    a->mine.reserve_tried_mono_ms = clock_mono_ms();
-    sl_log(SL_ERROR, "audit.reserve_used", "hint=\"the disk is full; key uses fail soon\"");
-    return unlinkat(a->conf.dir_fd, "reserve", 0) == 0;
+    if (is_short) {
+        sl_log(SL_ERROR, "audit.reserve", "left_bytes=%lld error=\"%m\"",
+               (long long)(a->mine.allocated - a->mine.size));
+    } else {
+        sl_log(SL_INFO, "audit.reserve", "whole_again=yes");
+    }
+}
+
+/* Keeps LIMIT_AUDIT_RESERVE_BYTES or more allocated behind the segment's end. */
+static void reserve_keep(struct audit *a) {
+    off_t want = a->mine.size + LIMIT_AUDIT_RESERVE_BYTES;
+    int64_t now = clock_mono_ms();
+    if (a->mine.no_reserve || a->mine.allocated >= want ||
+        (atomic_load(&a->is_short) && now - a->mine.reserve_tried_mono_ms < RESERVE_RETRY_MS)) {
+        return;
+    }
+    a->mine.reserve_tried_mono_ms = now;
+    off_t from = a->mine.allocated > a->mine.size ? a->mine.allocated : a->mine.size;
+    bool ok = allocate(a, a->shared.fd, from, want + RESERVE_STEP_BYTES - from);
+    if (ok) {
+        a->mine.allocated = want + RESERVE_STEP_BYTES;
+    }
+    set_short(a, !ok);
 }
 
 /* ---- segments (writer thread) ---- */
 
-static struct sl_rc write_at(struct audit *a, int fd, struct slice bytes, off_t at,
-                             struct sl_error *err) {
+static struct sl_rc write_at(int fd, struct slice bytes, off_t at, struct sl_error *err) {
     while (bytes.len > 0) {
         ssize_t n = pwrite(fd, bytes.ptr, bytes.len, at);
-        if (n < 0 && (errno == EINTR || (errno == ENOSPC && reserve_use(a)))) {
+        if (n < 0 && errno == EINTR) {
             continue;
         }
         ENSURE(n > 0, err, errno == ENOSPC ? SL_E_FULL : SL_E_IO, "The audit log: %m");
@@ -154,38 +184,97 @@ static struct sl_rc write_header(struct audit *a, int fd, uint64_t segment, stru
     TRY(rechain(a, segment, err));
     buf_reset(&a->mine.batch);
     TRY(append_line(a, segment, buf_slice(&header), ret, err));
-    TRY(write_at(a, fd, buf_slice(&a->mine.batch), 0, err));
-    ENSURE(fdatasync(fd) == 0 && fsync(a->conf.dir_fd) == 0, err, SL_E_IO, "The audit log: %m");
+    TRY(write_at(fd, buf_slice(&a->mine.batch), 0, err));
+    char name[32];
+    char temp[32];
+    audit_name(name, a->mine.point.last + 1, ".log");
+    audit_name(temp, a->mine.point.last + 1, ".tmp");
+    ENSURE(fdatasync(fd) == 0 &&
+               renameat2(a->conf.dir_fd, temp, a->conf.dir_fd, name, RENAME_NOREPLACE) == 0 &&
+               fsync(a->conf.dir_fd) == 0,
+           err, SL_E_IO, "The audit log: %s: %m", name);
     return SL_OK;
 }
 
-static struct sl_rc segment_new(struct audit *a, struct sl_error *err) {
+/* The file of the segment after this one, under a temporary name, with a reserve of its own if
+ * `reserved`. */
+static struct sl_rc next_create(struct audit *a, bool reserved, int *ret_fd, struct sl_error *err) {
+    char temp[32];
+    audit_name(temp, a->mine.point.last + 1, ".tmp");
+    int fd =
+        openat(a->conf.dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    ENSURE(fd >= 0, err, errno == ENOSPC ? SL_E_FULL : SL_E_IO, "The audit log: %s: %m", temp);
+    if (reserved && !a->mine.no_reserve &&
+        !allocate(a, fd, 0, LIMIT_AUDIT_RESERVE_BYTES + RESERVE_STEP_BYTES)) {
+        struct sl_rc rc = sl_fail(err, SL_E_FULL, "The audit log's reserve: %m");
+        close(fd);
+        (void)unlinkat(a->conf.dir_fd, temp, 0);
+        return rc;
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
+static void next_drop(struct audit *a, int take_fd) {
+    char temp[32];
+    audit_name(temp, a->mine.point.last + 1, ".tmp");
+    close(take_fd);
+    (void)unlinkat(a->conf.dir_fd, temp, 0);
+}
+
+static struct sl_rc next_begin(struct audit *a, int take_fd, off_t allocated,
+                               struct sl_error *err) {
     uint64_t segment = a->mine.point.segment + 1;
     uint64_t first = a->mine.point.last + 1;
-    char name[32];
-    audit_name(name, first, ".log");
-    int fd = openat(a->conf.dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == ENOSPC && reserve_use(a)) {
-        fd = openat(a->conf.dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    }
-    ENSURE(fd >= 0, err, errno == ENOSPC ? SL_E_FULL : SL_E_IO, "The audit log: %s: %m", name);
     struct audit_line header;
-    struct sl_rc rc = write_header(a, fd, segment, &header, err);
+    struct sl_rc rc = write_header(a, take_fd, segment, &header, err);
     if (sl_failed(rc)) {
-        close(fd);
-        (void)unlinkat(a->conf.dir_fd, name, 0);
+        next_drop(a, take_fd);
         return rc;
     }
     a->mine.point = (struct audit_point){.segment = segment, .first = first, .last = header.seq};
     memcpy(a->mine.point.mac, header.mac, sizeof header.mac);
     a->mine.size = (off_t)a->mine.batch.len;
+    a->mine.allocated = allocated;
     a->mine.opened_mono_ms = clock_mono_ms();
     a->mine.begun = true;
     pthread_mutex_lock(&a->mu);
-    a->shared.fd = fd;
+    a->shared.fd = take_fd;
     a->shared.written_seq = a->shared.flushed_seq = header.seq;
     pthread_mutex_unlock(&a->mu);
     return SL_OK;
+}
+
+/* The closed segment's reserve goes back to the disk. */
+static void previous_release(struct audit *a, uint64_t first) {
+    char name[32];
+    struct stat st;
+    audit_name(name, first, ".log");
+    int fd = openat(a->conf.dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0) {
+        release(fd, st.st_size);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* A segment where none is open: at a start, or after the log's first failures. With a full disk it
+ * lives on the closed one's reserve, as far as nobody is faster. */
+static struct sl_rc segment_new(struct audit *a, struct sl_error *err) {
+    uint64_t previous = a->mine.point.first;
+    int fd = -1;
+    bool reserved = sl_is_ok(next_create(a, true, &fd, NULL));
+    if (previous != 0) {
+        previous_release(a, previous);
+    }
+    if (!reserved) {
+        reserved = sl_is_ok(next_create(a, true, &fd, NULL));
+    }
+    if (!reserved) {
+        TRY(next_create(a, false, &fd, err));
+    }
+    return next_begin(a, fd, reserved ? LIMIT_AUDIT_RESERVE_BYTES + RESERVE_STEP_BYTES : 0, err);
 }
 
 static struct sl_rc segment_resume(struct audit *a, struct sl_error *err) {
@@ -229,7 +318,7 @@ static struct sl_rc write_head(struct audit *a, struct sl_error *err) {
     int fd =
         openat(a->conf.dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     ENSURE(fd >= 0, err, SL_E_IO, "The audit log: %s: %m", temp);
-    struct sl_rc rc = write_at(a, fd, buf_slice(&line), 0, err);
+    struct sl_rc rc = write_at(fd, buf_slice(&line), 0, err);
     bool ok = sl_is_ok(rc) && fsync(fd) == 0;
     close(fd);
     ENSURE(ok && renameat(a->conf.dir_fd, temp, a->conf.dir_fd, name) == 0 &&
@@ -238,7 +327,8 @@ static struct sl_rc write_head(struct audit *a, struct sl_error *err) {
     return SL_OK;
 }
 
-/* Flushes the open segment and ends it with a head. The flusher is kept away meanwhile. */
+/* Flushes the open segment and ends it with a head; its descriptor is the caller's then. The
+ * flusher is kept away meanwhile. */
 static struct sl_rc segment_close(struct audit *a, struct sl_error *err) {
     pthread_mutex_lock(&a->mu);
     a->shared.rolling = true;
@@ -256,7 +346,6 @@ static struct sl_rc segment_close(struct audit *a, struct sl_error *err) {
         a->shared.flushed_seq = a->shared.written_seq;
     }
     if (sl_is_ok(rc)) {
-        close(fd);
         a->shared.fd = -1;
         a->mine.begun = false;
     }
@@ -266,17 +355,43 @@ static struct sl_rc segment_close(struct audit *a, struct sl_error *err) {
     return rc;
 }
 
-/* A segment with room. A full one that can't be closed just now is written on. */
+/* The next segment gets its reserve before this one is closed; where the disk has no room for it,
+ * or the head can't be written, this one is written on. */
+static struct sl_rc segment_roll(struct audit *a, struct sl_error *err) {
+    int next = -1;
+    int old = a->shared.fd;
+    off_t old_size = a->mine.size;
+    TRY(next_create(a, true, &next, err));
+    struct sl_rc rc = segment_close(a, err);
+    if (sl_failed(rc)) {
+        next_drop(a, next);
+        return rc;
+    }
+    release(old, old_size);
+    close(old);
+    return next_begin(a, next, LIMIT_AUDIT_RESERVE_BYTES + RESERVE_STEP_BYTES, err);
+}
+
+/* A segment with room. */
 static struct sl_rc segment_ready(struct audit *a, struct sl_error *err) {
-    reserve_make(a);
-    if (a->mine.begun && (a->mine.size >= LIMIT_AUDIT_SEGMENT_BYTES ||
-                          clock_mono_ms() - a->mine.opened_mono_ms >= LIMIT_AUDIT_SEGMENT_MS)) {
+    int64_t now = clock_mono_ms();
+    bool due = a->mine.begun && (a->mine.size >= LIMIT_AUDIT_SEGMENT_BYTES ||
+                                 now - a->mine.opened_mono_ms >= LIMIT_AUDIT_SEGMENT_MS);
+    if (due &&
+        (a->mine.roll_tried_mono_ms == 0 || now - a->mine.roll_tried_mono_ms >= ROLL_RETRY_MS)) {
         struct sl_error why = {0};
-        if (sl_failed(segment_close(a, &why))) {
+        a->mine.roll_tried_mono_ms = now;
+        if (sl_failed(segment_roll(a, &why))) {
             sl_log(SL_ERROR, "audit.roll", "error=%s", SL_Q(slice_cstr(why.detail)));
+        } else {
+            a->mine.roll_tried_mono_ms = 0;
         }
     }
-    return a->mine.begun ? SL_OK : segment_new(a, err);
+    if (!a->mine.begun) {
+        TRY(segment_new(a, err));
+    }
+    reserve_keep(a);
+    return SL_OK;
 }
 
 /* ---- the writer thread ---- */
@@ -326,13 +441,14 @@ static struct pending *write_batch(struct audit *a, struct pending *from) {
         to = to->next;
     } while (to != NULL && to->head == NULL && a->mine.batch.len < BATCH_BYTES - AUDIT_LINE_MAX);
     if (sl_is_ok(rc)) {
-        rc = write_at(a, a->shared.fd, buf_slice(&a->mine.batch), a->mine.size, &err);
+        rc = write_at(a->shared.fd, buf_slice(&a->mine.batch), a->mine.size, &err);
     }
     if (sl_is_ok(rc)) {
         a->mine.point = point;
         a->mine.size += (off_t)a->mine.batch.len;
     } else if (a->mine.begun) {
         struct sl_error ignored = {0};
+        a->mine.allocated = 0; /* the cut gives them back */
         bool back = ftruncate(a->shared.fd, a->mine.size) == 0 &&
                     sl_is_ok(rechain(a, a->mine.point.segment, &ignored));
         if (!back) {
@@ -475,6 +591,10 @@ struct sl_rc audit_write(struct audit *a, struct slice record, bool flush, struc
     return submit(a, &p, err);
 }
 
+bool audit_is_short(struct audit *a) {
+    return atomic_load(&a->is_short);
+}
+
 struct sl_rc audit_head(struct audit *a, struct buf *ret_head, struct sl_error *err) {
     buf_reset(ret_head);
     struct pending p = {.head = ret_head, .flush = true};
@@ -496,8 +616,8 @@ static struct sl_rc start(struct audit *a, const char *dir, struct sl_error *err
     TRY(open_folder(a, dir, err));
     bool open = false;
     TRY(audit_recover(a->conf.dir_fd, &a->mine.point, &open, err));
-    reserve_make(a);
     TRY(open ? segment_resume(a, err) : segment_new(a, err));
+    reserve_keep(a);
     ENSURE(pthread_create(&a->conf.writer, NULL, writer_main, a) == 0, err, SL_E_NOMEM,
            "No thread for the audit log.");
     if (pthread_create(&a->conf.flusher, NULL, flusher_main, a) != 0) {
@@ -566,8 +686,13 @@ void audit_close(struct audit *a) {
     pthread_join(a->conf.writer, NULL);
     pthread_join(a->conf.flusher, NULL);
     struct sl_error err = {0};
-    if (a->mine.begun && !a->shared.broken && sl_failed(segment_close(a, &err))) {
-        sl_log(SL_ERROR, "audit.close", "error=%s", SL_Q(slice_cstr(err.detail)));
+    int fd = a->shared.fd;
+    if (a->mine.begun && !a->shared.broken) {
+        if (sl_failed(segment_close(a, &err))) {
+            sl_log(SL_ERROR, "audit.close", "error=%s", SL_Q(slice_cstr(err.detail)));
+        } else {
+            close(fd); /* the reserve stays with it until the next segment has one */
+        }
     }
     destroy(a);
 }

@@ -52,10 +52,14 @@ int __wrap_fdatasync(int fd) {
     return __real_fdatasync(fd);
 }
 
-int __real_posix_fallocate64(int fd, off_t at, off_t n);
-int __wrap_posix_fallocate64(int fd, off_t at, off_t n);
-int __wrap_posix_fallocate64(int fd, off_t at, off_t n) {
-    return fault.no_reserve ? ENOSPC : __real_posix_fallocate64(fd, at, n);
+int __real_fallocate64(int fd, int mode, off_t at, off_t n);
+int __wrap_fallocate64(int fd, int mode, off_t at, off_t n);
+int __wrap_fallocate64(int fd, int mode, off_t at, off_t n) {
+    if (fault.no_reserve) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_fallocate64(fd, mode, at, n);
 }
 
 static void numbered(void **state) {
@@ -164,8 +168,7 @@ static void uses_do_not_wait_but_are_flushed_soon(void **state) {
 static void crash(struct log_rig *l, char copy[96]) {
     snprintf(copy, 96, "%s/crash", l->keys.dir);
     char command[600];
-    snprintf(command, sizeof command, "rm -rf %s && cp -a %s %s && rm -f %s/reserve", copy, l->dir,
-             copy, copy);
+    snprintf(command, sizeof command, "rm -rf %s && cp -a %s %s", copy, l->dir, copy);
     assert_int_equal(system(command), 0);
 }
 
@@ -274,29 +277,90 @@ static void failed_write_leaves_nothing(void **state) {
     log_rig_stop(&l);
 }
 
+/* Bytes that the file's blocks hold beyond its end. */
+static off_t reserved(const struct log_rig *l, uint64_t first) {
+    char path[160];
+    struct stat st;
+    log_path(l, first, ".log", path);
+    assert_int_equal(stat(path, &st), 0);
+    off_t blocks = (off_t)st.st_blocks * 512;
+    return blocks > st.st_size ? blocks - st.st_size : 0;
+}
+
+/* The open segment owns its reserve; at a roll and over a restart the next one takes over. */
+static void reserve_stays_with_the_log(void **state) {
+    struct log_rig l;
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    assert_true(reserved(&l, 1) >= LIMIT_AUDIT_RESERVE_BYTES);
+    static char record[LIMIT_AUDIT_RECORD_BYTES];
+    memset(record, 'r', sizeof record);
+    for (int i = 0; i < 12; i++) {
+        OK(audit_write(a, slice_of(record, sizeof record), false, NULL));
+        OK(put(a, i, false));
+        assert_true(reserved(&l, 1) >= LIMIT_AUDIT_RESERVE_BYTES - 2 * (off_t)sizeof record);
+    }
+    assert_false(audit_is_short(a));
+    audit_close(a);
+    assert_true(reserved(&l, 1) >= LIMIT_AUDIT_RESERVE_BYTES - 2 * (off_t)sizeof record);
+    a = log_open(&l, false);
+    assert_true(reserved(&l, 1) < 64 * 1024);
+    assert_true(reserved(&l, 26) >= LIMIT_AUDIT_RESERVE_BYTES);
+    audit_close(a);
+    OK(check(&l, true));
+    log_rig_stop(&l);
+}
+
 static void full_disk(void **state) {
     struct log_rig l;
-    char reserve[160];
-    struct stat st;
     log_rig_start(&l);
-    snprintf(reserve, sizeof reserve, "%s/reserve", l.dir);
     struct audit *a = log_open(&l, false);
-    assert_int_equal(stat(reserve, &st), 0);
-    assert_int_equal(st.st_size, LIMIT_AUDIT_RESERVE_BYTES);
-    fault.no_reserve = true;
-    fault.pwrite_error = ENOSPC;
+    fault.no_reserve = true; /* the disk is full, but blocks are left behind the end */
+    static char record[LIMIT_AUDIT_RECORD_BYTES];
+    memset(record, 'r', sizeof record);
+    for (int i = 0; i < 6; i++) {
+        OK(audit_write(a, slice_of(record, sizeof record), false, NULL));
+    }
+    assert_true(audit_is_short(a));
+    fault.pwrite_error = ENOSPC; /* and now none */
     fault.pwrites_before_failure = 0;
-    FAILS(put(a, 1, false), SL_E_FULL); /* the reserve is given up, and it does not help */
-    assert_int_not_equal(stat(reserve, &st), 0);
-    FAILS(put(a, 2, false), SL_E_FULL);
-    fault.pwrites_before_failure = -1;
+    FAILS(put(a, 1, false), SL_E_FULL);
+    FAILS(put(a, 2, true), SL_E_FULL);
+    no_fault();
+    usleep(1100 * 1000); /* the next try for the reserve */
     OK(put(a, 3, true));
+    assert_false(audit_is_short(a));
+    assert_true(reserved(&l, 1) >= LIMIT_AUDIT_RESERVE_BYTES);
+    audit_close(a);
+    OK(check(&l, true));
+    says(&l, "records 1 to 8, closed, ok");
+    /* A start on a full disk lives on what the closed segment held. */
+    fault.no_reserve = true;
+    a = log_open(&l, false);
+    OK(put(a, 4, true));
+    assert_true(audit_is_short(a));
     audit_close(a);
     no_fault();
     OK(check(&l, true));
-    says(&l, "records 1 to 2, closed, ok");
-    audit_close(log_open(&l, false));
-    assert_int_equal(stat(reserve, &st), 0); /* there is room again */
+    log_rig_stop(&l);
+}
+
+/* A full segment that can't be followed by one with a reserve is written on. */
+static void no_roll_without_room(void **state) {
+    struct log_rig l;
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    static char record[LIMIT_AUDIT_RECORD_BYTES];
+    memset(record, 'r', sizeof record);
+    fault.no_reserve = true;
+    int n = LIMIT_AUDIT_SEGMENT_BYTES / LIMIT_AUDIT_RECORD_BYTES + 2;
+    for (int i = 0; i < n; i++) {
+        OK(audit_write(a, slice_of(record, sizeof record), false, NULL));
+    }
+    no_fault();
+    audit_close(a);
+    OK(check(&l, true));
+    says(&l, "1 segment(s)");
     log_rig_stop(&l);
 }
 
@@ -363,7 +427,9 @@ int main(void) {
         cmocka_unit_test(damage_is_set_aside),
         cmocka_unit_test(unbegun_segment_is_dropped),
         cmocka_unit_test(failed_write_leaves_nothing),
+        cmocka_unit_test(reserve_stays_with_the_log),
         cmocka_unit_test(full_disk),
+        cmocka_unit_test(no_roll_without_room),
         cmocka_unit_test(failed_flush_is_final),
         cmocka_unit_test(lost_keyholder_fails_calls),
         cmocka_unit_test(segments_roll),
