@@ -1,5 +1,4 @@
 /* `sealift env`, `status` and `down`: what a person or a shell asks of a running instance. */
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,38 +6,13 @@
 #include <unistd.h>
 
 #include "cli/instance.h"
+#include "cli/verb.h"
 #include "cli/verbs.h"
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
 #include "lib/codec/json.h"
 
 enum { DOWN_MS = 90 * 1000, FILE_BYTES_MAX = 64 * 1024 };
-
-static int report(const struct sl_error *err, struct sl_rc rc) {
-    fprintf(stderr, "sealift: %s\n", sl_error_message(err, rc.code));
-    if (err->hint[0] != '\0') {
-        fprintf(stderr, "hint: %s\n", err->hint);
-    }
-    return 1;
-}
-
-/* --data DIR and --help are all that these verbs take. */
-static struct sl_rc open_instance(int argc, char **argv, const char *usage, struct instance *in,
-                                  struct sl_error *err) {
-    static const struct option options[] = {
-        {"data", 1, NULL, 'd'}, {"help", 0, NULL, 'H'}, {NULL, 0, NULL, 0}};
-    instance_default_data(in->data, sizeof in->data);
-    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (opt == 'H') {
-            fputs(usage, stdout);
-            exit(0);
-        }
-        ENSURE(opt == 'd', err, SL_E_VALIDATION, "%s", usage);
-        snprintf(in->data, sizeof in->data, "%s", optarg);
-    }
-    ENSURE(optind == argc, err, SL_E_VALIDATION, "'%s' is not understood\n%s", argv[optind], usage);
-    return instance_load(in, err);
-}
 
 static struct sl_rc read_json(const struct instance *in, const char *name, struct arena *a,
                               const struct json **ret, struct sl_error *err) {
@@ -101,13 +75,13 @@ static struct sl_rc env(const struct instance *in, struct sl_error *err) {
 int verb_env(int argc, char **argv) {
     static struct instance in;
     struct sl_error err = {0};
-    struct sl_rc rc = open_instance(
+    struct sl_rc rc = verb_open(
         argc, argv,
         "usage: eval \"$(sealift env [--data DIR])\"\n"
         "Prints shell lines that point aws, SDKs and psql at the instance, with admin's key.\n",
         &in, &err);
     rc = sl_is_ok(rc) ? env(&in, &err) : rc;
-    return sl_is_ok(rc) ? 0 : report(&err, rc);
+    return sl_is_ok(rc) ? 0 : verb_report(&err, rc);
 }
 
 static struct sl_rc status(const struct instance *in, struct sl_error *err) {
@@ -142,28 +116,28 @@ static struct sl_rc status(const struct instance *in, struct sl_error *err) {
 int verb_status(int argc, char **argv) {
     static struct instance in;
     struct sl_error err = {0};
-    struct sl_rc rc = open_instance(
-        argc, argv,
-        "usage: sealift status [--data DIR]\n"
-        "Shows the processes and what protects the keys. Exit code 0 when all is up.\n",
-        &in, &err);
+    struct sl_rc rc =
+        verb_open(argc, argv,
+                  "usage: sealift status [--data DIR]\n"
+                  "Shows the processes and what protects the keys. Exit code 0 when all is up.\n",
+                  &in, &err);
     if (sl_failed(rc)) {
-        return report(&err, rc);
+        return verb_report(&err, rc);
     }
     rc = status(&in, &err);
-    return sl_is_ok(rc) ? 0 : err.code != SL_CODE_OK ? report(&err, rc) : 3;
+    return sl_is_ok(rc) ? 0 : err.code != SL_CODE_OK ? verb_report(&err, rc) : 3;
 }
 
 int verb_down(int argc, char **argv) {
     static struct instance in;
     struct sl_error err = {0};
     struct sl_rc rc =
-        open_instance(argc, argv,
-                      "usage: sealift down [--data DIR]\n"
-                      "Stops the instance: clients first, then the warehouse, then the keys.\n",
-                      &in, &err);
+        verb_open(argc, argv,
+                  "usage: sealift down [--data DIR]\n"
+                  "Stops the instance: clients first, then the warehouse, then the keys.\n",
+                  &in, &err);
     if (sl_failed(rc)) {
-        return report(&err, rc);
+        return verb_report(&err, rc);
     }
     int pid = instance_running(&in);
     if (pid == 0) {

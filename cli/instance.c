@@ -41,6 +41,10 @@ static void home_path(const char *variable, const char *fallback, char *out, siz
     snprintf(out, size, "%s/%s", home, fallback);
 }
 
+bool instance_account_ok(const char *s) {
+    return strlen(s) == 12 && strspn(s, "0123456789") == 12;
+}
+
 void instance_default_data(char *out, size_t size) {
     const char *named = getenv("SEALIFT_DATA");
     if (named != NULL && named[0] != '\0') {

@@ -21,6 +21,7 @@ struct instance {
     uint16_t https_port, sql_port, plain_port; /* plain: 0 = none */
     bool ephemeral;
     bool audit_strict;
+    const char *access_key, *secret_key; /* given for an ephemeral first start, or NULL */
     bool as_root;
     uint32_t uid_base; /* as root: first of the run of uids */
     int64_t created_s;
@@ -30,6 +31,9 @@ struct instance {
 };
 
 extern const char instance_master_user[]; /* "awsuser" */
+
+/* 12 digits. */
+bool instance_account_ok(const char *s);
 
 /* $SEALIFT_DATA, else as root /var/lib/sealift, else $XDG_DATA_HOME/sealift or
  * ~/.local/share/sealift. */

@@ -30,6 +30,7 @@ static const struct verb {
     {"env", verb_env, "print shell lines for aws, SDKs and psql"},
     {"status", verb_status, "show what runs and what protects the keys"},
     {"down", verb_down, "stop everything"},
+    {"account", verb_account, "add an account, with its user admin and an access key"},
     {"help", verb_help, "this list"},
     {"keyholder", child_keyholder, NULL},
     {"kms", child_kms, NULL},

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/admin.h"
 #include "cli/warehouse.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -35,6 +37,7 @@ enum {
     BACKOFF_MAX_MS = 5000,
     HEALTHY_MS = 10 * 1000, /* alive this long: the back-off starts again */
     STOP_MS = 20 * 1000,
+    TICK_MS = 100, /* children that are starting, and restarts, are looked at this often */
 };
 
 static const char *const child_names[CHILD_COUNT] = {"keyholder", "kms", "gateway", "s3",
@@ -183,7 +186,8 @@ static struct sl_rc write_conf(const struct supervisor *s, struct sl_error *err)
 }
 
 struct sl_rc supervise_prepare(struct supervisor *s, struct sl_error *err) {
-    s->https_fd = s->plain_fd = s->sql_fd = s->kms_fd = s->gateway_fd = s->keyholder_control = -1;
+    s->https_fd = s->plain_fd = s->sql_fd = s->kms_fd = s->gateway_fd = s->admin_fd = -1;
+    s->keyholder_control = -1;
     ssize_t n = readlink("/proc/self/exe", s->exe, sizeof s->exe - 1);
     ENSURE(n > 0, err, SL_E_IO, "/proc/self/exe: %m");
     s->exe[n] = '\0';
@@ -203,6 +207,7 @@ struct sl_rc supervise_prepare(struct supervisor *s, struct sl_error *err) {
     }
     TRY(unix_listener(s, "run/kms.sock", &s->kms_fd, err));
     TRY(unix_listener(s, "run/gateway.sock", &s->gateway_fd, err));
+    TRY(admin_listen(s, err));
     return write_conf(s, err);
 }
 
@@ -553,6 +558,23 @@ static bool restart_due(struct supervisor *s) {
     return changed;
 }
 
+/* Sleeps until a child dies, a verb asks, or a restart may be due; true when it is time to stop. */
+static bool told_to_stop(struct supervisor *s, int signals) {
+    struct pollfd p[2] = {{.fd = signals, .events = POLLIN}, {.fd = s->admin_fd, .events = POLLIN}};
+    struct signalfd_siginfo info;
+    if (poll(p, 2, TICK_MS) <= 0) {
+        return false;
+    }
+    bool stop = false;
+    while (p[0].revents != 0 && read(signals, &info, sizeof info) == sizeof info) {
+        stop |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+    }
+    if (!stop && p[1].revents != 0) {
+        admin_serve(s);
+    }
+    return stop;
+}
+
 void supervise_run(struct supervisor *s) {
     sigset_t set;
     sigemptyset(&set);
@@ -560,18 +582,17 @@ void supervise_run(struct supervisor *s) {
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    sl_assert(signals >= 0);
     write_status(s);
-    for (;;) {
-        int sig = sigtimedwait(&set, NULL, &(struct timespec){0, 100 * 1000 * 1000});
-        if (sig == SIGTERM || sig == SIGINT) {
-            break;
-        }
+    while (!told_to_stop(s, signals)) {
         bool changed = reap(s);
         changed |= restart_due(s);
         if (changed) {
             write_status(s);
         }
     }
+    close(signals);
     supervise_stop(s);
 }
 

@@ -23,9 +23,9 @@ struct supervisor {
     char exe[INSTANCE_PATH_MAX];        /* this executable */
     char module_dir[INSTANCE_PATH_MAX]; /* folder of the PostgreSQL module */
     struct child child[CHILD_COUNT];
-    int https_fd, plain_fd, sql_fd, kms_fd, gateway_fd; /* listeners, -1 = none */
-    int keyholder_control;                              /* our end */
-    uint8_t token[5][SEAM_TOKEN_LEN];                   /* by enum seam_edge */
+    int https_fd, plain_fd, sql_fd, kms_fd, gateway_fd, admin_fd; /* listeners, -1 = none */
+    int keyholder_control;                                        /* our end */
+    uint8_t token[5][SEAM_TOKEN_LEN];                             /* by enum seam_edge */
     bool isolated; /* uids or landlock keep the children apart */
     bool stopping;
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/supervise.h"
+#include "cli/verb.h"
 #include "cli/verbs.h"
 #include "cli/warehouse.h"
 #include "lib/base/clock.h"
@@ -25,7 +26,9 @@ enum {
     READY_MS = 60 * 1000,
     PASSWORD_CHARS = 24,
     ACCESS_KEY_CHARS = 16,
-    SECRET_KEY_CHARS = 40
+    SECRET_KEY_CHARS = 40,
+    ACCESS_KEY_GIVEN_MAX = 128,
+    SECRET_KEY_GIVEN_MAX = 128
 };
 
 static const char usage[] =
@@ -47,6 +50,8 @@ static const char usage[] =
     "  --audit strict     flush the audit log before every answer, not only before those of "
     "management calls\n"
     "  --ephemeral        a throw-away instance for tests: loopback only, stamped as such\n"
+    "  --access-key ID    with --ephemeral: admin's access key, given together with\n"
+    "  --secret-key KEY   its secret (at the first start)\n"
     "  --detach           return once it is up\n";
 
 struct up_options {
@@ -60,10 +65,6 @@ static struct sl_rc port(const char *text, const char *option, uint16_t *ret,
            "%s wants a port number, not '%s'", option, text);
     *ret = (uint16_t)v;
     return SL_OK;
-}
-
-static bool digits12(const char *s) {
-    return strlen(s) == 12 && strspn(s, "0123456789") == 12;
 }
 
 static struct sl_rc one_option(int opt, const char *arg, struct instance *in, struct up_options *o,
@@ -90,7 +91,8 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
         in->hosts[in->host_count++] = arg;
         return SL_OK;
     case 'a':
-        ENSURE(digits12(arg), err, SL_E_VALIDATION, "--account wants 12 digits, not '%s'", arg);
+        ENSURE(instance_account_ok(arg), err, SL_E_VALIDATION,
+               "--account wants 12 digits, not '%s'", arg);
         snprintf(in->account, sizeof in->account, "%s", arg);
         return SL_OK;
     case 'r':
@@ -111,6 +113,12 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
     case 'e':
         in->ephemeral = true;
         return SL_OK;
+    case 'K':
+        in->access_key = arg;
+        return SL_OK;
+    case 'S':
+        in->secret_key = arg;
+        return SL_OK;
     case 'D':
         o->detach = true;
         return SL_OK;
@@ -122,11 +130,12 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_options *o,
                           struct sl_error *err) {
     static const struct option options[] = {
-        {"data", 1, NULL, 'd'},       {"port", 1, NULL, 'p'},      {"sql-port", 1, NULL, 's'},
-        {"plain-port", 1, NULL, 'P'}, {"listen", 1, NULL, 'l'},    {"host", 1, NULL, 'h'},
-        {"account", 1, NULL, 'a'},    {"region", 1, NULL, 'r'},    {"root-key", 1, NULL, 'k'},
-        {"audit", 1, NULL, 'A'},      {"ephemeral", 0, NULL, 'e'}, {"detach", 0, NULL, 'D'},
-        {"help", 0, NULL, 'H'},       {NULL, 0, NULL, 0},
+        {"data", 1, NULL, 'd'},       {"port", 1, NULL, 'p'},       {"sql-port", 1, NULL, 's'},
+        {"plain-port", 1, NULL, 'P'}, {"listen", 1, NULL, 'l'},     {"host", 1, NULL, 'h'},
+        {"account", 1, NULL, 'a'},    {"region", 1, NULL, 'r'},     {"root-key", 1, NULL, 'k'},
+        {"audit", 1, NULL, 'A'},      {"ephemeral", 0, NULL, 'e'},  {"detach", 0, NULL, 'D'},
+        {"access-key", 1, NULL, 'K'}, {"secret-key", 1, NULL, 'S'}, {"help", 0, NULL, 'H'},
+        {NULL, 0, NULL, 0},
     };
     in->https_port = DEFAULT_PORT;
     in->sql_port = DEFAULT_SQL_PORT;
@@ -143,6 +152,15 @@ static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_
            "'%s' is not an option of 'sealift up'; see sealift up --help", argv[optind]);
     ENSURE(!in->ephemeral || strcmp(in->listen, "127.0.0.1") == 0, err, SL_E_VALIDATION,
            "--ephemeral listens on 127.0.0.1 only");
+    ENSURE((in->access_key == NULL) == (in->secret_key == NULL), err, SL_E_VALIDATION,
+           "--access-key and --secret-key go together");
+    ENSURE(in->access_key == NULL || in->ephemeral, err, SL_E_VALIDATION,
+           "an access key may be given with --ephemeral only");
+    ENSURE(in->access_key == NULL ||
+               (strlen(in->access_key) <= ACCESS_KEY_GIVEN_MAX && in->access_key[0] != '\0' &&
+                strlen(in->secret_key) <= SECRET_KEY_GIVEN_MAX && in->secret_key[0] != '\0'),
+           err, SL_E_LIMIT, "--access-key has at most %d characters, --secret-key at most %d",
+           ACCESS_KEY_GIVEN_MAX, SECRET_KEY_GIVEN_MAX);
     return SL_OK;
 }
 
@@ -182,9 +200,13 @@ static struct sl_rc make_password(struct secret *ret) {
 }
 
 /* Admin's first access key: AKIA and 16 of base32, and 40 characters of base64's alphabet. */
-static struct sl_rc make_access_key(struct client_credentials *c) {
+static struct sl_rc make_access_key(const struct instance *in, struct client_credentials *c) {
     static const char base32[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if (in->access_key != NULL) {
+        snprintf(c->access_key_id, sizeof c->access_key_id, "%s", in->access_key);
+        return secret_from(&c->secret_access_key, slice_cstr(in->secret_key));
+    }
     uint8_t raw[ACCESS_KEY_CHARS];
     crypto_random(raw, sizeof raw);
     memcpy(c->access_key_id, "AKIA", 4);
@@ -208,7 +230,7 @@ static struct sl_rc own_credentials(const struct instance *in, struct client_cre
         return rc;
     }
     sl_error_clear(err);
-    TRY(make_access_key(c));
+    TRY(make_access_key(in, c));
     TRY(make_password(&c->master_password));
     return client_save(in, c, err);
 }
@@ -314,14 +336,6 @@ static bool landlock_works(void) {
            1;
 }
 
-static int report(const struct sl_error *err, struct sl_rc rc) {
-    fprintf(stderr, "sealift: %s\n", sl_error_message(err, rc.code));
-    if (err->hint[0] != '\0') {
-        fprintf(stderr, "hint: %s\n", err->hint);
-    }
-    return 1;
-}
-
 /* Everything from the folders to the loop; `ready_fd` (or -1) gets one byte when up. */
 static int serve(struct supervisor *s, int ready_fd) {
     struct sl_error err = {0};
@@ -344,7 +358,7 @@ static int serve(struct supervisor *s, int ready_fd) {
     client_fini(&c);
     if (sl_failed(rc)) {
         supervise_stop(s);
-        return report(&err, rc);
+        return verb_report(&err, rc);
     }
     announce(s, begun);
     if (ready_fd >= 0) {
@@ -391,7 +405,7 @@ int verb_up(int argc, char **argv) {
     rc = sl_is_ok(rc) ? instance_create(&in, &err) : rc;
     rc = sl_is_ok(rc) ? check_root_key(&in, &err) : rc;
     if (sl_failed(rc)) {
-        return report(&err, rc);
+        return verb_report(&err, rc);
     }
     warn_swap();
     s.in = &in;

@@ -7,5 +7,6 @@ int verb_up(int argc, char **argv);
 int verb_env(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_down(int argc, char **argv);
+int verb_account(int argc, char **argv);
 
 #endif

@@ -186,10 +186,11 @@ struct sl_rc frame_recv(int fd, uint8_t *ret_type, struct buf *ret_payload,
     return recv_frame(fd, ret_type, ret_payload, NULL, deadline_mono_ms);
 }
 
-struct sl_rc frame_recv_fd(int fd, uint8_t *ret_type, struct buf *ret_payload, int *ret_passed_fd) {
+struct sl_rc frame_recv_fd(int fd, uint8_t *ret_type, struct buf *ret_payload, int *ret_passed_fd,
+                           int64_t deadline_mono_ms) {
     int passed_fd = -1;
     uint8_t type = 0;
-    struct sl_rc rc = recv_frame(fd, &type, ret_payload, &passed_fd, NO_DEADLINE);
+    struct sl_rc rc = recv_frame(fd, &type, ret_payload, &passed_fd, deadline_mono_ms);
     if (sl_failed(rc)) {
         if (passed_fd >= 0) {
             close(passed_fd);

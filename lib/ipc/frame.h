@@ -11,9 +11,9 @@ struct sl_rc frame_send(int fd, uint8_t type, struct slice payload, int64_t dead
  */
 struct sl_rc frame_recv(int fd, uint8_t *ret_type, struct buf *ret_payload,
                         int64_t deadline_mono_ms);
-/* The same with one descriptor beside it (SCM_RIGHTS); ret_passed_fd is -1 when none came.
- * Receiving has no deadline. */
+/* The same with one descriptor beside it (SCM_RIGHTS); ret_passed_fd is -1 when none came. */
 struct sl_rc frame_send_fd(int fd, uint8_t type, struct slice payload, int passed_fd);
-struct sl_rc frame_recv_fd(int fd, uint8_t *ret_type, struct buf *ret_payload, int *ret_passed_fd);
+struct sl_rc frame_recv_fd(int fd, uint8_t *ret_type, struct buf *ret_payload, int *ret_passed_fd,
+                           int64_t deadline_mono_ms);
 
 #endif

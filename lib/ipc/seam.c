@@ -235,12 +235,15 @@ struct sl_rc seam_bootstrap(int fd, struct slice account, struct slice access_ke
     return call(fd, SEAM_BOOTSTRAP, &out, a, err, &in, NULL);
 }
 
-struct sl_rc seam_account_add(int fd, struct slice account, struct arena *a, struct sl_error *err,
-                              struct seam_credentials *ret) {
+struct sl_rc seam_account_add(int fd, struct slice account, struct slice access_key_id,
+                              const struct secret *secret_access_key, struct arena *a,
+                              struct sl_error *err, struct seam_credentials *ret) {
     SEAM_BUF out = seam_buf();
     SEAM_BUF in = seam_buf();
     buf_u8(&out, 1);
     buf_vec16(&out, account);
+    buf_vec16(&out, access_key_id);
+    buf_vec16(&out, secret_view(secret_access_key));
     TRY(call(fd, SEAM_BOOTSTRAP, &out, a, err, &in, NULL));
     return seam_credentials_get(buf_slice(&in), a, ret, err);
 }

@@ -142,10 +142,11 @@ struct sl_rc seam_ping(int fd, struct sl_error *err);
 struct sl_rc seam_bootstrap(int fd, struct slice account, struct slice access_key_id,
                             const struct secret *secret_access_key, struct arena *a,
                             struct sl_error *err);
-/* Edge SUPERVISOR: a further account with its admin user and key. Same message as bootstrap with
- * `again`. */
-struct sl_rc seam_account_add(int fd, struct slice account, struct arena *a, struct sl_error *err,
-                              struct seam_credentials *ret);
+/* Edge SUPERVISOR: a further account with its admin user and key. The key may be given (both parts;
+ * else empty) on an ephemeral instance only. Same message as bootstrap with `again`. */
+struct sl_rc seam_account_add(int fd, struct slice account, struct slice access_key_id,
+                              const struct secret *secret_access_key, struct arena *a,
+                              struct sl_error *err, struct seam_credentials *ret);
 /* Edges S3, GATEWAY: the instance's TLS certificate chain (PEM) and private key (PEM). Made by kms
  * on first use for the instance's host names (localhost, 127.0.0.1, ::1 and --host), under the
  * instance's own CA, sealed by the keyholder. */

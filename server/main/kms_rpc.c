@@ -380,23 +380,30 @@ static struct sl_rc bootstrap(struct kms_rpc *r, struct slice payload, struct bu
     struct rdr in = rdr_of(payload);
     bool again = rdr_u8(&in) != 0;
     struct slice account = rdr_vec16(&in);
-    struct slice given_id = again ? SLICE_EMPTY : rdr_vec16(&in);
-    struct slice given_secret = again ? SLICE_EMPTY : rdr_vec16(&in);
+    struct slice given_id = rdr_vec16(&in);
+    struct slice given_secret = rdr_vec16(&in);
+    bool given = given_id.len > 0;
     TRY(rdr_end(&in, &r->err, "bootstrap"));
-    if (!again) {
-        ENSURE(given_id.len > 0 && given_secret.len > 0, &r->err, SL_E_VALIDATION,
-               "The first account's access key is given by the supervisor.");
-        ENSURE(slice_eq(account, r->env.account), &r->err, SL_E_VALIDATION,
-               "The first account is %.*s.", SLICE_FMT(r->env.account));
-        TRY(identity_bootstrap_given(r->env.db, r->env.keys, account, given_id, given_secret,
-                                     &r->err));
-        return audit_account(r, account);
-    }
+    ENSURE(given == (given_secret.len > 0) && (given || again), &r->err, SL_E_VALIDATION,
+           "The first account's access key is given by the supervisor.");
+    ENSURE(again || slice_eq(account, r->env.account), &r->err, SL_E_VALIDATION,
+           "The first account is %.*s.", SLICE_FMT(r->env.account));
+    ENSURE(!again || !given || r->service->conf->ephemeral, &r->err, SL_E_VALIDATION,
+           "An access key may be given on an ephemeral instance only.");
     SL_CLEANUP(secret_fini) struct secret key = {0};
     char id[33];
-    TRY(identity_bootstrap(r->env.db, r->env.keys, account, id, &key, &r->err));
+    TRY(given ? identity_bootstrap_given(r->env.db, r->env.keys, account, given_id, given_secret,
+                                         &r->err)
+              : identity_bootstrap(r->env.db, r->env.keys, account, id, &key, &r->err));
     TRY(audit_account(r, account));
-    struct seam_credentials made = {.access_key_id = slice_cstr(id), .secret_access_key = key};
+    if (!again) {
+        return SL_OK;
+    }
+    if (given) {
+        TRY(secret_from(&key, given_secret));
+    }
+    struct seam_credentials made = {.access_key_id = given ? given_id : slice_cstr(id),
+                                    .secret_access_key = key};
     seam_credentials_put(out, &made);
     return SL_OK;
 }

@@ -37,6 +37,9 @@ struct slice iam_arn(struct arena *a, struct slice account, const char *type, st
 
 struct sl_rc iam_account_add(sqlite3 *conn, struct slice account, int64_t now_s,
                              struct sl_error *err) {
+    int64_t there;
+    TRY(rows_int(conn, err, &there, "SELECT count(*) FROM iam_account WHERE id = ?", "t", account));
+    ENSURE(there == 0, err, SL_E_EXISTS, "Account %.*s exists already.", SLICE_FMT(account));
     return rows_run(conn, err, NULL, "INSERT INTO iam_account (id, created) VALUES (?, ?)", "ti",
                     account, now_s);
 }

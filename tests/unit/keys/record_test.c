@@ -95,10 +95,10 @@ static void descriptors(void **state) {
     OK(frame_send_fd(pair[0], 'f', SLICE_LIT("with one"), pair[0]));
     OK(frame_send(pair[0], 'n', SLICE_LIT("without"), 0));
     OK(frame_send_fd(pair[0], 'f', SLICE_EMPTY, pair[0]));
-    OK(frame_recv_fd(pair[1], &type, &b, &passed));
+    OK(frame_recv_fd(pair[1], &type, &b, &passed, 0));
     assert_true(passed > 2 && passed != pair[0] && passed != 99);
     close(passed);
-    OK(frame_recv_fd(pair[1], &type, &b, &passed));
+    OK(frame_recv_fd(pair[1], &type, &b, &passed, 0));
     assert_int_equal(passed, -1);
     int lowest = dup(pair[1]); /* the number that a leaked descriptor would take */
     close(lowest);

@@ -291,12 +291,27 @@ static void accounts(void **state) {
     buf_reset(&q);
     buf_u8(&q, 1);
     buf_vec16(&q, SLICE_LIT("222222222222"));
+    buf_vec16(&q, SLICE_EMPTY);
+    buf_vec16(&q, SLICE_EMPTY);
     struct seam_credentials c = {0};
     OK(call(r, SEAM_SUPERVISOR, SEAM_BOOTSTRAP, &q));
     OK(seam_credentials_get(buf_slice(&r->out), &r->a, &c, NULL));
     assert_true(slice_starts(c.access_key_id, SLICE_LIT("AKIA")));
     secret_fini(&c.secret_access_key);
     FAILS(call(r, SEAM_SUPERVISOR, SEAM_BOOTSTRAP, &q), SL_E_EXISTS);
+    /* A key of the caller's choice: on a throw-away instance only. */
+    buf_reset(&q);
+    buf_u8(&q, 1);
+    buf_vec16(&q, SLICE_LIT("333333333333"));
+    buf_vec16(&q, SLICE_LIT("AKIAGIVENGIVENGIVEN3"));
+    buf_vec16(&q, SLICE_LIT("a secret of the caller's choice"));
+    FAILS(call(r, SEAM_SUPERVISOR, SEAM_BOOTSTRAP, &q), SL_E_VALIDATION);
+    r->conf.ephemeral = true;
+    OK(call(r, SEAM_SUPERVISOR, SEAM_BOOTSTRAP, &q));
+    r->conf.ephemeral = false;
+    OK(seam_credentials_get(buf_slice(&r->out), &r->a, &c, NULL));
+    assert_true(slice_eq_cstr(c.access_key_id, "AKIAGIVENGIVENGIVEN3"));
+    secret_fini(&c.secret_access_key);
 }
 
 /* What authorize decides on a session: bucket policies, the caller's keys, no forged global keys.

@@ -1,0 +1,177 @@
+/* Requests of verbs to the supervisor; see admin.h. */
+#include "cli/admin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/rdr.h"
+#include "lib/ipc/frame.h"
+
+enum { CLIENT_MS = 1000, BACKLOG = 8 };
+
+static struct sl_rc address(const struct instance *in, struct sockaddr_un *ret,
+                            struct sl_error *err) {
+    char path[INSTANCE_PATH_MAX];
+    instance_path(in, "run/admin.sock", path, sizeof path);
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    ENSURE(strlen(path) < sizeof ret->sun_path, err, SL_E_LIMIT, "%s: path too long for a socket",
+           path);
+    memcpy(ret->sun_path, path, strlen(path) + 1);
+    return SL_OK;
+}
+
+/* ---- Supervisor ---- */
+
+struct sl_rc admin_listen(struct supervisor *s, struct sl_error *err) {
+    struct sockaddr_un addr;
+    TRY(address(s->in, &addr, err));
+    unlink(addr.sun_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    ENSURE(fd >= 0, err, SL_E_IO, "socket: %m");
+    mode_t before = umask(0177);
+    bool ok = bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0 && listen(fd, BACKLOG) == 0;
+    umask(before);
+    if (!ok) {
+        close(fd);
+        return sl_fail(err, SL_E_IO, "%s: %m", addr.sun_path);
+    }
+    s->admin_fd = fd;
+    return SL_OK;
+}
+
+struct answer {
+    struct buf out;
+    int fd; /* passed along, or -1 */
+};
+
+static struct sl_rc handle(struct supervisor *s, uint8_t type, struct slice payload,
+                           struct answer *a, struct sl_error *err) {
+    switch (type) {
+    case ADMIN_KMS:
+        ENSURE(payload.len == 0, err, SL_E_PARSE, "admin request: payload not expected");
+        return supervise_connect(s, &a->fd, err);
+    default:
+        return sl_fail(err, SL_E_PARSE, "admin request %u is not known", type);
+    }
+}
+
+static bool peer_may(int fd) {
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static struct sl_rc serve_one(struct supervisor *s, int fd) {
+    struct sl_error err = {0};
+    SL_CLEANUP(buf_fini) struct buf in = {.max = ADMIN_BYTES_MAX, .wipe = true};
+    struct answer a = {.out = {.max = ADMIN_BYTES_MAX, .wipe = true}, .fd = -1};
+    uint8_t type = 0;
+    int passed = -1;
+    int64_t deadline = clock_mono_ms() + CLIENT_MS;
+    TRY(frame_recv_fd(fd, &type, &in, &passed, deadline));
+    if (passed >= 0) {
+        close(passed);
+    }
+    struct sl_rc rc = handle(s, type, buf_slice(&in), &a, &err);
+    if (sl_failed(rc)) {
+        buf_reset(&a.out);
+        buf_u16(&a.out, (uint16_t)rc.code);
+        buf_puts(&a.out, sl_error_message(&err, rc.code));
+    }
+    uint8_t word = sl_failed(rc) ? 'E' : 'O';
+    struct slice text = buf_slice(&a.out);
+    rc = a.fd >= 0 ? frame_send_fd(fd, word, text, a.fd)
+                   : frame_send(fd, word, text, clock_mono_ms() + CLIENT_MS);
+    if (a.fd >= 0) {
+        close(a.fd);
+    }
+    buf_fini(&a.out);
+    return rc;
+}
+
+void admin_serve(struct supervisor *s) {
+    int fd = accept4(s->admin_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    struct sl_rc rc = peer_may(fd) ? serve_one(s, fd) : sl_rc_of(SL_E_ACCESS_DENIED);
+    if (sl_failed(rc)) {
+        sl_log(SL_WARN, "admin.refused", "code=%s", sl_code_info(rc.code)->name);
+    }
+    close(fd);
+}
+
+/* ---- Verbs ---- */
+
+static struct sl_rc reach(const struct instance *in, int *ret_fd, struct sl_error *err) {
+    struct sockaddr_un addr;
+    TRY(address(in, &addr, err));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ENSURE(fd >= 0, err, SL_E_IO, "socket: %m");
+    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) != 0) {
+        int why = errno;
+        close(fd);
+        errno = why;
+        ENSURE(why == ENOENT || why == ECONNREFUSED, err, SL_E_IO, "%s: %m", addr.sun_path);
+        sl_hint(err, "start it with: sealift up --data %s", in->data);
+        return sl_fail(err, SL_E_NOT_FOUND, "Sealift is not up on %s", in->data);
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
+static struct sl_rc understood(uint8_t word, struct slice answer, struct sl_error *err) {
+    if (word == 'O') {
+        return SL_OK;
+    }
+    struct rdr r = rdr_of(answer);
+    uint16_t code = rdr_u16(&r);
+    ENSURE(word == 'E' && answer.len > 2 && code > SL_CODE_OK && code < SL_CODE_COUNT, err,
+           SL_E_PARSE, "the supervisor's answer is not understood");
+    struct slice text = slice_sub(answer, 2, answer.len);
+    return sl_fail(err, (enum sl_code)code, "%.*s", SLICE_FMT(text));
+}
+
+struct sl_rc admin_call(const struct instance *in, enum admin_request type, struct slice payload,
+                        int timeout_ms, struct buf *ret_answer, int *ret_fd, struct sl_error *err) {
+    int fd, passed = -1;
+    uint8_t word = 0;
+    SL_CLEANUP(buf_fini) struct buf answer = {.max = ADMIN_BYTES_MAX, .wipe = true};
+    int64_t deadline = clock_mono_ms() + timeout_ms;
+    TRY(reach(in, &fd, err));
+    struct sl_rc rc = frame_send(fd, (uint8_t)type, payload, deadline);
+    rc = sl_is_ok(rc) ? frame_recv_fd(fd, &word, &answer, &passed, deadline) : rc;
+    close(fd);
+    if (sl_failed(rc)) {
+        return sl_fail(err, rc.code, "the supervisor does not answer");
+    }
+    rc = understood(word, buf_slice(&answer), err);
+    if (sl_is_ok(rc) && ret_answer != NULL) {
+        buf_put(ret_answer, buf_slice(&answer));
+        rc = buf_check(ret_answer, err);
+    }
+    if (passed >= 0 && (sl_failed(rc) || ret_fd == NULL)) {
+        close(passed);
+        return rc;
+    }
+    if (ret_fd != NULL) {
+        *ret_fd = passed;
+    }
+    return rc;
+}
+
+struct sl_rc admin_kms(const struct instance *in, int *ret_fd, struct sl_error *err) {
+    int fd = -1;
+    TRY(admin_call(in, ADMIN_KMS, SLICE_EMPTY, CLIENT_MS * 10, NULL, &fd, err));
+    ENSURE(fd >= 0, err, SL_E_PARSE, "the supervisor passed no connection");
+    *ret_fd = fd;
+    return SL_OK;
+}

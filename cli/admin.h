@@ -1,0 +1,29 @@
+/* The supervisor's own socket, DATA/run/admin.sock, for the command's verbs: one request frame a
+ * connection, one answer frame. Only root and the instance's own user may connect (the socket's
+ * mode and SO_PEERCRED). Whoever may speak here may do all that the supervisor may. */
+#ifndef SL_CLI_ADMIN_H
+#define SL_CLI_ADMIN_H
+
+#include "cli/supervise.h"
+
+/* Request types. Answers: 'O' with the result and perhaps a descriptor, or 'E' with u16 code and
+ * the text. */
+enum admin_request {
+    ADMIN_KMS = 'K', /* answer carries a connection to kms on the supervisor's edge (seam RPC) */
+};
+enum { ADMIN_BYTES_MAX = 64 * 1024 };
+
+/* Supervisor: makes the listener (s->admin_fd); serves one waiting connection. A client that stalls
+ * is given up after a second: the supervisor has children to watch. */
+struct sl_rc admin_listen(struct supervisor *s, struct sl_error *err);
+void admin_serve(struct supervisor *s);
+
+/* Verbs: one request to the running instance. ret_fd may be NULL (a passed descriptor is then
+ * closed). SL_E_NOT_FOUND when the instance is not up. timeout_ms bounds the wait for the answer.
+ */
+struct sl_rc admin_call(const struct instance *in, enum admin_request type, struct slice payload,
+                        int timeout_ms, struct buf *ret_answer, int *ret_fd, struct sl_error *err);
+/* A connection to kms on the supervisor's edge; SL_E_SEALED while the keys are sealed. */
+struct sl_rc admin_kms(const struct instance *in, int *ret_fd, struct sl_error *err);
+
+#endif
