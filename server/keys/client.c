@@ -228,6 +228,78 @@ struct sl_rc keyholder_blob_key_arn(struct slice blob, struct slice *ret_arn) {
     return SL_OK;
 }
 
+/* ---- imported material ---- */
+
+struct sl_rc keyholder_key_create_empty(struct keyholder *k, struct slice key_arn,
+                                        struct buf *ret_record, struct sl_error *err) {
+    ENSURE(key_arn.len <= KEY_ARN_MAX, err, SL_E_LIMIT, "A key ARN of %zu bytes.", key_arn.len);
+    buf_reset(&k->request);
+    buf_vec16(&k->request, key_arn);
+    TRY(call(k, KEYHOLDER_CREATE_EMPTY, -1, err));
+    struct rdr r = rdr_of(buf_slice(&k->answer));
+    struct slice record = rdr_vec32(&r);
+    TRY(rdr_end(&r, err, "keyholder"));
+    return give(ret_record, record, err);
+}
+
+struct sl_rc keyholder_import_begin(struct keyholder *k, struct slice record,
+                                    enum keyholder_wrapping wrapping, unsigned bits,
+                                    int64_t valid_to_ms, struct buf *ret_public_der,
+                                    struct buf *ret_token, struct sl_error *err) {
+    buf_reset(&k->request);
+    buf_vec32(&k->request, record);
+    buf_u8(&k->request, (uint8_t)wrapping);
+    buf_u16(&k->request, (uint16_t)bits);
+    buf_u64(&k->request, (uint64_t)valid_to_ms);
+    TRY(call(k, KEYHOLDER_IMPORT_BEGIN, -1, err));
+    struct rdr r = rdr_of(buf_slice(&k->answer));
+    struct slice public_der = rdr_vec32(&r);
+    struct slice token = rdr_vec32(&r);
+    TRY(rdr_end(&r, err, "keyholder"));
+    TRY(give(ret_public_der, public_der, err));
+    return give(ret_token, token, err);
+}
+
+/* Answer of import and forget. */
+static struct sl_rc take_material(struct keyholder *k, struct buf *ret_record,
+                                  struct keyholder_material *ret, struct sl_error *err) {
+    struct rdr r = rdr_of(buf_slice(&k->answer));
+    struct slice record = rdr_vec32(&r);
+    struct slice id = rdr_bytes(&r, KEY_MATERIAL_ID_CHARS);
+    uint8_t state = rdr_u8(&r);
+    uint8_t pending = rdr_u8(&r);
+    TRY(rdr_end(&r, err, "keyholder"));
+    TRY(give(ret_record, record, err));
+    give_id(ret->id, id);
+    ret->state = (enum key_state)state;
+    ret->pending = pending != 0;
+    return SL_OK;
+}
+
+struct sl_rc keyholder_import(struct keyholder *k, struct slice record,
+                              const struct keyholder_import_request *q, struct buf *ret_record,
+                              struct keyholder_material *ret, struct sl_error *err) {
+    buf_reset(&k->request);
+    buf_vec32(&k->request, record);
+    buf_vec32(&k->request, q->token);
+    buf_vec32(&k->request, q->wrapped);
+    buf_u64(&k->request, (uint64_t)q->now_ms);
+    buf_u8(&k->request, (uint8_t)q->kind);
+    buf_vec16(&k->request, q->material_id);
+    TRY(call(k, KEYHOLDER_IMPORT, -1, err));
+    return take_material(k, ret_record, ret, err);
+}
+
+struct sl_rc keyholder_forget(struct keyholder *k, struct slice record, struct slice material_id,
+                              struct buf *ret_record, struct keyholder_material *ret,
+                              struct sl_error *err) {
+    buf_reset(&k->request);
+    buf_vec32(&k->request, record);
+    buf_vec16(&k->request, material_id);
+    TRY(call(k, KEYHOLDER_FORGET, -1, err));
+    return take_material(k, ret_record, ret, err);
+}
+
 /* ---- kms's own secrets ---- */
 
 static struct sl_rc seal_request(struct keyholder *k, const char *purpose, struct slice aad,

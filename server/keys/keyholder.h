@@ -49,6 +49,51 @@ struct sl_rc keyholder_data_key(struct keyholder *k, struct slice record,
  * is no blob of ours. */
 struct sl_rc keyholder_blob_key_arn(struct slice blob, struct slice *ret_arn);
 
+/* Keys whose material the customer brings (KEY_PENDING_IMPORT until all of it is there). */
+/* How it travels. AES: an AES-256 key under RSA, the material under that key. */
+enum keyholder_wrapping {
+    KEYHOLDER_OAEP_SHA1 = 1,
+    KEYHOLDER_OAEP_SHA256 = 2,
+    KEYHOLDER_AES_SHA1 = 3,
+    KEYHOLDER_AES_SHA256 = 4,
+};
+
+enum keyholder_import { /* none: new for a key without, existing for others */
+                        KEYHOLDER_ANY_MATERIAL = 0,
+                        KEYHOLDER_NEW_MATERIAL = 1,
+                        KEYHOLDER_EXISTING_MATERIAL = 2
+};
+struct keyholder_material {
+    char id[65];
+    enum key_state state; /* of the key, now */
+    bool pending;         /* the material waits (or waited) for a rotation */
+};
+struct sl_rc keyholder_key_create_empty(struct keyholder *k, struct slice key_arn,
+                                        struct buf *ret_record, struct sl_error *err);
+/* A fresh RSA pair of 2048, 3072 or 4096 bits: its public half (DER), and the token that holds the
+ * private one, sealed, good for this key until valid_to_ms. */
+struct sl_rc keyholder_import_begin(struct keyholder *k, struct slice record,
+                                    enum keyholder_wrapping wrapping, unsigned bits,
+                                    int64_t valid_to_ms, struct buf *ret_public_der,
+                                    struct buf *ret_token, struct sl_error *err);
+struct keyholder_import_request {
+    struct slice token;
+    struct slice wrapped;
+    int64_t now_ms; /* the service's clock */
+    enum keyholder_import kind;
+    struct slice material_id; /* 64 hex, or empty */
+};
+/* SL_E_KMS_IMPORT_TOKEN, SL_E_KMS_IMPORT_EXPIRED, SL_E_KMS_INVALID_CIPHERTEXT (it can't be
+ * unwrapped), SL_E_KMS_MATERIAL (it is not the one expected). */
+struct sl_rc keyholder_import(struct keyholder *k, struct slice record,
+                              const struct keyholder_import_request *r, struct buf *ret_record,
+                              struct keyholder_material *ret, struct sl_error *err);
+/* Takes the material with this id, or the current one, out of the record: it can be imported again
+ * unless it was pending a rotation. SL_E_KMS_MATERIAL when the key has none such. */
+struct sl_rc keyholder_forget(struct keyholder *k, struct slice record, struct slice material_id,
+                              struct buf *ret_record, struct keyholder_material *ret,
+                              struct sl_error *err);
+
 /* Seals small secrets of kms itself (IAM secrets, TLS keys, session tokens) under a key of the
  * keyholder's own; `purpose` and `aad` are bound. */
 struct sl_rc keyholder_seal(struct keyholder *k, const char *purpose, struct slice aad,

@@ -18,6 +18,10 @@ enum keyholder_op {
     KEYHOLDER_AUDIT_SIGN = 12,
     KEYHOLDER_AUDIT_CHECK = 13,
     KEYHOLDER_FORK = 14, /* carries the new channel's descriptor */
+    KEYHOLDER_CREATE_EMPTY = 15,
+    KEYHOLDER_IMPORT_BEGIN = 16,
+    KEYHOLDER_IMPORT = 17,
+    KEYHOLDER_FORGET = 18,
 };
 
 enum { KEYHOLDER_OK = 'O', KEYHOLDER_ERROR = 'E' };

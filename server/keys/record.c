@@ -7,7 +7,8 @@
 #include "server/keys/keyholder.h"
 #include "server/keys/messages.h"
 
-enum { RECORD_VERSION = 1 };
+/* Records of imported keys carry one field more. */
+enum { RECORD_VERSION = 1, RECORD_VERSION_IMPORTED = 2 };
 
 struct sl_rc record_parse(struct slice bytes, struct record *ret, struct sl_error *err) {
     struct rdr r = rdr_of(bytes);
@@ -20,12 +21,17 @@ struct sl_rc record_parse(struct slice bytes, struct record *ret, struct sl_erro
     rec.spec = rdr_u8(&r);
     rec.counter = rdr_u32(&r);
     rec.count = rdr_u16(&r);
+    bool imported = version == RECORD_VERSION_IMPORTED;
+    rec.pending = imported ? rdr_u8(&r) : 0;
     rec.backings = rdr_bytes(&r, (size_t)rec.count * BACKING_ENTRY_LEN);
     rec.mac = rdr_bytes(&r, RECORD_MAC_LEN);
-    bool ok = !r.bad && r.rest.len == 0 && s == 'S' && k == 'K' && version == RECORD_VERSION &&
-              rec.arn.len >= 1 && rec.arn.len <= KEY_ARN_MAX && rec.state >= KEY_ENABLED &&
-              rec.state <= KEY_PENDING_IMPORT && rec.spec == RECORD_SPEC_SYMMETRIC &&
-              rec.count >= 1 && rec.count <= LIMIT_KMS_BACKING_KEYS;
+    bool ok = !r.bad && r.rest.len == 0 && s == 'S' && k == 'K' &&
+              (imported || version == RECORD_VERSION) && rec.arn.len >= 1 &&
+              rec.arn.len <= KEY_ARN_MAX && rec.state >= KEY_ENABLED &&
+              rec.state <= KEY_PENDING_IMPORT &&
+              rec.spec == (imported ? RECORD_SPEC_IMPORTED : RECORD_SPEC_SYMMETRIC) &&
+              rec.count >= (imported ? rec.pending : 1) && rec.pending <= 1 &&
+              rec.count <= LIMIT_KMS_BACKING_KEYS;
     ENSURE(ok, err, SL_E_CORRUPT, "The key record is not valid.");
     rec.covered = slice_sub(bytes, 0, bytes.len - RECORD_MAC_LEN);
     *ret = rec;
@@ -44,6 +50,15 @@ struct backing record_backing(const struct record *r, size_t index) {
     return b;
 }
 
+bool record_complete(const struct record *r) {
+    for (size_t i = 0; i + r->pending < r->count; i++) {
+        if (record_backing(r, i).created_ms == 0) {
+            return false;
+        }
+    }
+    return r->count > r->pending;
+}
+
 bool record_find(const struct record *r, struct slice id, struct backing *ret) {
     for (size_t i = r->count; i > 0; i--) { /* the newest is the likely one */
         struct backing b = record_backing(r, i - 1);
@@ -57,12 +72,16 @@ bool record_find(const struct record *r, struct slice id, struct backing *ret) {
 
 void record_put(struct buf *out, const struct record *r, struct slice more) {
     buf_puts(out, "SK");
-    buf_u8(out, RECORD_VERSION);
+    bool imported = r->spec == RECORD_SPEC_IMPORTED;
+    buf_u8(out, imported ? RECORD_VERSION_IMPORTED : RECORD_VERSION);
     buf_vec16(out, r->arn);
     buf_u8(out, r->state);
     buf_u8(out, r->spec);
     buf_u32(out, r->counter);
     buf_u16(out, (uint16_t)(r->count + (more.len > 0 ? 1 : 0)));
+    if (imported) {
+        buf_u8(out, r->pending);
+    }
     buf_put(out, r->backings);
     buf_put(out, more);
 }

@@ -1,19 +1,15 @@
 /* The keyholder's operations. A request's fields come from a process that may be broken or taken
  * over: each is bounded here, a record counts for nothing until its MAC is checked, and no answer
  * carries a key that is not meant for the caller. */
-#include "server/keys/service.h"
+#include "server/keys/service_in.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/rdr.h"
 #include "lib/crypto/crypto.h"
-#include "server/keys/cache.h"
 #include "server/keys/envelope.h"
 #include "server/keys/keyholder.h"
 #include "server/keys/messages.h"
-#include "server/keys/record.h"
-
-#include <pthread.h>
 
 #define LABEL_MESSAGE "sealift/message/1"
 #define LABEL_SEAL "sealift/seal/1"
@@ -24,22 +20,6 @@ enum {
     CONTEXT_MAX = 2 + LIMIT_KMS_CONTEXT_PAIRS * 4 + LIMIT_KMS_CONTEXT_BYTES,
     SEAL_AAD_MAX = 64 * 1024,
     AUDIT_HEAD_MAX = 4096,
-    MAC_LEN = SHA256_LEN,
-};
-
-struct service {
-    struct domain domain;
-    struct secret record_mac;
-    struct secret audit_mac;
-    struct secret audit_seed; /* Ed25519 */
-    struct key_cache *cache;
-    struct {
-        pthread_mutex_t mu;
-        bool begun;
-        uint64_t segment;
-        uint64_t next_seq;
-        uint8_t previous[MAC_LEN];
-    } chain;
 };
 
 void service_free(struct service *s) {
@@ -103,28 +83,37 @@ static struct sl_rc wrapping(struct service *s, struct slice arn, struct slice i
     return aead_new(secret_view(&key), ret);
 }
 
-/* A fresh backing key as a record's entry. */
-static struct sl_rc make_backing(struct service *s, struct slice arn, uint8_t spec,
-                                 struct buf *ret_entry, uint8_t ret_id[BACKING_ID_LEN]) {
+struct sl_rc service_wrap_backing(struct service *s, struct slice arn, uint8_t spec,
+                                  struct slice id, struct slice key32, struct buf *ret_entry) {
     uint8_t nonce[BACKING_NONCE_LEN];
     uint8_t wrapped[BACKING_WRAPPED_LEN];
-    crypto_random(ret_id, BACKING_ID_LEN);
     crypto_random(nonce, sizeof nonce);
-    struct secret key SL_CLEANUP(secret_fini) = {0};
-    TRY(secret_random(&key, AES256_KEY_LEN));
     struct aead *a SL_CLEANUP(end_aead) = NULL;
     struct buf aad SL_CLEANUP(buf_fini) = BUF_INIT(2 * KEY_ARN_MAX);
-    TRY(wrapping(s, arn, slice_of(ret_id, BACKING_ID_LEN), spec, &a, &aad));
-    TRY(aead_seal(a, nonce, buf_slice(&aad), secret_view(&key), wrapped));
-    buf_put(ret_entry, slice_of(ret_id, BACKING_ID_LEN));
+    TRY(wrapping(s, arn, id, spec, &a, &aad));
+    TRY(aead_seal(a, nonce, buf_slice(&aad), key32, wrapped));
+    buf_put(ret_entry, id);
     buf_u64(ret_entry, (uint64_t)clock_real_ms());
     buf_put(ret_entry, slice_of(wrapped, sizeof wrapped));
     buf_put(ret_entry, slice_of(nonce, sizeof nonce));
     return buf_check(ret_entry, NULL);
 }
 
-static struct sl_rc open_backing(struct service *s, const struct record *r, const struct backing *b,
-                                 struct secret *ret, struct sl_error *err) {
+/* A fresh backing key as a record's entry. */
+static struct sl_rc make_backing(struct service *s, struct slice arn, uint8_t spec,
+                                 struct buf *ret_entry, uint8_t ret_id[BACKING_ID_LEN]) {
+    crypto_random(ret_id, BACKING_ID_LEN);
+    struct secret key SL_CLEANUP(secret_fini) = {0};
+    TRY(secret_random(&key, AES256_KEY_LEN));
+    return service_wrap_backing(s, arn, spec, slice_of(ret_id, BACKING_ID_LEN), secret_view(&key),
+                                ret_entry);
+}
+
+struct sl_rc service_open_backing(struct service *s, const struct record *r,
+                                  const struct backing *b, struct secret *ret,
+                                  struct sl_error *err) {
+    ENSURE(b->created_ms > 0, err, SL_E_KMS_INVALID_STATE, "%.*s is pending import.",
+           SLICE_FMT(r->arn));
     struct secret key SL_CLEANUP(secret_fini) = {0};
     TRY(secret_init(&key, AES256_KEY_LEN));
     if (!key_cache_get(s->cache, b->id, key.ptr)) {
@@ -140,11 +129,11 @@ static struct sl_rc open_backing(struct service *s, const struct record *r, cons
     return SL_OK;
 }
 
-static struct sl_rc take_record(struct service *s, struct slice bytes, struct record *ret,
-                                struct sl_error *err) {
+struct sl_rc service_record(struct service *s, struct slice bytes, struct record *ret,
+                            struct sl_error *err) {
     struct record r;
     TRY(record_parse(bytes, &r, err));
-    uint8_t mac[MAC_LEN];
+    uint8_t mac[SHA256_LEN];
     hmac_sha256(secret_view(&s->record_mac), r.covered, mac);
     ENSURE(secret_equal(slice_of(mac, sizeof mac), r.mac), err, SL_E_CORRUPT,
            "The key record's MAC does not hold.");
@@ -160,13 +149,12 @@ static struct sl_rc usable(const struct record *r, struct sl_error *err) {
     return SL_OK;
 }
 
-/* Answers with the record behind a u32 length. */
-static struct sl_rc answer_record(struct service *s, const struct record *r, struct slice more,
-                                  struct buf *out) {
+struct sl_rc service_put_record(struct service *s, const struct record *r, struct slice more,
+                                struct buf *out) {
     struct buf b SL_CLEANUP(buf_fini) = BUF_INIT(LIMIT_FRAME_BYTES / 2);
     record_put(&b, r, more);
     TRY(buf_check(&b, NULL));
-    uint8_t mac[MAC_LEN];
+    uint8_t mac[SHA256_LEN];
     hmac_sha256(secret_view(&s->record_mac), buf_slice(&b), mac);
     buf_put(&b, slice_of(mac, sizeof mac));
     TRY(buf_check(&b, NULL));
@@ -174,8 +162,7 @@ static struct sl_rc answer_record(struct service *s, const struct record *r, str
     return SL_OK;
 }
 
-/* A public name of a backing key, in KMS's form: 64 hex digits. */
-static void answer_material_id(struct slice backing_id, struct buf *out) {
+void service_put_material_id(struct slice backing_id, struct buf *out) {
     uint8_t input[64] = "sealift/material/1";
     size_t at = sizeof "sealift/material/1" - 1;
     memcpy(input + at, backing_id.ptr, BACKING_ID_LEN);
@@ -197,8 +184,8 @@ static struct sl_rc do_create(struct service *s, struct rdr *q, struct buf *out,
     uint8_t id[BACKING_ID_LEN];
     struct buf entry SL_CLEANUP(buf_fini) = BUF_INIT(BACKING_ENTRY_LEN);
     TRY(make_backing(s, arn, r.spec, &entry, id));
-    TRY(answer_record(s, &r, buf_slice(&entry), out));
-    answer_material_id(slice_of(id, sizeof id), out);
+    TRY(service_put_record(s, &r, buf_slice(&entry), out));
+    service_put_material_id(slice_of(id, sizeof id), out);
     return SL_OK;
 }
 
@@ -210,13 +197,15 @@ static struct sl_rc do_set_state(struct service *s, struct rdr *q, struct buf *o
     ENSURE(state >= KEY_ENABLED && state <= KEY_PENDING_IMPORT, err, SL_E_VALIDATION,
            "A key has no state %u.", state);
     struct record r;
-    TRY(take_record(s, bytes, &r, err));
+    TRY(service_record(s, bytes, &r, err));
+    ENSURE((state != KEY_ENABLED && state != KEY_DISABLED) || record_complete(&r), err,
+           SL_E_KMS_INVALID_STATE, "%.*s is pending import.", SLICE_FMT(r.arn));
     for (size_t i = 0; state != KEY_ENABLED && i < r.count; i++) {
         key_cache_drop(s->cache, record_backing(&r, i).id);
     }
     r.state = state;
     r.counter++;
-    return answer_record(s, &r, SLICE_EMPTY, out);
+    return service_put_record(s, &r, SLICE_EMPTY, out);
 }
 
 static struct sl_rc do_rotate(struct service *s, struct rdr *q, struct buf *out,
@@ -224,16 +213,19 @@ static struct sl_rc do_rotate(struct service *s, struct rdr *q, struct buf *out,
     struct slice bytes = rdr_vec32(q);
     TRY(rdr_end(q, err, "rotate"));
     struct record r;
-    TRY(take_record(s, bytes, &r, err));
+    TRY(service_record(s, bytes, &r, err));
     TRY(usable(&r, err));
+    if (r.spec == RECORD_SPEC_IMPORTED) {
+        return service_promote(s, &r, out, err);
+    }
     ENSURE(r.count < LIMIT_KMS_BACKING_KEYS, err, SL_E_KMS_LIMIT,
            "The key was rotated %d times already.", LIMIT_KMS_BACKING_KEYS - 1);
     uint8_t id[BACKING_ID_LEN];
     struct buf entry SL_CLEANUP(buf_fini) = BUF_INIT(BACKING_ENTRY_LEN);
     TRY(make_backing(s, r.arn, r.spec, &entry, id));
     r.counter++;
-    TRY(answer_record(s, &r, buf_slice(&entry), out));
-    answer_material_id(slice_of(id, sizeof id), out);
+    TRY(service_put_record(s, &r, buf_slice(&entry), out));
+    service_put_material_id(slice_of(id, sizeof id), out);
     return SL_OK;
 }
 
@@ -242,14 +234,16 @@ static struct sl_rc do_rotate(struct service *s, struct rdr *q, struct buf *out,
 /* Answers with the blob, then the material id. */
 static struct sl_rc seal_blob(struct service *s, const struct record *r, struct slice context,
                               struct slice plain, struct buf *out, struct sl_error *err) {
-    struct backing b = record_backing(r, r->count - 1);
+    ENSURE(r->count > r->pending, err, SL_E_KMS_INVALID_STATE, "%.*s is pending import.",
+           SLICE_FMT(r->arn));
+    struct backing b = record_backing(r, (size_t)r->count - r->pending - 1);
     struct secret key SL_CLEANUP(secret_fini) = {0};
-    TRY(open_backing(s, r, &b, &key, err));
+    TRY(service_open_backing(s, r, &b, &key, err));
     struct buf blob SL_CLEANUP(buf_fini) = BUF_INIT(LIMIT_KMS_CIPHERTEXT_BYTES);
     blob_put_head(&blob, r->arn, b.id);
     TRY(envelope_seal(secret_view(&key), LABEL_MESSAGE, context, plain, &blob));
     buf_vec32(out, buf_slice(&blob));
-    answer_material_id(b.id, out);
+    service_put_material_id(b.id, out);
     return SL_OK;
 }
 
@@ -268,7 +262,7 @@ static struct sl_rc do_encrypt(struct service *s, struct rdr *q, struct buf *out
     ENSURE(plain.len <= LIMIT_KMS_PLAINTEXT_BYTES, err, SL_E_VALIDATION,
            "The plaintext is longer than %d bytes.", LIMIT_KMS_PLAINTEXT_BYTES);
     struct record r;
-    TRY(take_record(s, bytes, &r, err));
+    TRY(service_record(s, bytes, &r, err));
     TRY(usable(&r, err));
     return seal_blob(s, &r, context, plain, out, err);
 }
@@ -284,7 +278,7 @@ static struct sl_rc do_data_key(struct service *s, struct rdr *q, struct buf *ou
     ENSURE(len >= 1 && len <= LIMIT_KMS_DATA_KEY_BYTES, err, SL_E_VALIDATION,
            "A data key has 1 to %d bytes.", LIMIT_KMS_DATA_KEY_BYTES);
     struct record r;
-    TRY(take_record(s, bytes, &r, err));
+    TRY(service_record(s, bytes, &r, err));
     TRY(usable(&r, err));
     struct secret plain SL_CLEANUP(secret_fini) = {0};
     TRY(secret_random(&plain, len));
@@ -301,7 +295,7 @@ static struct sl_rc do_decrypt(struct service *s, struct rdr *q, struct buf *out
     TRY(rdr_end(q, err, "decrypt"));
     TRY(check_context(context, err));
     struct record r;
-    TRY(take_record(s, bytes, &r, err));
+    TRY(service_record(s, bytes, &r, err));
     TRY(usable(&r, err));
     struct blob blob;
     struct backing b;
@@ -311,7 +305,7 @@ static struct sl_rc do_decrypt(struct service *s, struct rdr *q, struct buf *out
         return sl_rc_of(SL_E_KMS_INVALID_CIPHERTEXT);
     }
     struct secret key SL_CLEANUP(secret_fini) = {0};
-    TRY(open_backing(s, &r, &b, &key, err));
+    TRY(service_open_backing(s, &r, &b, &key, err));
     struct secret plain SL_CLEANUP(secret_fini) = {0};
     TRY(secret_init(&plain, blob.plain_len));
     struct sl_rc rc =
@@ -320,7 +314,7 @@ static struct sl_rc do_decrypt(struct service *s, struct rdr *q, struct buf *out
         return sl_rc_of(rc.code == SL_E_CORRUPT ? SL_E_KMS_INVALID_CIPHERTEXT : rc.code);
     }
     buf_vec32(out, secret_view(&plain));
-    answer_material_id(b.id, out);
+    service_put_material_id(b.id, out);
     return SL_OK;
 }
 
@@ -386,12 +380,12 @@ static struct sl_rc do_derive(struct service *s, struct rdr *q, struct buf *out,
 
 /* Memory for an audit record is borrowed, so the input is gathered in a buffer of its own. */
 static struct sl_rc chain_mac(struct service *s, uint64_t segment, uint64_t seq,
-                              const uint8_t previous[MAC_LEN], struct slice record,
-                              uint8_t out[MAC_LEN]) {
+                              const uint8_t previous[SHA256_LEN], struct slice record,
+                              uint8_t out[SHA256_LEN]) {
     struct buf b SL_CLEANUP(buf_fini) = BUF_INIT(LIMIT_FRAME_BYTES + 64);
     buf_u64(&b, segment);
     buf_u64(&b, seq);
-    buf_put(&b, slice_of(previous, MAC_LEN));
+    buf_put(&b, slice_of(previous, SHA256_LEN));
     buf_put(&b, record);
     TRY(buf_check(&b, NULL));
     hmac_sha256(secret_view(&s->audit_mac), buf_slice(&b), out);
@@ -402,13 +396,13 @@ static struct sl_rc do_audit_begin(struct service *s, struct rdr *q, struct buf 
                                    struct sl_error *err) {
     uint64_t segment = rdr_u64(q);
     uint64_t next_seq = rdr_u64(q);
-    struct slice previous = rdr_bytes(q, MAC_LEN);
+    struct slice previous = rdr_bytes(q, SHA256_LEN);
     TRY(rdr_end(q, err, "audit_begin"));
     pthread_mutex_lock(&s->chain.mu);
     s->chain.begun = true;
     s->chain.segment = segment;
     s->chain.next_seq = next_seq;
-    memcpy(s->chain.previous, previous.ptr, MAC_LEN);
+    memcpy(s->chain.previous, previous.ptr, SHA256_LEN);
     pthread_mutex_unlock(&s->chain.mu);
     return SL_OK;
 }
@@ -420,7 +414,7 @@ static struct sl_rc do_audit_mac(struct service *s, struct rdr *q, struct buf *o
     TRY(rdr_end(q, err, "audit_mac"));
     pthread_mutex_lock(&s->chain.mu);
     uint64_t seq = s->chain.next_seq;
-    uint8_t mac[MAC_LEN];
+    uint8_t mac[SHA256_LEN];
     struct sl_rc rc = s->chain.begun && segment == s->chain.segment && seq != UINT64_MAX
                           ? chain_mac(s, segment, seq, s->chain.previous, record, mac)
                           : sl_fail(err, SL_E_INTERNAL, "The audit segment was not begun.");
@@ -454,16 +448,16 @@ static struct sl_rc do_audit_check(struct service *s, struct rdr *q, struct buf 
                                    struct sl_error *err) {
     uint64_t segment = rdr_u64(q);
     uint64_t seq = rdr_u64(q);
-    struct slice first = rdr_bytes(q, MAC_LEN);
+    struct slice first = rdr_bytes(q, SHA256_LEN);
     ENSURE(!q->bad, err, SL_E_PARSE, "audit_check: cut short");
-    uint8_t previous[MAC_LEN];
+    uint8_t previous[SHA256_LEN];
     memcpy(previous, first.ptr, sizeof previous);
     uint32_t good = 0;
     bool holds = true;
     while (!q->bad && q->rest.len > 0 && holds) {
         struct slice record = rdr_vec32(q);
-        struct slice mac = rdr_bytes(q, MAC_LEN);
-        uint8_t want[MAC_LEN];
+        struct slice mac = rdr_bytes(q, SHA256_LEN);
+        uint8_t want[SHA256_LEN];
         TRY(chain_mac(s, segment, seq++, previous, record, want));
         holds = secret_equal(slice_of(want, sizeof want), mac);
         if (holds) {
@@ -493,6 +487,10 @@ static const op_fn ops[] = {
     [KEYHOLDER_AUDIT_MAC] = do_audit_mac,
     [KEYHOLDER_AUDIT_SIGN] = do_audit_sign,
     [KEYHOLDER_AUDIT_CHECK] = do_audit_check,
+    [KEYHOLDER_CREATE_EMPTY] = service_create_empty,
+    [KEYHOLDER_IMPORT_BEGIN] = service_import_begin,
+    [KEYHOLDER_IMPORT] = service_import,
+    [KEYHOLDER_FORGET] = service_forget,
 };
 
 struct sl_rc service_handle(struct service *s, uint8_t op, struct slice request, struct buf *out,
