@@ -70,7 +70,8 @@ struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *c
         .identity = caller->who.policies,
         .identity_count = caller->who.policy_count,
         .boundary = caller->who.boundary,
-        .session = caller->session,
+        .session = &caller->session,
+        .session_count = caller->session != NULL,
         .resource = resource_policy,
         .resource_kind = resource_kind,
     };

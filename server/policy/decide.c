@@ -17,14 +17,6 @@ const char *const pol_fact_names[POL_FACTS] = {
     [FACT_RESOURCE_ACCOUNT] = "aws:ResourceAccount",
 };
 
-/* How a statement's Principal met the caller: the kinds grant differently. */
-enum {
-    HIT_ANY = 1,     /* "*" */
-    HIT_ACCOUNT = 2, /* the caller's account: leaves it to the account's identity policies */
-    HIT_ROLE = 4,    /* the session's role: boundary and session policy still limit it */
-    HIT_DIRECT = 8,  /* user, session, service, or the root user by its account */
-};
-
 static unsigned meets_aws(struct slice value, const struct policy_principal *who) {
     bool user = who->type == PRINCIPAL_USER, session = who->type == PRINCIPAL_ROLE_SESSION;
     if (!user && !session && who->type != PRINCIPAL_ROOT) {
@@ -101,156 +93,270 @@ static bool resource_applies(struct pol_eval *e, const struct pol_statement *st)
     return !found && (!unresolved || st->deny);
 }
 
-struct outcome {
-    bool denied;
-    unsigned allowed; /* HIT_ bits; HIT_DIRECT for policies without principals */
-    struct slice deny_sid;
-    struct slice allow_sid;
+unsigned pol_applies(struct pol_eval *e, const struct policy *p, const struct pol_statement *st) {
+    bool trust = p->kind == POLICY_TRUST;
+    bool of_resource = p->kind == POLICY_KEY || p->kind == POLICY_BUCKET || trust;
+    bool inert = st->actions.count == 0 || (st->resources.count == 0 && !trust);
+    unsigned hits = of_resource ? meets(st, e->req->principal) : HIT_DIRECT;
+    bool applies = hits != 0 && !inert && action_applies(st, e->req->action) &&
+                   (trust || resource_applies(e, st)) && pol_conditions_hold(e, st);
+    return applies ? hits : 0;
+}
+
+/* A statement that was met, by its place. */
+struct place {
+    size_t policy, statement;
+    struct slice sid;
 };
 
-static void weigh(struct pol_eval *e, const struct policy *p, struct outcome *out) {
-    if (p == NULL) {
-        return;
-    }
-    bool of_resource = p->kind == POLICY_KEY || p->kind == POLICY_BUCKET || p->kind == POLICY_TRUST;
-    for (size_t i = 0; i < p->count; i++) {
+struct outcome {
+    bool denied;
+    unsigned allowed; /* HIT_ bits */
+    struct place deny_at;
+    struct place allow_at[HIT_BITS]; /* of the first statement that set the bit */
+};
+
+static void weigh(struct pol_eval *e, const struct policy *p, size_t index, struct outcome *out) {
+    for (size_t i = 0; p != NULL && i < p->count; i++) {
         const struct pol_statement *st = &p->statements[i];
-        unsigned hits = of_resource ? meets(st, e->req->principal) : HIT_DIRECT;
-        bool inert =
-            st->actions.count == 0 || (st->resources.count == 0 && p->kind != POLICY_TRUST);
-        if (hits == 0 || inert || !action_applies(st, e->req->action) ||
-            (p->kind != POLICY_TRUST && !resource_applies(e, st)) || !pol_conditions_hold(e, st)) {
+        struct place at = {index, i, st->sid};
+        unsigned hits = pol_applies(e, p, st);
+        if (hits != 0 && st->deny && !out->denied) {
+            out->denied = true;
+            out->deny_at = at;
+        }
+        if (hits == 0 || st->deny) {
             continue;
         }
-        if (st->deny && !out->denied) {
-            out->denied = true;
-            out->deny_sid = st->sid;
-        } else if (!st->deny) {
-            if (out->allowed == 0) {
-                out->allow_sid = st->sid;
+        for (unsigned bit = 0; bit < HIT_BITS; bit++) {
+            if (hits & ~out->allowed & (1u << bit)) {
+                out->allow_at[bit] = at;
             }
-            out->allowed |= hits;
         }
+        out->allowed |= hits;
     }
 }
 
 /* All that the policies say about a request. */
 struct weighed {
-    struct outcome identity, boundary, session, resource;
+    const struct policy_set *set;
+    struct outcome of[POLICY_SOURCES];
+    bool same; /* caller and resource are of one account */
     bool identity_ok, boundary_ok, session_ok;
 };
 
 static void weigh_all(struct pol_eval *e, const struct policy_set *set, struct weighed *w) {
+    w->set = set;
+    w->same = pol_same_account(e->req);
     for (size_t i = 0; i < set->identity_count; i++) {
-        weigh(e, set->identity[i], &w->identity);
+        weigh(e, set->identity[i], i, &w->of[POLICY_BY_IDENTITY]);
     }
-    weigh(e, set->boundary, &w->boundary);
-    weigh(e, set->session, &w->session);
-    weigh(e, set->resource, &w->resource);
+    for (size_t i = 0; i < set->session_count; i++) {
+        weigh(e, set->session[i], i, &w->of[POLICY_BY_SESSION]);
+    }
+    weigh(e, set->boundary, 0, &w->of[POLICY_BY_BOUNDARY]);
+    weigh(e, set->resource, 0, &w->of[POLICY_BY_RESOURCE]);
     int type = e->req->principal->type;
     w->identity_ok =
-        type == PRINCIPAL_ROOT ||
-        (w->identity.allowed != 0 && (type == PRINCIPAL_USER || type == PRINCIPAL_ROLE_SESSION));
-    w->boundary_ok = set->boundary == NULL || w->boundary.allowed != 0;
-    w->session_ok = set->session == NULL || w->session.allowed != 0;
+        type == PRINCIPAL_ROOT || (w->of[POLICY_BY_IDENTITY].allowed != 0 &&
+                                   (type == PRINCIPAL_USER || type == PRINCIPAL_ROLE_SESSION));
+    w->boundary_ok = set->boundary == NULL || w->of[POLICY_BY_BOUNDARY].allowed != 0;
+    w->session_ok = set->session_count == 0 || w->of[POLICY_BY_SESSION].allowed != 0;
 }
 
-static struct policy_verdict denied(bool is_explicit, const char *reason, struct slice sid) {
-    return (struct policy_verdict){POLICY_DENY, is_explicit, reason, sid};
+static struct slice name_of(const struct policy_set *set, enum policy_source by, size_t index) {
+    switch (by) {
+    case POLICY_BY_IDENTITY:
+        return set->identity_names ? set->identity_names[index] : SLICE_EMPTY;
+    case POLICY_BY_SESSION:
+        return set->session_names ? set->session_names[index] : SLICE_EMPTY;
+    case POLICY_BY_BOUNDARY:
+        return set->boundary_name;
+    default:
+        return SLICE_EMPTY;
+    }
 }
 
-/* The default: no policy of the kind that is needed allows. */
-static struct policy_verdict nothing_allows(struct pol_eval *e, const char *policies) {
-    const char *reason = arena_printf(e->a, "because no %s allows the %.*s action", policies,
-                                      SLICE_FMT(e->req->action));
-    return denied(false, reason ? reason : "because no policy allows it", SLICE_EMPTY);
+static struct policy_verdict decided(const struct weighed *w, enum policy_source by,
+                                     const struct place *at) {
+    return (struct policy_verdict){.reason = "",
+                                   .by = by,
+                                   .sid = at->sid,
+                                   .policy = at->policy,
+                                   .statement = at->statement,
+                                   .policy_name = name_of(w->set, by, at->policy)};
+}
+
+/* Allowed by the first statement of `by` that met the caller in one of the ways of `hits`. */
+static struct policy_verdict allow(const struct weighed *w, enum policy_source by, unsigned hits) {
+    const struct outcome *o = &w->of[by];
+    unsigned bit = HIT_BITS;
+    while (bit > 0 && !(o->allowed & hits & (1u << (bit - 1)))) {
+        bit--;
+    }
+    struct place none = {0};
+    struct policy_verdict v = bit > 0 ? decided(w, by, &o->allow_at[bit - 1])
+                                      : decided(w, POLICY_BY_RULE, &none); /* the root user */
+    v.decision = POLICY_ALLOW;
+    return v;
+}
+
+static struct policy_verdict allow_by_grant(const struct policy_grant *grant) {
+    return (struct policy_verdict){
+        .decision = POLICY_ALLOW, .reason = "", .by = POLICY_BY_GRANT, .policy_name = grant->id};
 }
 
 static const char vague[] =
     "because the resource does not exist in this Region, no resource-based policies allow access, "
     "or a resource-based policy explicitly denies access";
 
-static bool explicit_deny(const struct weighed *w, enum policy_kind kind, bool same,
-                          struct policy_verdict *ret) {
-    const struct outcome *o = w->identity.denied   ? &w->identity
-                              : w->boundary.denied ? &w->boundary
-                              : w->session.denied  ? &w->session
-                              : w->resource.denied ? &w->resource
-                                                   : NULL;
-    if (o == NULL) {
-        return false;
+static bool explicit_deny(const struct weighed *w, struct policy_verdict *ret) {
+    static const enum policy_source order[] = {POLICY_BY_IDENTITY, POLICY_BY_BOUNDARY,
+                                               POLICY_BY_SESSION, POLICY_BY_RESOURCE};
+    static const char *const reasons[POLICY_SOURCES] = {
+        [POLICY_BY_IDENTITY] = "with an explicit deny in an identity-based policy",
+        [POLICY_BY_BOUNDARY] = "with an explicit deny in a permissions boundary",
+        [POLICY_BY_SESSION] = "with an explicit deny in a session policy",
+        [POLICY_BY_RESOURCE] = "with an explicit deny in a resource-based policy",
+    };
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        const struct outcome *o = &w->of[order[i]];
+        if (!o->denied) {
+            continue;
+        }
+        struct policy_verdict v = decided(w, order[i], &o->deny_at);
+        v.explicit_deny = true;
+        v.reason = reasons[order[i]];
+        if (order[i] == POLICY_BY_RESOURCE && w->set->resource_kind == POLICY_TRUST) {
+            v.reason = "with an explicit deny in the role trust policy";
+        } else if (order[i] == POLICY_BY_RESOURCE && w->set->resource_kind == POLICY_KEY &&
+                   !w->same) {
+            v.reason = vague; /* another account is not told whether the key exists */
+        }
+        *ret = v;
+        return true;
     }
-    const char *reason = "with an explicit deny in a resource-based policy";
-    if (o == &w->identity) {
-        reason = "with an explicit deny in an identity-based policy";
-    } else if (o == &w->boundary) {
-        reason = "with an explicit deny in a permissions boundary";
-    } else if (o == &w->session) {
-        reason = "with an explicit deny in a session policy";
-    } else if (kind == POLICY_TRUST) {
-        reason = "with an explicit deny in the role trust policy";
-    } else if (kind == POLICY_KEY && !same) {
-        reason = vague; /* another account is not told whether the key exists */
+    return false;
+}
+
+/* The default: an allow is missing. `first` is the kind that the message names; the caller's own
+ * policies that don't allow either are told beside it. */
+static struct policy_verdict nothing_allows(struct pol_eval *e, const struct weighed *w,
+                                            enum policy_source first, bool identity_needed,
+                                            bool limits_count) {
+    static const char *const kinds[POLICY_SOURCES] = {
+        [POLICY_BY_IDENTITY] = "identity-based policy",
+        [POLICY_BY_BOUNDARY] = "permissions boundary",
+        [POLICY_BY_SESSION] = "session policy",
+        [POLICY_BY_RESOURCE] = "resource-based policy",
+    };
+    struct policy_verdict v = {.by = first, .missing = 1u << first};
+    v.missing |= identity_needed && !w->identity_ok ? 1u << POLICY_BY_IDENTITY : 0;
+    v.missing |= limits_count && !w->boundary_ok ? 1u << POLICY_BY_BOUNDARY : 0;
+    v.missing |= limits_count && !w->session_ok ? 1u << POLICY_BY_SESSION : 0;
+    bool of_resource = first == POLICY_BY_RESOURCE;
+    int type = e->req->principal->type;
+    if (of_resource && w->set->resource_kind == POLICY_KEY && !w->same &&
+        type != PRINCIPAL_SERVICE) {
+        v.reason = vague;
+        return v;
     }
-    *ret = denied(true, reason, o->deny_sid);
-    return true;
+    bool trust = of_resource && w->set->resource_kind == POLICY_TRUST;
+    v.reason = arena_printf(e->a, "because no %s allows the %.*s action",
+                            trust ? "role trust policy" : kinds[first], SLICE_FMT(e->req->action));
+    if (v.reason == NULL) {
+        v.reason = "because no policy allows it";
+    }
+    return v;
 }
 
 /* The first of the caller's own policies that does not allow. */
 static struct policy_verdict caller_denied(struct pol_eval *e, const struct weighed *w,
                                            bool identity_needed) {
-    return nothing_allows(e, identity_needed && !w->identity_ok ? "identity-based policy"
-                             : !w->boundary_ok                  ? "permissions boundary"
-                                                                : "session policy");
+    enum policy_source first = identity_needed && !w->identity_ok ? POLICY_BY_IDENTITY
+                               : !w->boundary_ok                  ? POLICY_BY_BOUNDARY
+                                                                  : POLICY_BY_SESSION;
+    return nothing_allows(e, w, first, identity_needed, true);
 }
 
-static struct policy_verdict resource_denied(struct pol_eval *e, enum policy_kind kind, bool same) {
-    if (kind == POLICY_KEY && !same) {
-        return denied(false, vague, SLICE_EMPTY);
+/* A statement that named the caller would be enough; naming a role, its limits still count. */
+static struct policy_verdict resource_denied(struct pol_eval *e, const struct weighed *w,
+                                             bool identity_needed) {
+    bool role = e->req->principal->type == PRINCIPAL_ROLE_SESSION;
+    return nothing_allows(e, w, POLICY_BY_RESOURCE, identity_needed, identity_needed || role);
+}
+
+/* Whom no identity policy, boundary or session policy speaks of. */
+static struct policy_verdict decide_outsider(struct pol_eval *e, const struct weighed *w) {
+    unsigned hits = w->of[POLICY_BY_RESOURCE].allowed;
+    bool service = e->req->principal->type == PRINCIPAL_SERVICE;
+    if (service && (hits & HIT_DIRECT)) {
+        return allow(w, POLICY_BY_RESOURCE, HIT_DIRECT);
     }
-    return nothing_allows(e, kind == POLICY_TRUST ? "role trust policy" : "resource-based policy");
+    if (!service && w->set->resource_kind == POLICY_BUCKET && (hits & HIT_ANY)) {
+        return allow(w, POLICY_BY_RESOURCE, HIT_ANY);
+    }
+    const struct policy_grant *grant = w->set->grant;
+    if (service && grant != NULL && grant->grantee == POLICY_GRANT_DIRECT) {
+        return allow_by_grant(grant);
+    }
+    return resource_denied(e, w, false);
 }
 
-static struct policy_verdict allow(const struct outcome *o) {
-    return (struct policy_verdict){POLICY_ALLOW, false, "", o->allow_sid};
-}
-
-static struct policy_verdict decide(struct pol_eval *e, const struct policy_set *set,
-                                    const struct weighed *w, bool same) {
-    const struct policy_principal *who = e->req->principal;
-    enum policy_kind kind = set->resource_kind;
-    unsigned hits = w->resource.allowed;
+static struct policy_verdict decide_same(struct pol_eval *e, const struct weighed *w) {
+    const struct policy_set *set = w->set;
+    unsigned hits = w->of[POLICY_BY_RESOURCE].allowed;
     bool limits_ok = w->boundary_ok && w->session_ok;
-    bool all_ok = w->identity_ok && limits_ok;
-    if (who->type == PRINCIPAL_SERVICE) {
-        return hits & HIT_DIRECT ? allow(&w->resource) : resource_denied(e, kind, true);
+    if (hits & HIT_DIRECT) {
+        return allow(w, POLICY_BY_RESOURCE, HIT_DIRECT);
     }
-    if (who->type == PRINCIPAL_ANONYMOUS) {
-        return kind == POLICY_BUCKET && (hits & HIT_ANY) ? allow(&w->resource)
-                                                         : resource_denied(e, kind, false);
-    }
-    if (set->resource != NULL && kind == POLICY_TRUST && who->type == PRINCIPAL_ROOT) {
-        return denied(true, "because roles may not be assumed by root accounts", SLICE_EMPTY);
-    }
-    if (!same) {
-        if (hits == 0) {
-            return resource_denied(e, kind, false);
-        }
-        return all_ok ? allow(&w->resource) : caller_denied(e, w, true);
-    }
-    if ((hits & HIT_DIRECT) || ((hits & (HIT_ROLE | HIT_ANY)) && limits_ok)) {
-        return allow(&w->resource);
+    if ((hits & (HIT_ROLE | HIT_ANY)) && limits_ok) {
+        return allow(w, POLICY_BY_RESOURCE, HIT_ROLE | HIT_ANY);
     }
     /* A key or trust policy must at least leave the action to the account; for buckets, and where
      * there is no resource policy, the caller's own policies are enough. */
-    bool delegated = set->resource == NULL || kind == POLICY_BUCKET || (hits & HIT_ACCOUNT);
-    if (delegated && all_ok) {
-        return allow(&w->identity);
+    bool delegated =
+        set->resource == NULL || set->resource_kind == POLICY_BUCKET || (hits & HIT_ACCOUNT);
+    if (delegated && w->identity_ok && limits_ok) {
+        return allow(w, POLICY_BY_IDENTITY, HIT_DIRECT);
     }
-    if (hits & (HIT_ROLE | HIT_ANY)) {
+    if (set->grant != NULL && (set->grant->grantee == POLICY_GRANT_DIRECT || limits_ok)) {
+        return allow_by_grant(set->grant);
+    }
+    if (set->grant != NULL || (hits & (HIT_ROLE | HIT_ANY))) {
         return caller_denied(e, w, false);
     }
-    return delegated ? caller_denied(e, w, true) : resource_denied(e, kind, true);
+    return delegated ? caller_denied(e, w, true) : resource_denied(e, w, false);
+}
+
+static struct policy_verdict decide_across(struct pol_eval *e, const struct weighed *w) {
+    const struct policy_grant *grant = w->set->grant;
+    bool limits_ok = w->boundary_ok && w->session_ok;
+    bool reached = w->of[POLICY_BY_RESOURCE].allowed != 0;
+    if (reached && w->identity_ok && limits_ok) {
+        return allow(w, POLICY_BY_RESOURCE, ~0u);
+    }
+    if (grant != NULL && (grant->grantee == POLICY_GRANT_DIRECT || limits_ok)) {
+        return allow_by_grant(grant);
+    }
+    if (grant != NULL) {
+        return caller_denied(e, w, false);
+    }
+    return reached ? caller_denied(e, w, true) : resource_denied(e, w, true);
+}
+
+static struct policy_verdict decide(struct pol_eval *e, const struct weighed *w) {
+    const struct policy_principal *who = e->req->principal;
+    sl_assert(w->set->grant == NULL || w->set->resource_kind == POLICY_KEY);
+    if (who->type == PRINCIPAL_SERVICE || who->type == PRINCIPAL_ANONYMOUS) {
+        return decide_outsider(e, w);
+    }
+    if (w->set->resource != NULL && w->set->resource_kind == POLICY_TRUST &&
+        who->type == PRINCIPAL_ROOT) {
+        return (struct policy_verdict){
+            .explicit_deny = true, .reason = "because roles may not be assumed by root accounts"};
+    }
+    return w->same ? decide_same(e, w) : decide_across(e, w);
 }
 
 static void gather_facts(struct pol_eval *e) {
@@ -288,21 +394,29 @@ static void gather_facts(struct pol_eval *e) {
     e->facts[FACT_RESOURCE_ACCOUNT] = e->req->resource_account;
 }
 
+void pol_eval_init(struct pol_eval *e, const struct policy_request *req, struct arena *a) {
+    *e = (struct pol_eval){.req = req, .a = a};
+    gather_facts(e);
+}
+
+bool pol_same_account(const struct policy_request *req) {
+    struct slice account = req->principal->account;
+    return account.len > 0 &&
+           (req->resource_account.len == 0 || slice_eq(account, req->resource_account));
+}
+
 struct policy_verdict policy_decide(const struct policy_set *set, const struct policy_request *req,
                                     struct arena *a) {
-    struct pol_eval e = {.req = req, .a = a};
+    struct pol_eval e;
     struct weighed w = {0};
     struct policy_verdict verdict;
-    const struct policy_principal *who = req->principal;
-    bool same = who->account.len > 0 &&
-                (req->resource_account.len == 0 || slice_eq(who->account, req->resource_account));
-    gather_facts(&e);
+    pol_eval_init(&e, req, a);
     weigh_all(&e, set, &w);
-    if (!explicit_deny(&w, set->resource_kind, same, &verdict)) {
-        verdict = decide(&e, set, &w, same);
+    if (!explicit_deny(&w, &verdict)) {
+        verdict = decide(&e, &w);
     }
     if (e.failed) {
-        return denied(false, "because the policies could not be evaluated", SLICE_EMPTY);
+        return (struct policy_verdict){.reason = "because the policies could not be evaluated"};
     }
     return verdict;
 }

@@ -278,6 +278,7 @@ static struct sl_rc parse_conditions(struct parser *ps, const struct json *v,
             ENSURE(colon > 0 && colon + 1 < key->name.len, ps->err, SL_E_PARSE,
                    "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
             items[n].how = how;
+            items[n].name = op->name;
             items[n].key = key->name;
             TRY(parse_texts(ps, key, vars, true, "a condition", &items[n].values));
             TRY(check_condition(ps, &items[n]));

@@ -52,6 +52,7 @@ struct pol_operator {
 /* One key under one operator. */
 struct pol_condition {
     struct pol_operator how;
+    struct slice name; /* the operator as it was written */
     struct slice key;
     struct pol_texts values;
 };
@@ -100,6 +101,22 @@ struct pol_eval {
     bool failed;                   /* out of memory: whatever the outcome, it is DENY */
     struct slice facts[POL_FACTS]; /* empty: the key is absent */
 };
+
+/* How a statement's Principal met the caller: the kinds grant differently. */
+enum {
+    HIT_ANY = 1,     /* "*" */
+    HIT_ACCOUNT = 2, /* the caller's account: leaves it to the account's identity policies */
+    HIT_ROLE = 4,    /* the session's role: boundary and session policy still limit it */
+    HIT_DIRECT = 8,  /* user, session, service, or the root user by its account */
+    HIT_BITS = 4
+};
+
+void pol_eval_init(struct pol_eval *e, const struct policy_request *req, struct arena *a);
+/* Does the statement apply to the request? HIT_ bits (HIT_DIRECT for policies without principals),
+ * 0: no. */
+unsigned pol_applies(struct pol_eval *e, const struct policy *p, const struct pol_statement *st);
+/* Is the caller of the account that owns the resource? */
+bool pol_same_account(const struct policy_request *req);
 
 /* A pattern with its variables replaced: bytes marked in `literal` are never wildcards. */
 struct pol_pattern {

@@ -63,6 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
         }
         (void)policy_denied_message(&v, &req, &a);
+        SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(256 * 1024);
+        sl_ignore(policy_explain(&v, &set, &req, &a, &out, NULL));
     }
     return 0;
 }

@@ -339,10 +339,12 @@ static void decisions(void **state) {
         const struct row *r = &rows[i];
         SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
         const struct policy *identity = parsed(r->identity, POLICY_IDENTITY, &a);
+        const struct policy *session = parsed(r->session, POLICY_SESSION, &a);
         struct policy_set set = {.identity = &identity,
                                  .identity_count = identity != NULL,
                                  .boundary = parsed(r->boundary, POLICY_BOUNDARY, &a),
-                                 .session = parsed(r->session, POLICY_SESSION, &a),
+                                 .session = &session,
+                                 .session_count = session != NULL,
                                  .resource = parsed(r->policy, r->kind, &a),
                                  .resource_kind = r->kind};
         struct policy_request req = {&callers[r->who],
@@ -392,6 +394,104 @@ static void message_is_whole(void **state) {
                         " because no identity-based policy allows the s3:GetObject action");
 }
 
+struct grant_row {
+    const char *rule;
+    enum who who;
+    int grantee; /* -1: no grant */
+    const char *identity, *boundary, *policy;
+    bool allowed;
+    enum policy_source by;
+};
+
+/* Reference section 4, points 2, 3, 3a, 6 and 9. */
+static const struct grant_row grant_rows[] = {
+    {"3 a grant alone allows", ALICE, POLICY_GRANT_DIRECT, NULL, NULL,
+     RP("Allow", P_SERVICE, "kms:*"), true, POLICY_BY_GRANT},
+    {"3 no grant", ALICE, -1, NULL, NULL, RP("Allow", P_SERVICE, "kms:*"), false,
+     POLICY_BY_RESOURCE},
+    {"9 the key policy comes first", ALICE, POLICY_GRANT_DIRECT, NULL, NULL,
+     RP("Allow", P_ALICE, "kms:*"), true, POLICY_BY_RESOURCE},
+    {"2 a deny of the key policy beats it", ALICE, POLICY_GRANT_DIRECT, NULL, NULL,
+     RP("Deny", P_ALICE, "kms:*"), false, POLICY_BY_RESOURCE},
+    {"2 a deny of the identity beats it", ALICE, POLICY_GRANT_DIRECT, ST("Deny", "kms:*", "*"),
+     NULL, RP("Allow", P_ALICE, "kms:*"), false, POLICY_BY_IDENTITY},
+    {"2 a deny of the boundary beats it", ALICE, POLICY_GRANT_DIRECT, NULL,
+     ST("Deny", "kms:*", "*"), RP("Allow", P_ALICE, "kms:*"), false, POLICY_BY_BOUNDARY},
+    {"3a direct: the boundary's silence does not count", ALICE, POLICY_GRANT_DIRECT, NULL,
+     ST("Allow", "s3:*", "*"), RP("Allow", P_SERVICE, "kms:*"), true, POLICY_BY_GRANT},
+    {"3a role: the boundary's silence counts", LOADER, POLICY_GRANT_ROLE, NULL,
+     ST("Allow", "s3:*", "*"), RP("Allow", P_SERVICE, "kms:*"), false, POLICY_BY_BOUNDARY},
+    {"3a role: the boundary allows", LOADER, POLICY_GRANT_ROLE, NULL, ST("Allow", "kms:*", "*"),
+     RP("Allow", P_SERVICE, "kms:*"), true, POLICY_BY_GRANT},
+    {"6 across accounts, no identity policy", BOB, POLICY_GRANT_DIRECT, NULL, NULL,
+     RP("Allow", P_ACCOUNT, "kms:*"), true, POLICY_BY_GRANT},
+    {"6 across accounts, no grant", BOB, -1, NULL, NULL, RP("Allow", P_ACCOUNT, "kms:*"), false,
+     POLICY_BY_RESOURCE},
+    {"6 across accounts, denied", BOB, POLICY_GRANT_DIRECT, NULL, NULL, RP("Deny", "'*'", "kms:*"),
+     false, POLICY_BY_RESOURCE},
+    {"6 across accounts, role, boundary silent", BOB_ROLE, POLICY_GRANT_ROLE, NULL,
+     ST("Allow", "s3:*", "*"), RP("Allow", P_ACCOUNT, "kms:*"), false, POLICY_BY_BOUNDARY},
+    {"6 across accounts, role, boundary allows", BOB_ROLE, POLICY_GRANT_ROLE, NULL, ALL,
+     RP("Allow", P_ACCOUNT, "kms:*"), true, POLICY_BY_GRANT},
+    {"a service as grantee", REDSHIFT, POLICY_GRANT_DIRECT, NULL, NULL,
+     RP("Allow", P_ACCOUNT, "kms:*"), true, POLICY_BY_GRANT},
+    {"a service without grant", REDSHIFT, -1, NULL, NULL, RP("Allow", P_ACCOUNT, "kms:*"), false,
+     POLICY_BY_RESOURCE},
+};
+
+static void grants(void **state) {
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof grant_rows / sizeof *grant_rows; i++) {
+        const struct grant_row *r = &grant_rows[i];
+        SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
+        const struct policy *identity = parsed(r->identity, POLICY_IDENTITY, &a);
+        struct policy_grant grant = {r->grantee < 0 ? 0 : r->grantee, SLICE_LIT("0f")};
+        struct policy_set set = {.identity = &identity,
+                                 .identity_count = identity != NULL,
+                                 .boundary = parsed(r->boundary, POLICY_BOUNDARY, &a),
+                                 .resource = parsed(r->policy, POLICY_KEY, &a),
+                                 .resource_kind = POLICY_KEY,
+                                 .grant = r->grantee < 0 ? NULL : &grant};
+        struct policy_request req = {
+            &callers[r->who], SLICE_LIT("kms:Decrypt"), SLICE_LIT(KEY), SLICE_LIT(A1), NULL, 0};
+        struct policy_verdict v = policy_decide(&set, &req, &a);
+        if ((v.decision == POLICY_ALLOW) != r->allowed || v.by != r->by) {
+            print_error("%s: %s by %d\n", r->rule, v.decision ? "allowed" : "denied", v.by);
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* AssumeRole's Policy and PolicyArns are one limit: each may allow, each may deny. */
+static void several_session_policies(void **state) {
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(64 * 1024);
+    const struct policy *all = parsed(ALL, POLICY_IDENTITY, &a);
+    const struct policy *session[] = {parsed(ST("Allow", "kms:*", "*"), POLICY_SESSION, &a),
+                                      parsed(ST("Allow", "s3:Get*", "*"), POLICY_SESSION, &a),
+                                      parsed(ST("Deny", "s3:*", "*"), POLICY_SESSION, &a)};
+    const struct slice names[] = {SLICE_LIT("one"), SLICE_LIT("two"), SLICE_LIT("three")};
+    struct policy_set set = {.identity = &all,
+                             .identity_count = 1,
+                             .session = session,
+                             .session_count = 2,
+                             .session_names = names,
+                             .resource_kind = POLICY_BUCKET};
+    struct policy_request req = {
+        &callers[LOADER], SLICE_LIT("s3:GetObject"), SLICE_LIT(OBJ), SLICE_LIT(A1), NULL, 0};
+    assert_int_equal(policy_decide(&set, &req, &a).decision, POLICY_ALLOW);
+    set.session_count = 1;
+    struct policy_verdict v = policy_decide(&set, &req, &a);
+    assert_int_equal(v.decision, POLICY_DENY);
+    assert_int_equal(v.missing, 1 << POLICY_BY_SESSION);
+    set.session_count = 3;
+    v = policy_decide(&set, &req, &a);
+    assert_int_equal(v.decision, POLICY_DENY);
+    assert_int_equal(v.by, POLICY_BY_SESSION);
+    assert_int_equal(v.policy, 2);
+    assert_true(slice_eq_cstr(v.policy_name, "three"));
+}
+
 /* Without memory to replace variables nothing is allowed, though one policy allows everything. */
 static void no_memory_denies(void **state) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(64 * 1024);
@@ -410,10 +510,9 @@ static void no_memory_denies(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(decisions),
-        cmocka_unit_test(sid_of_the_deciding_statement),
-        cmocka_unit_test(message_is_whole),
-        cmocka_unit_test(no_memory_denies),
+        cmocka_unit_test(decisions),        cmocka_unit_test(sid_of_the_deciding_statement),
+        cmocka_unit_test(grants),           cmocka_unit_test(several_session_policies),
+        cmocka_unit_test(message_is_whole), cmocka_unit_test(no_memory_denies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
