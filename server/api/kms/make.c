@@ -83,6 +83,7 @@ struct sl_rc kms_managed_make(struct api_call *c, struct key_row *ret) {
         .state = KEY_ENABLED,
         .manager = KEY_AWS,
         .created_ms = c->env->now_ms,
+        .origin = KEY_ORIGIN_KMS,
     };
     ENSURE(row.id.ptr && row.policy.ptr, c->err, SL_E_NOMEM, "Out of memory.");
     ENSURE(row.account.len > 0, c->err, SL_E_ACCESS_DENIED, "Access Denied");
@@ -122,6 +123,7 @@ static struct sl_rc service_row(struct api_call *c, bool make, struct key_row *r
         .state = KEY_ENABLED,
         .manager = KEY_SERVICE,
         .created_ms = c->env->now_ms,
+        .origin = KEY_ORIGIN_KMS,
     };
     ENSURE(row.id.ptr != NULL, c->err, SL_E_NOMEM, "Out of memory.");
     TRY(make_named(c, SERVICE_ALIAS, &row));

@@ -188,6 +188,7 @@ struct sl_rc kms_op_create_key(struct api_call *c) {
         .state = KEY_ENABLED,
         .manager = KEY_CUSTOMER,
         .created_ms = c->env->now_ms,
+        .origin = KEY_ORIGIN_KMS,
     };
     ENSURE(k.id.ptr != NULL, c->err, SL_E_NOMEM, "Out of memory.");
     TRY(kms_material(c, &k));

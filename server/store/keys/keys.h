@@ -15,6 +15,10 @@ enum key_manager {
     KEY_AWS = 2,    /* alias/aws/…: of the account, used through services only */
     KEY_SERVICE = 3 /* a service's own; not reachable by any API */
 };
+enum key_origin {
+    KEY_ORIGIN_KMS = 1,     /* material made by the keyholder */
+    KEY_ORIGIN_EXTERNAL = 2 /* imported: see import.h */
+};
 
 struct key_row {
     struct slice id; /* UUID */
@@ -24,15 +28,18 @@ struct key_row {
     struct slice description;
     struct slice policy;
     struct slice record;      /* keyholder's */
-    struct slice material_id; /* current, 64 hex */
+    struct slice material_id; /* current, 64 hex; empty before the first import */
     int state;                /* enum key_state of server/keys/keyholder.h */
     int manager;              /* enum key_manager */
     int64_t created_ms;
     int64_t deletion_ms; /* 0 = none scheduled */
     int32_t window_days;
+    int origin;         /* enum key_origin */
+    int64_t expires_ms; /* earliest end of imported material that the key needs; 0 = none */
 };
 
-/* All slices in `a`. now_ms decides whether a scheduled deletion has happened. */
+/* All slices in `a`. now_ms decides whether a scheduled deletion has happened, and whether imported
+ * material has expired: then the state is KEY_PENDING_IMPORT, whatever the row says. */
 struct sl_rc keys_get(struct sqlite3 *conn, struct slice account, struct slice region,
                       struct slice id, int64_t now_ms, struct arena *a, bool *ret_found,
                       struct key_row *ret, struct sl_error *err);
