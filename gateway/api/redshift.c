@@ -283,6 +283,10 @@ static void reply_error(struct http *h, struct sl_rc rc) {
     xmlw_cstr(&out, "Message",
               unknown_key ? "The security token included in the request is invalid."
                           : sl_error_message(&h->err, rc.code));
+    if (rc.code == SL_E_ACCESS_DENIED && h->err.denial != NULL) {
+        http_set_cstr(h, DENIAL_HEADER, h->err.denial);
+        xmlw_cstr(&out, DENIAL_ELEMENT, h->err.denial);
+    }
     xmlw_close(&out, "Error");
     xmlw_cstr(&out, "RequestId", h->request_id);
     xmlw_close(&out, "ErrorResponse");

@@ -47,6 +47,7 @@ void sl_error_clear(struct sl_error *err) {
         err->code = SL_CODE_OK;
         err->detail[0] = '\0';
         err->hint[0] = '\0';
+        err->denial = NULL;
     }
 }
 

@@ -55,6 +55,9 @@ struct sl_error {
     enum sl_code code;
     char detail[SL_ERROR_DETAIL_MAX]; /* full sentence for the client; may be empty */
     char hint[SL_ERROR_HINT_MAX];     /* what to do; may be empty */
+    /* SL_E_ACCESS_DENIED: the decision's explanation, sealed for sts:DecodeAuthorizationMessage, or
+     * NULL. In the request's arena. */
+    const char *denial;
 };
 
 /* Records code and detail in `err` (if not NULL and empty) and returns the code as a result. */

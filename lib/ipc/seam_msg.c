@@ -256,6 +256,7 @@ void seam_failed_put(struct buf *out, enum sl_code code, const struct sl_error *
     buf_vec16(out, slice_cstr(sl_code_info(code)->name));
     buf_vec16(out, slice_cstr(err ? err->detail : ""));
     buf_vec16(out, slice_cstr(err ? err->hint : ""));
+    buf_vec16(out, slice_cstr(err ? err->denial : NULL));
     buf_vec32(out, canonical);
     buf_vec32(out, string_to_sign);
 }
@@ -275,6 +276,7 @@ struct sl_rc seam_failed_get(struct slice payload, struct arena *a, struct sl_er
     enum sl_code code = code_by_name(rdr_vec16(&r));
     struct slice detail = rdr_vec16(&r);
     struct slice hint = rdr_vec16(&r);
+    struct slice denial = rdr_vec16(&r);
     struct slice canonical = rdr_vec32(&r);
     struct slice to_sign = rdr_vec32(&r);
     TRY(rdr_end(&r, err, "failure answer"));
@@ -283,6 +285,9 @@ struct sl_rc seam_failed_get(struct slice payload, struct arena *a, struct sl_er
     }
     if (ret_string_to_sign != NULL && a != NULL) {
         *ret_string_to_sign = arena_copy(a, to_sign);
+    }
+    if (denial.len > 0 && a != NULL && err != NULL && err->code == SL_CODE_OK) {
+        err->denial = arena_cstr(a, denial);
     }
     struct sl_rc rc = sl_fail(err, code, "%.*s", SLICE_FMT(detail));
     if (hint.len > 0) {

@@ -3,8 +3,8 @@
  *
  *   hello 'H'   u8 edge, u8 mode, token, vec16 ip, u16 port, u8 tls
  *   ok 'O'      the answer of the request, or empty
- *   failed 'E'  vec16 name of the sl_code, vec16 detail, vec16 hint, vec32 canonical, vec32
- *               string-to-sign
+ *   failed 'E'  vec16 name of the sl_code, vec16 detail, vec16 hint, vec16 sealed explanation of a
+ *               denial, vec32 canonical, vec32 string-to-sign
  */
 #ifndef SL_IPC_SEAM_MSG_H
 #define SL_IPC_SEAM_MSG_H
@@ -61,7 +61,8 @@ struct sl_rc seam_credentials_get(struct slice payload, struct arena *a,
 
 void seam_failed_put(struct buf *out, enum sl_code code, const struct sl_error *err,
                      struct slice canonical, struct slice string_to_sign);
-/* Always a failure: the code the other side gave, with its detail and hint in `err`. */
+/* Always a failure: the code the other side gave, with its detail, hint and (where `a` is given)
+ * denial in `err`. */
 struct sl_rc seam_failed_get(struct slice payload, struct arena *a, struct sl_error *err,
                              struct slice *ret_canonical, struct slice *ret_string_to_sign);
 

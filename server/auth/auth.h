@@ -12,11 +12,44 @@
 struct keyholder;
 struct kms_db;
 
+/* What temporary credentials say: whose they are, and what limits and marks the session. */
+struct auth_sts {
+    enum auth_sts_kind {
+        AUTH_STS_ROLE = 1, /* AssumeRole */
+        AUTH_STS_USER = 2, /* GetSessionToken */
+    } kind;
+    struct slice account;
+    struct slice role_arn; /* roles */
+    struct slice id;   /* AROA… of the role, AIDA… of the user: a later one of the same name is
+                          another */
+    struct slice name; /* of the session; users: empty */
+    struct slice policy;             /* session policy's text, or empty */
+    const struct slice *policy_arns; /* managed session policies, read whenever they count */
+    size_t policy_arn_count;
+    const struct iam_tag *tags; /* session tags, those passed on from the session before included */
+    size_t tag_count;
+    const struct slice *transitive; /* names of tags that the next session gets too */
+    size_t transitive_count;
+    struct slice source_identity; /* empty: none */
+    int64_t issued_ms;
+    int64_t expires_s;
+};
+enum {
+    AUTH_POLICY_ARNS_MAX = 10,
+    AUTH_TAGS_MAX = 50,
+    /* Policies and tags of a session together: a token has to fit into a request's head. */
+    AUTH_PACKED_MAX_BYTES = 4096,
+};
+/* The bytes that count towards AUTH_PACKED_MAX_BYTES. */
+size_t auth_sts_packed_bytes(const struct auth_sts *s);
+
 /* Everything deciding needs to know about who asks. Slices in the request's arena. */
 struct auth_caller {
-    struct identity who;          /* principal and identity policies */
-    const struct policy *session; /* session policy of AssumeRole, or NULL */
-    struct slice session_policy_text;
+    struct identity who;                 /* principal and identity policies */
+    const struct auth_sts *sts;          /* of temporary credentials; NULL for long-term keys */
+    const struct policy *const *session; /* session policies, parsed */
+    const struct slice *session_names;
+    size_t session_count;
     struct slice source_ip;
     bool tls;
     struct slice region;  /* of the credential scope */
@@ -33,6 +66,7 @@ struct auth_env {
     struct keyholder *keys;
     const struct secret *token_key; /* STS session tokens, from keyholder_derive("session-token") */
     const struct secret *forward_key; /* forward sessions, random for this run */
+    const struct secret *denial_key;  /* explanations of denials, from keyholder_derive("denial") */
     struct slice account;             /* the instance's first account */
     struct slice region;              /* the instance's default region */
     int64_t now_ms;                   /* real time, taken once for the request */
@@ -48,8 +82,9 @@ struct sl_rc auth_verify(const struct auth_env *env, const struct sigv4_request 
 
 /* Decides one action: builds the policy set and the global condition keys (aws:SourceIp,
  * aws:SecureTransport, aws:CurrentTime, aws:EpochTime, aws:RequestedRegion, aws:UserAgent,
- * aws:ViaAWSService, kms:ViaService, kms:CallerAccount for kms actions). SL_E_ACCESS_DENIED with
- * AWS's text on a denial. resource_policy may be NULL. */
+ * aws:ViaAWSService, aws:PrincipalTag/…, aws:SourceIdentity, kms:ViaService, kms:CallerAccount for
+ * kms actions). SL_E_ACCESS_DENIED with AWS's text on a denial, and its explanation in err->denial.
+ * resource_policy may be NULL. */
 struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *caller,
                          struct slice action, struct slice resource, struct slice resource_account,
                          const struct policy *resource_policy, enum policy_kind resource_kind,
@@ -65,19 +100,29 @@ struct sl_rc auth_forward_make(const struct auth_env *env, const struct auth_cal
 struct sl_rc auth_forward_open(const struct auth_env *env, struct slice session, uint8_t edge,
                                struct arena *a, struct sl_error *err, struct auth_caller *ret);
 
-/* STS: credentials of a role session. policy_text may be empty. duration within the role's maximum
- * was checked by the caller. */
+/* The explanation of a denial: a text that only kms can open, for who may
+ * sts:DecodeAuthorizationMessage in the account of the one who was denied, for AUTH_DENIAL_DAYS.
+ * SL_E_STS_MESSAGE for anything else. */
+enum { AUTH_DENIAL_DAYS = 30, AUTH_DENIAL_JSON_MAX = 5 * 1024 };
+struct sl_rc auth_denial_seal(const struct auth_env *env, struct slice account, struct slice json,
+                              struct arena *a, const char **ret);
+struct sl_rc auth_denial_open(const struct auth_env *env, struct slice account, struct slice text,
+                              struct arena *a, struct sl_error *err, struct slice *ret_json);
+
+/* STS: makes the credentials that `what` describes; its times are filled in. The caller has checked
+ * that duration_s is within the limits. */
 struct auth_session {
     struct slice access_key_id; /* ASIA… */
     struct secret secret_access_key;
     struct slice token;
-    struct slice arn;     /* arn:aws:sts::A:assumed-role/R/S */
-    struct slice user_id; /* AROA…:S */
+    struct slice arn;     /* roles: arn:aws:sts::A:assumed-role/R/S */
+    struct slice user_id; /* roles: AROA…:S */
     int64_t expires_s;
 };
-struct sl_rc auth_session_make(const struct auth_env *env, const struct identity_role *role,
-                               struct slice session_name, struct slice policy_text,
+struct sl_rc auth_session_make(const struct auth_env *env, const struct auth_sts *what,
                                int64_t duration_s, struct arena *a, struct sl_error *err,
                                struct auth_session *ret);
+/* The account in an access key id of temporary credentials; false for another form. */
+bool auth_session_account(struct slice access_key_id, char ret_account[13]);
 
 #endif

@@ -16,7 +16,39 @@ static void add(struct key_list *l, const char *name, struct slice value) {
     l->count++;
 }
 
-enum { GLOBAL_KEYS = 12 };
+enum { GLOBAL_KEYS = 12 + 2 * AUTH_TAGS_MAX };
+
+static struct sl_rc add_tag(struct key_list *l, const struct iam_tag *tag, struct arena *a,
+                            struct sl_error *err) {
+    const char *name = arena_printf(a, "aws:PrincipalTag/%.*s", SLICE_FMT(tag->name));
+    ENSURE(name != NULL, err, SL_E_NOMEM, "Out of memory.");
+    add(l, name, tag->value);
+    return SL_OK;
+}
+
+static bool has_tag(const struct auth_sts *s, struct slice name) {
+    for (size_t i = 0; i < s->tag_count; i++) {
+        if (slice_ieq(s->tags[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* aws:PrincipalTag/…: tags of the user or role, those of the session over them. */
+static struct sl_rc add_principal_tags(const struct auth_caller *caller, struct arena *a,
+                                       struct sl_error *err, struct key_list *l) {
+    const struct auth_sts *sts = caller->sts;
+    for (size_t i = 0; sts != NULL && i < sts->tag_count; i++) {
+        TRY(add_tag(l, &sts->tags[i], a, err));
+    }
+    for (size_t i = 0; i < caller->who.tag_count && i < AUTH_TAGS_MAX; i++) {
+        if (sts == NULL || !has_tag(sts, caller->who.tags[i].name)) {
+            TRY(add_tag(l, &caller->who.tags[i], a, err));
+        }
+    }
+    return SL_OK;
+}
 
 static struct sl_rc all_keys(const struct auth_env *env, const struct auth_caller *caller,
                              struct slice action, const struct policy_key *keys, size_t key_count,
@@ -52,11 +84,33 @@ static struct sl_rc all_keys(const struct auth_env *env, const struct auth_calle
             add(&l, "kms:CallerAccount", p->account);
         }
     }
+    if (caller->sts != NULL && caller->sts->source_identity.len > 0) {
+        add(&l, "aws:SourceIdentity", caller->sts->source_identity);
+    }
+    TRY(add_principal_tags(caller, a, err, &l));
     for (size_t i = 0; i < key_count; i++) {
         l.items[l.count++] = keys[i];
     }
     *ret = l;
     return SL_OK;
+}
+
+/* The explanation goes to the caller's account. What another account's resource policy said is not
+ * for it: policy_explain leaves that out, and a refusal by that side alone gets none. */
+static const char *explain(const struct auth_env *env, const struct policy_verdict *v,
+                           const struct policy_set *set, const struct policy_request *request,
+                           struct arena *a) {
+    SL_CLEANUP(buf_fini) struct buf json = BUF_INIT(AUTH_DENIAL_JSON_MAX);
+    const char *text = NULL;
+    struct slice account = request->principal->account;
+    bool foreign =
+        request->resource_account.len > 0 && !slice_eq(request->resource_account, account);
+    if (account.len == 0 || env->denial_key == NULL || (foreign && v->by == POLICY_BY_RESOURCE) ||
+        sl_failed(policy_explain(v, set, request, a, &json, NULL)) ||
+        sl_failed(auth_denial_seal(env, account, buf_slice(&json), a, &text))) {
+        return NULL;
+    }
+    return text;
 }
 
 struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *caller,
@@ -68,10 +122,13 @@ struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *c
     TRY(all_keys(env, caller, action, keys, key_count, a, err, &all));
     struct policy_set set = {
         .identity = caller->who.policies,
+        .identity_names = caller->who.policy_names,
         .identity_count = caller->who.policy_count,
         .boundary = caller->who.boundary,
-        .session = &caller->session,
-        .session_count = caller->session != NULL,
+        .boundary_name = caller->who.boundary_name,
+        .session = caller->session,
+        .session_names = caller->session_names,
+        .session_count = caller->session_count,
         .resource = resource_policy,
         .resource_kind = resource_kind,
     };
@@ -88,6 +145,9 @@ struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *c
         return SL_OK;
     }
     const char *text = policy_denied_message(&v, &request, a);
+    if (err != NULL && err->code == SL_CODE_OK) {
+        err->denial = explain(env, &v, &set, &request, a);
+    }
     return sl_fail(err, SL_E_ACCESS_DENIED, "%s",
                    text ? text : sl_code_info(SL_E_ACCESS_DENIED)->text);
 }

@@ -90,23 +90,26 @@ static struct sl_rc find_identity(const struct auth_env *env, const struct sigv4
     }
     ENSURE(c->session_token.len > 0, err, SL_E_UNKNOWN_KEY_ID, "%s",
            sl_code_info(SL_E_UNKNOWN_KEY_ID)->text);
-    struct auth_token t = {0};
-    TRY(auth_token_open(env, c->session_token, a, err, &t));
+    struct auth_sts *sts = arena_alloc(a, sizeof *sts);
+    struct slice key_id = SLICE_EMPTY;
+    struct secret secret = {0};
+    ENSURE(sts != NULL, err, SL_E_NOMEM, "Out of memory.");
+    TRY(auth_token_open(env, c->session_token, a, err, sts, &key_id, &secret));
     struct sl_rc rc = SL_OK;
-    if (!slice_eq(t.access_key_id, c->access_key_id)) {
+    if (!slice_eq(key_id, c->access_key_id)) {
         rc = sl_fail(err, SL_E_TOKEN_INVALID,
                      "The security token included in the request is invalid.");
-    } else if (env->now_ms / 1000 >= t.expires_s) {
+    } else if (env->now_ms / 1000 >= sts->expires_s) {
         rc = sl_fail(err, SL_E_TOKEN_EXPIRED,
                      "The security token included in the request is expired");
     } else {
-        rc = auth_role_caller(env, &t, a, err, ret);
+        rc = auth_sts_caller(env, sts, key_id, a, err, ret);
     }
     if (sl_failed(rc)) {
-        secret_fini(&t.secret_access_key);
+        secret_fini(&secret);
         return rc;
     }
-    *ret_secret = t.secret_access_key;
+    *ret_secret = secret;
     return SL_OK;
 }
 

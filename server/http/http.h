@@ -35,6 +35,11 @@ struct http {
 
 typedef void (*http_handle_fn)(struct http *h, void *user);
 
+/* Where an answer carries the sealed explanation of a denial (docs/denials.md): as a header, and in
+ * XML as an element of the error. */
+#define DENIAL_HEADER "x-sealift-authorization-message"
+#define DENIAL_ELEMENT "EncodedAuthorizationMessage"
+
 /* The net_serve_fn for HTTP: pass a struct http_service as net_conf.user. Uses net_set_state of its
  * connections. */
 struct http_service {

@@ -57,6 +57,7 @@ struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct s
         .keys = keys,
         .token_key = &k->token_key,
         .forward_key = &k->forward_key,
+        .denial_key = &k->denial_key,
         .account = slice_cstr(k->conf->account),
         .region = slice_cstr(k->conf->region),
         .now_ms = now_ms,
@@ -104,6 +105,7 @@ static struct sl_rc open_all(struct kms_service *k, const char *dir, struct sl_e
     snprintf(path, sizeof path, "%s/kms.db", dir);
     TRY(kms_db_open(path, schemas, &k->db, err));
     TRY(keyholder_derive(k->root, "session-token", &k->token_key, err));
+    TRY(keyholder_derive(k->root, "denial", &k->denial_key, err));
     TRY(secret_random(&k->forward_key, AES256_KEY_LEN));
     TRY(keyholder_fork(k->root, &for_audit, err));
     snprintf(path, sizeof path, "%s/audit", dir);
@@ -153,6 +155,7 @@ static void stop(struct kms_service *k) {
     keyholder_close(k->root);
     secret_fini(&k->token_key);
     secret_fini(&k->forward_key);
+    secret_fini(&k->denial_key);
     secret_wipe(&k->tokens, sizeof k->tokens);
 }
 

@@ -98,8 +98,12 @@ static struct sl_rc assume_all(struct kms_rpc *r, struct assume *s, const struct
     int64_t duration = s->role.max_session_s < SESSION_S && s->role.max_session_s > 0
                            ? s->role.max_session_s
                            : SESSION_S;
-    return auth_session_make(&r->env, &s->role, SESSION_NAME, SLICE_EMPTY, duration, r->arena,
-                             &r->err, ret);
+    struct auth_sts what = {.kind = AUTH_STS_ROLE,
+                            .account = s->role.account,
+                            .role_arn = s->role.arn,
+                            .id = s->role.role_id,
+                            .name = SESSION_NAME};
+    return auth_session_make(&r->env, &what, duration, r->arena, &r->err, ret);
 }
 
 static struct slice role_request(struct kms_rpc *r, const struct assume *s,

@@ -115,12 +115,15 @@ static void put_json_error(struct buf *out, const struct wire *w, const char *te
 }
 
 static void put_xml_error(struct buf *out, const struct service *s, const struct wire *w,
-                          const char *text, const char *request_id) {
+                          const char *text, const char *denial, const char *request_id) {
     xmlw_open_ns(out, "ErrorResponse", s->ns);
     xmlw_open(out, "Error");
     xmlw_cstr(out, "Type", w->status >= 500 ? "Receiver" : "Sender");
     xmlw_cstr(out, "Code", w->name);
     xmlw_cstr(out, "Message", text);
+    if (denial != NULL) {
+        xmlw_cstr(out, DENIAL_ELEMENT, denial);
+    }
     xmlw_close(out, "Error");
     xmlw_cstr(out, "RequestId", request_id);
     xmlw_close(out, "ErrorResponse");
@@ -143,8 +146,12 @@ static void reply_error(struct http *h, const struct service *s, struct sl_rc rc
         sl_log(SL_ERROR, "request.failed", "request=%s code=%s error=%s", h->request_id,
                sl_code_info(rc.code)->name, SL_Q(slice_cstr(h->err.detail)));
     }
+    const char *denial = rc.code == SL_E_ACCESS_DENIED ? h->err.denial : NULL;
+    if (denial != NULL) {
+        http_set_cstr(h, DENIAL_HEADER, denial);
+    }
     if (s->ns != NULL) {
-        put_xml_error(&body, s, &w, text, h->request_id);
+        put_xml_error(&body, s, &w, text, denial, h->request_id);
     } else {
         put_json_error(&body, &w, text);
     }

@@ -20,6 +20,7 @@ struct kms_service {
     struct audit *audit;
     struct secret token_key;
     struct secret forward_key;
+    struct secret denial_key;
     struct http_service http;
     atomic_llong next_purge_ms;
     pthread_mutex_t tls_mu; /* one certificate is made, not two */

@@ -125,6 +125,9 @@ static struct sl_rc iam_run(struct api_call *c) {
     note_request(c);
     ENSURE(x.account.len > 0, c->err, SL_E_MISSING_TOKEN,
            "Request is missing Authentication Token");
+    /* A user's session without a second factor can't change who may do what. */
+    ENSURE(c->caller->sts == NULL || c->caller->sts->kind == AUTH_STS_ROLE, c->err,
+           SL_E_TOKEN_INVALID, "The security token included in the request is invalid.");
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         if (slice_eq_cstr(c->operation, bodies[i].name)) {
             TRY(run_in_transaction(&x, &bodies[i]));

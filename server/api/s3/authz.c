@@ -177,5 +177,9 @@ struct sl_rc s3_no_such_key(struct s3_call *c) {
     if (sl_is_ok(rc)) {
         return sl_rc_of(SL_E_S3_NO_SUCH_KEY);
     }
-    return rc.code == SL_E_ACCESS_DENIED ? sl_fail(c->err, rc.code, "%s", err.detail) : rc;
+    if (rc.code != SL_E_ACCESS_DENIED) {
+        return rc;
+    }
+    c->err->denial = err.denial;
+    return sl_fail(c->err, rc.code, "%s", err.detail);
 }

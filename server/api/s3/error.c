@@ -165,6 +165,10 @@ void s3_reply_error(struct s3_call *c, struct sl_rc rc) {
     xmlw_open(&xml, "Error");
     xmlw_cstr(&xml, "Code", code);
     xmlw_text(&xml, "Message", message);
+    if (rc.code == SL_E_ACCESS_DENIED && c->err->denial != NULL) {
+        http_set_cstr(c->h, DENIAL_HEADER, c->err->denial);
+        xmlw_cstr(&xml, DENIAL_ELEMENT, c->err->denial);
+    }
     put_extras(c, rc.code, &xml);
     xmlw_text(&xml, "Resource", c->h->path);
     xmlw_cstr(&xml, "RequestId", c->h->request_id);

@@ -143,9 +143,6 @@ struct sl_rc iam_member_list(struct sqlite3 *conn, const struct iam_entity *of, 
                              size_t limit, struct arena *a, struct sl_error *err,
                              struct iam_entity **ret, size_t *ret_count);
 
-struct iam_tag {
-    struct slice name, value;
-};
 struct sl_rc iam_tag_put(struct sqlite3 *conn, struct slice owner, struct iam_tag tag,
                          struct sl_error *err);
 struct sl_rc iam_tag_delete(struct sqlite3 *conn, struct slice owner, struct slice name,

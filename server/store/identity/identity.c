@@ -21,14 +21,49 @@ static struct sl_rc parse_stored(struct slice document, enum policy_kind kind, s
     return SL_OK;
 }
 
+/* Inline policies of the entity and its groups: documents and their names. */
+static struct sl_rc inline_policies(sqlite3 *conn, const struct iam_entity *e, struct arena *a,
+                                    struct sl_error *err, struct slice *documents,
+                                    struct slice *names, size_t *ret_count) {
+    sqlite3_stmt *st;
+    size_t n = 0;
+    bool row = true, failed = false;
+    struct sl_rc rc = SL_OK;
+    TRY(rows_open(conn, err, &st, "SELECT document, name FROM iam_inline WHERE " OF_OWN_OR_GROUPS,
+                  "t", e->id));
+    while (!failed && n < POLICIES_MAX && sl_is_ok(rc = db_step(st, &row, err)) && row) {
+        documents[n] = rows_text(st, 0, a, &failed);
+        names[n++] = rows_text(st, 1, a, &failed);
+    }
+    db_done(st);
+    TRY(rc);
+    ENSURE(!failed, err, SL_E_NOMEM, "Out of memory.");
+    *ret_count = n;
+    return SL_OK;
+}
+
+static struct sl_rc load_boundary(sqlite3 *conn, const struct iam_entity *e, struct arena *a,
+                                  struct sl_error *err, struct identity *ret) {
+    struct iam_policy p;
+    if (e->boundary.len == 0) {
+        return SL_OK;
+    }
+    TRY(iam_policy_get(conn, e->boundary, a, err, &p));
+    TRY(parse_stored(p.document, POLICY_BOUNDARY, a, err, &ret->boundary));
+    ret->boundary_name = e->boundary;
+    return SL_OK;
+}
+
+/* Policies, boundary and tags. */
 static struct sl_rc load_policies(sqlite3 *conn, const struct iam_entity *e, struct arena *a,
                                   struct sl_error *err, struct identity *ret) {
     sqlite3_stmt *st;
-    struct slice *documents, *arns;
+    struct slice *documents = arena_array(a, POLICIES_MAX, sizeof *documents), *arns;
+    struct slice *names = arena_array(a, 2 * POLICIES_MAX, sizeof *names);
+    struct iam_tag *tags;
     size_t inline_count, attached_count;
-    TRY(rows_open(conn, err, &st, "SELECT document FROM iam_inline WHERE " OF_OWN_OR_GROUPS, "t",
-                  e->id));
-    TRY(rows_texts(st, POLICIES_MAX, a, err, &documents, &inline_count));
+    ENSURE(documents != NULL && names != NULL, err, SL_E_NOMEM, "Out of memory.");
+    TRY(inline_policies(conn, e, a, err, documents, names, &inline_count));
     TRY(rows_open(conn, err, &st, "SELECT DISTINCT arn FROM iam_attached WHERE " OF_OWN_OR_GROUPS,
                   "t", e->id));
     TRY(rows_texts(st, POLICIES_MAX, a, err, &arns, &attached_count));
@@ -45,14 +80,26 @@ static struct sl_rc load_policies(sqlite3 *conn, const struct iam_entity *e, str
         struct iam_policy p;
         TRY(iam_policy_get(conn, arns[i], a, err, &p));
         TRY(parse_stored(p.document, POLICY_IDENTITY, a, err, &parsed[inline_count + i]));
+        names[inline_count + i] = arns[i];
     }
-    if (e->boundary.len > 0) {
-        struct iam_policy p;
-        TRY(iam_policy_get(conn, e->boundary, a, err, &p));
-        TRY(parse_stored(p.document, POLICY_BOUNDARY, a, err, &ret->boundary));
-    }
+    TRY(load_boundary(conn, e, a, err, ret));
+    TRY(iam_tag_list(conn, e->id, a, err, &tags, &ret->tag_count));
+    ret->tags = tags;
     ret->policies = parsed;
+    ret->policy_names = names;
     ret->policy_count = inline_count + attached_count;
+    return SL_OK;
+}
+
+static struct sl_rc load_user(sqlite3 *conn, const struct iam_entity *e, struct arena *a,
+                              struct sl_error *err, struct identity *ret) {
+    struct identity who = {.principal = {.type = PRINCIPAL_USER,
+                                         .account = e->account,
+                                         .arn = e->arn,
+                                         .user_id = e->id,
+                                         .user_name = e->name}};
+    TRY(load_policies(conn, e, a, err, &who));
+    *ret = who;
     return SL_OK;
 }
 
@@ -75,16 +122,10 @@ static struct sl_rc load_key(sqlite3 *conn, struct slice access_key_id, struct a
     ENSURE(row && active, err, SL_E_UNKNOWN_KEY_ID, "%s", "");
     struct iam_entity e;
     TRY(iam_entity_by_id(conn, user_id, a, err, &e));
-    struct identity who = {
-        .principal = {.type = PRINCIPAL_USER,
-                      .account = e.account,
-                      .arn = e.arn,
-                      .user_id = e.id,
-                      .user_name = e.name},
-        .access_key_id = arena_copy(a, access_key_id),
-    };
+    struct identity who = {0};
+    TRY(load_user(conn, &e, a, err, &who));
+    who.access_key_id = arena_copy(a, access_key_id);
     ENSURE(who.access_key_id.ptr != NULL, err, SL_E_NOMEM, "Out of memory.");
-    TRY(load_policies(conn, &e, a, err, &who));
     *ret = who;
     *ret_sealed = sealed;
     return SL_OK;
@@ -138,18 +179,88 @@ struct sl_rc identity_by_role(struct kms_db *db, struct slice role_arn, struct s
     return rc;
 }
 
+static struct sl_rc load_user_id(sqlite3 *conn, struct slice user_id, struct arena *a,
+                                 struct sl_error *err, struct identity *ret) {
+    struct iam_entity e;
+    TRY(iam_entity_by_id(conn, user_id, a, err, &e));
+    ENSURE(e.kind == IAM_USER, err, SL_E_IAM_NO_SUCH_ENTITY, "%.*s is no user.",
+           SLICE_FMT(user_id));
+    return load_user(conn, &e, a, err, ret);
+}
+
+struct sl_rc identity_by_user_id(struct kms_db *db, struct slice user_id, struct arena *a,
+                                 struct sl_error *err, struct identity *ret) {
+    sqlite3 *conn = NULL;
+    TRY(kms_db_read(db, &conn, err));
+    struct sl_rc rc = load_user_id(conn, user_id, a, err, ret);
+    kms_db_read_end(db, conn);
+    return rc;
+}
+
+static struct sl_rc key_account(sqlite3 *conn, struct slice access_key_id, struct arena *a,
+                                struct sl_error *err, struct slice *ret_account) {
+    sqlite3_stmt *st;
+    struct slice *accounts;
+    size_t n;
+    TRY(rows_open(conn, err, &st,
+                  "SELECT e.account FROM iam_access_key k JOIN iam_entity e ON e.id = k.user_id"
+                  " WHERE k.id = ?",
+                  "t", access_key_id));
+    TRY(rows_texts(st, 1, a, err, &accounts, &n));
+    ENSURE(n == 1, err, SL_E_IAM_NO_SUCH_ENTITY, "The Access Key with id %.*s cannot be found.",
+           SLICE_FMT(access_key_id));
+    *ret_account = accounts[0];
+    return SL_OK;
+}
+
+struct sl_rc identity_key_account(struct kms_db *db, struct slice access_key_id, struct arena *a,
+                                  struct sl_error *err, struct slice *ret_account) {
+    sqlite3 *conn = NULL;
+    TRY(kms_db_read(db, &conn, err));
+    struct sl_rc rc = key_account(conn, access_key_id, a, err, ret_account);
+    kms_db_read_end(db, conn);
+    return rc;
+}
+
+struct sl_rc identity_session_policy(struct kms_db *db, struct slice account, struct slice arn,
+                                     struct arena *a, struct sl_error *err,
+                                     const struct policy **ret) {
+    sqlite3 *conn = NULL;
+    struct iam_policy p;
+    TRY(kms_db_read(db, &conn, err));
+    struct sl_rc rc = iam_policy_get(conn, arn, a, err, &p);
+    kms_db_read_end(db, conn);
+    TRY(rc);
+    ENSURE(slice_eq_cstr(p.account, "aws") || slice_eq(p.account, account), err,
+           SL_E_IAM_NO_SUCH_ENTITY, "Policy %.*s was not found.", SLICE_FMT(arn));
+    return parse_stored(p.document, POLICY_SESSION, a, err, ret);
+}
+
+static struct sl_rc load_role_entity(sqlite3 *conn, struct slice role_arn, struct arena *a,
+                                     struct sl_error *err, struct iam_entity *e,
+                                     struct identity_role *ret) {
+    struct iam_tag *tags;
+    TRY(iam_entity_by_arn(conn, role_arn, a, err, e));
+    ENSURE(e->kind == IAM_ROLE, err, SL_E_IAM_NO_SUCH_ENTITY, "%.*s is no role.",
+           SLICE_FMT(role_arn));
+    TRY(iam_tag_list(conn, e->id, a, err, &tags, &ret->tag_count));
+    ret->tags = tags;
+    return SL_OK;
+}
+
 struct sl_rc identity_role_get(struct kms_db *db, struct slice role_arn, struct arena *a,
                                struct sl_error *err, struct identity_role *ret) {
     sqlite3 *conn = NULL;
     struct iam_entity e;
+    struct identity_role role = {0};
     TRY(kms_db_read(db, &conn, err));
-    struct sl_rc rc = iam_entity_by_arn(conn, role_arn, a, err, &e);
+    struct sl_rc rc = load_role_entity(conn, role_arn, a, err, &e, &role);
     kms_db_read_end(db, conn);
     TRY(rc);
-    ENSURE(e.kind == IAM_ROLE, err, SL_E_IAM_NO_SUCH_ENTITY, "%.*s is no role.",
-           SLICE_FMT(role_arn));
-    struct identity_role role = {
-        .arn = e.arn, .role_id = e.id, .account = e.account, .max_session_s = e.max_session_s};
+    role.arn = e.arn;
+    role.role_id = e.id;
+    role.account = e.account;
+    role.max_session_s = e.max_session_s;
     TRY(parse_stored(e.trust, POLICY_TRUST, a, err, &role.trust));
     *ret = role;
     return SL_OK;

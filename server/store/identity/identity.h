@@ -9,13 +9,21 @@
 struct kms_db; /* server/store/meta/meta.h: the database of the kms process */
 struct keyholder;
 
+struct iam_tag {
+    struct slice name, value;
+};
+
 /* Who an access key belongs to, with what verifying and deciding need. All slices in the arena. */
 struct identity {
     struct policy_principal principal;
     struct slice access_key_id;
     const struct policy *const *policies; /* identity policies, parsed */
+    const struct slice *policy_names;     /* ARN of a managed one, name of an inline one */
     size_t policy_count;
     const struct policy *boundary;
+    struct slice boundary_name;
+    const struct iam_tag *tags; /* of the user or role: aws:PrincipalTag/… */
+    size_t tag_count;
 };
 
 /* Long-term keys (AKIA…): the identity and its secret access key, unsealed by the keyholder.
@@ -30,6 +38,18 @@ struct sl_rc identity_by_access_key(struct kms_db *db, struct keyholder *kh,
 struct sl_rc identity_by_role(struct kms_db *db, struct slice role_arn, struct slice session_name,
                               struct arena *a, struct sl_error *err, struct identity *ret);
 
+/* A user by its unique id, for sessions of users; SL_E_IAM_NO_SUCH_ENTITY when it is gone. */
+struct sl_rc identity_by_user_id(struct kms_db *db, struct slice user_id, struct arena *a,
+                                 struct sl_error *err, struct identity *ret);
+/* The account that a long-term access key belongs to, active or not; SL_E_IAM_NO_SUCH_ENTITY. */
+struct sl_rc identity_key_account(struct kms_db *db, struct slice access_key_id, struct arena *a,
+                                  struct sl_error *err, struct slice *ret_account);
+/* A managed policy of the account (or of AWS), parsed as session policy; SL_E_IAM_NO_SUCH_ENTITY.
+ */
+struct sl_rc identity_session_policy(struct kms_db *db, struct slice account, struct slice arn,
+                                     struct arena *a, struct sl_error *err,
+                                     const struct policy **ret);
+
 /* A role by ARN, for AssumeRole and PassRole. */
 struct identity_role {
     struct slice arn;
@@ -37,6 +57,8 @@ struct identity_role {
     struct slice account;
     const struct policy *trust;
     int32_t max_session_s;
+    const struct iam_tag *tags;
+    size_t tag_count;
 };
 struct sl_rc identity_role_get(struct kms_db *db, struct slice role_arn, struct arena *a,
                                struct sl_error *err, struct identity_role *ret);

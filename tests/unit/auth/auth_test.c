@@ -161,8 +161,13 @@ static void make_session(struct kms_rig *r, const char *role_arn, const char *po
                          struct auth_session *ret) {
     struct identity_role role = {0};
     OK(identity_role_get(r->k.db, slice_cstr(role_arn), &r->a, NULL, &role));
-    OK(auth_session_make(&r->env, &role, SLICE_LIT("work"), slice_cstr(policy), 3600, &r->a, NULL,
-                         ret));
+    struct auth_sts what = {.kind = AUTH_STS_ROLE,
+                            .account = role.account,
+                            .role_arn = role.arn,
+                            .id = role.role_id,
+                            .name = SLICE_LIT("work"),
+                            .policy = slice_cstr(policy)};
+    OK(auth_session_make(&r->env, &what, 3600, &r->a, NULL, ret));
 }
 
 static struct signer of_session(struct kms_rig *r, const struct auth_session *m) {

@@ -1,124 +1,5 @@
-/* IAM and STS operations over a real database and keyholder: each case is a script of calls, with
- * what must come back. Callers are loaded afresh for each call, so policies count as they are. */
-#include "tests/unit/keys/rig.h"
-
-#include "lib/crypto/crypto.h"
-#include "server/api/api.h"
-#include "server/store/identity/iam.h"
-
-#define ACCOUNT "012345678999"
-#define U "arn:aws:iam::" ACCOUNT ":user/"
-#define R "arn:aws:iam::" ACCOUNT ":role/"
-#define DENIED(action) "is not authorized to perform: iam:" action
-
-struct world {
-    struct rig rig;
-    char path[128];
-    struct kms_db *db;
-    struct secret token_key;
-    char admin_key[33];
-    char alice_key[33];
-};
-
-static struct world w;
-
-/* The caller by name: admin, alice (by her key), nobody, or "role:NAME" (a session s1). */
-static struct auth_caller caller_of(const char *name, struct arena *a) {
-    struct auth_caller c = {.region = SLICE_LIT("us-east-1"), .tls = true};
-    SL_CLEANUP(secret_fini) struct secret secret = {0};
-    if (strncmp(name, "role:", 5) == 0) {
-        struct slice arn = slice_cstr(arena_printf(a, R "%s", name + 5));
-        OK(identity_by_role(w.db, arn, SLICE_LIT("s1"), a, NULL, &c.who));
-    } else if (strcmp(name, "root") == 0) {
-        c.who.principal =
-            (struct policy_principal){.type = PRINCIPAL_ROOT,
-                                      .account = SLICE_LIT(ACCOUNT),
-                                      .arn = SLICE_LIT("arn:aws:iam::" ACCOUNT ":root")};
-    } else if (strcmp(name, "nobody") != 0) {
-        const char *id = strcmp(name, "admin") == 0 ? w.admin_key : w.alice_key;
-        OK(identity_by_access_key(w.db, w.rig.k, slice_cstr(id), a, NULL, &c.who, &secret));
-        assert_int_equal(secret.len, 40);
-    }
-    return c;
-}
-
-static struct sl_rc call(const char *who, const char *form, struct arena *a, struct buf *out,
-                         struct sl_error *err) {
-    struct auth_caller caller = caller_of(who, a);
-    struct auth_env env = {.db = w.db,
-                           .keys = w.rig.k,
-                           .token_key = &w.token_key,
-                           .account = SLICE_LIT(ACCOUNT),
-                           .region = SLICE_LIT("us-east-1"),
-                           .now_ms = clock_real_ms()};
-    struct api_call c = {.env = &env, .caller = &caller, .arena = a, .err = err, .out = out};
-    OK(params_parse(slice_cstr(form), true, a, NULL, &c.form));
-    c.operation = params_get(&c.form, "Action")->value;
-    const struct api_operation *tables[] = {api_iam_operations, api_sts_operations};
-    for (size_t t = 0; t < 2; t++) {
-        for (const struct api_operation *op = tables[t]; op->name != NULL; op++) {
-            if (slice_eq_cstr(c.operation, op->name)) {
-                struct sl_rc rc = op->run(&c);
-                if (sl_is_ok(rc) && c.audit_request.len > 0) {
-                    const struct json *j;
-                    OK(json_parse(c.audit_request, a, NULL, &j));
-                }
-                return rc;
-            }
-        }
-    }
-    return sl_fail(err, SL_E_INVALID_ACTION, "no such operation");
-}
-
-struct step {
-    const char *who, *form;
-    enum sl_code code;
-    const char *expect; /* in the answer, or in the error's text; NULL: an empty answer */
-};
-
-static void run_steps(const struct step *steps, size_t count) {
-    int wrong = 0;
-    for (size_t i = 0; i < count; i++) {
-        SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(8 * 1024 * 1024);
-        SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(1024 * 1024);
-        struct sl_error err = {0};
-        struct sl_rc rc = call(steps[i].who, steps[i].form, &a, &out, &err);
-        buf_putc(&out, 0);
-        const char *got = sl_is_ok(rc) ? (const char *)out.ptr : err.detail;
-        if (rc.code != steps[i].code ||
-            (steps[i].expect ? strstr(got, steps[i].expect) == NULL : out.len != 1)) {
-            print_error("%s: %s\n  %s, wanted %s\n  %s\n", steps[i].who, steps[i].form,
-                        rc.code ? sl_code_info(rc.code)->name : "OK",
-                        steps[i].code ? sl_code_info(steps[i].code)->name : "OK", got);
-            wrong++;
-        }
-    }
-    assert_int_equal(wrong, 0);
-}
-#define RUN(steps) run_steps(steps, sizeof(steps) / sizeof *(steps))
-
-/* The text of an element of an answer. */
-static void take(const char *who, const char *form, const char *element, char *ret, size_t size) {
-    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(8 * 1024 * 1024);
-    SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(1024 * 1024);
-    char open[64];
-    OK(call(who, form, &a, &out, NULL));
-    buf_putc(&out, 0);
-    snprintf(open, sizeof open, "<%s>", element);
-    const char *at = strstr((const char *)out.ptr, open);
-    assert_non_null(at);
-    at += strlen(open);
-    snprintf(ret, size, "%.*s", (int)strcspn(at, "<"), at);
-}
-
-#define ALLOW(action, resource)                                                                    \
-    "%7B%22Statement%22:%7B%22Effect%22:%22Allow%22,%22Action%22:%22" action                       \
-    "%22,%22Resource%22:%22" resource "%22%7D%7D"
-#define TRUST(who)                                                                                 \
-    "%7B%22Statement%22:%7B%22Effect%22:%22Allow%22,%22Principal%22:" who                          \
-    ",%22Action%22:%22sts:AssumeRole%22%7D%7D"
-#define BY_AWS(arn) "%7B%22AWS%22:%22" arn "%22%7D"
-#define BY_SERVICE "%7B%22Service%22:%22redshift.amazonaws.com%22%7D"
+/* IAM's operations. */
+#include "tests/unit/iam/iam_rig.h"
 
 static void users(void **state) {
     static const struct step steps[] = {
@@ -496,7 +377,7 @@ static void roles_and_sessions(void **state) {
          SL_E_IAM_POLICY, ""},
         {"alice",
          "Action=AssumeRole&RoleSessionName=s1&PolicyArns.member.1.arn=x&RoleArn=" R "Loader",
-         SL_E_UNSUPPORTED, "PolicyArns"},
+         SL_E_IAM_VALIDATION, "ARN x is not valid."},
         /* A session: who it is, chained sessions, its role's policies. */
         {"role:Loader", "Action=GetCallerIdentity", 0,
          "<Arn>arn:aws:sts::" ACCOUNT ":assumed-role/Loader/s1</Arn><UserId>AROA"},
@@ -660,37 +541,6 @@ static void broken_policy_fails_closed(void **state) {
     OK(kms_db_write_end(w.db, conn, true, NULL));
     FAILS(identity_by_role(w.db, SLICE_LIT(R "Broken"), SLICE_LIT("s1"), &a, NULL, &who),
           SL_E_CORRUPT);
-}
-
-static int start(void **state) {
-    const char *schemas[] = {identity_schema, NULL};
-    struct secret secret = {0};
-    rig_folder(&w.rig);
-    assert_true(rig_start(&w.rig, true));
-    snprintf(w.path, sizeof w.path, "%s/kms.db", w.rig.dir);
-    OK(kms_db_open(w.path, schemas, &w.db, NULL));
-    OK(secret_random(&w.token_key, 32));
-    OK(identity_bootstrap(w.db, w.rig.k, SLICE_LIT(ACCOUNT), w.admin_key, &secret, NULL));
-    assert_int_equal(secret.len, 40);
-    secret_fini(&secret);
-    static const struct step steps[] = {{"admin", "Action=CreateUser&UserName=alice", 0, "alice"}};
-    RUN(steps);
-    take("admin", "Action=CreateAccessKey&UserName=alice", "AccessKeyId", w.alice_key,
-         sizeof w.alice_key);
-    return 0;
-}
-
-static int stop(void **state) {
-    kms_db_close(w.db);
-    secret_fini(&w.token_key);
-    rig_stop(&w.rig);
-    for (size_t i = 0; i < 3; i++) {
-        char name[160];
-        snprintf(name, sizeof name, "%s%s", w.path, (const char *[]){"", "-wal", "-shm"}[i]);
-        unlink(name);
-    }
-    rig_remove(&w.rig);
-    return 0;
 }
 
 int main(void) {

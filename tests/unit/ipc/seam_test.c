@@ -125,10 +125,14 @@ static void failures(void **state) {
     struct slice canonical = SLICE_EMPTY, to_sign = SLICE_EMPTY;
     sl_ignore(sl_fail(&err, SL_E_SIGNATURE, "no match"));
     sl_hint(&err, "look at the clock");
+    err.denial = "c2VhbGVk";
     seam_failed_put(&b, SL_E_SIGNATURE, &err, SLICE_LIT("GET\n/"), SLICE_LIT("AWS4"));
     FAILS(seam_failed_get(buf_slice(&b), &a, &got, &canonical, &to_sign), SL_E_SIGNATURE);
     assert_string_equal(got.detail, "no match");
     assert_string_equal(got.hint, "look at the clock");
+    assert_string_equal(got.denial, "c2VhbGVk");
+    sl_error_clear(&got);
+    assert_null(got.denial);
     assert_true(slice_eq(canonical, SLICE_LIT("GET\n/")) && slice_eq(to_sign, SLICE_LIT("AWS4")));
     for (size_t n = 0; n < b.len; n++) {
         FAILS(seam_failed_get(slice_sub(buf_slice(&b), 0, n), &a, NULL, NULL, NULL), SL_E_PARSE);
@@ -138,6 +142,7 @@ static void failures(void **state) {
     for (size_t i = 0; i < 3; i++) {
         buf_reset(&b);
         buf_vec16(&b, slice_cstr(names[i]));
+        buf_vec16(&b, SLICE_EMPTY);
         buf_vec16(&b, SLICE_EMPTY);
         buf_vec16(&b, SLICE_EMPTY);
         buf_vec32(&b, SLICE_EMPTY);

@@ -54,6 +54,7 @@ static inline void kms_rig_start(struct kms_rig *r) {
     snprintf(path, sizeof path, "%s/audit", r->keys.dir);
     OK(audit_open(path, rig_channel(&r->keys), false, &r->k.audit, NULL));
     OK(keyholder_derive(r->k.root, "session-token", &r->k.token_key, NULL));
+    OK(keyholder_derive(r->k.root, "denial", &r->k.denial_key, NULL));
     OK(secret_random(&r->k.forward_key, 32));
     r->a = ARENA_INIT(64 * 1024 * 1024);
     r->out = (struct buf){.max = 1024 * 1024, .wipe = true};
@@ -81,6 +82,7 @@ static inline void kms_rig_stop(struct kms_rig *r) {
     keyholder_close(r->k.root);
     secret_fini(&r->k.token_key);
     secret_fini(&r->k.forward_key);
+    secret_fini(&r->k.denial_key);
     secret_fini(&r->admin_secret);
     buf_fini(&r->out);
     arena_fini(&r->a);
