@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/crypto/crypto.h"
+#include "server/api/kms/kms.h"
 #include "server/main/kms_service.h"
 #include "server/main/processes.h"
 #include "server/main/sandbox.h"
@@ -32,15 +34,19 @@ static struct sl_rc take_channel(struct kms_service *k, struct keyholder **ret,
     return rc;
 }
 
-/* Keys whose time has come are not found any more from that moment; this removes them. */
-static void purge_now_and_then(struct kms_service *k, int64_t now_ms) {
+static bool purge_due(struct kms_service *k, int64_t now_ms) {
     long long due = atomic_load(&k->next_purge_ms);
-    if (now_ms < due ||
-        !atomic_compare_exchange_strong(&k->next_purge_ms, &due, now_ms + PURGE_EVERY_MS)) {
-        return;
-    }
+    return now_ms >= due &&
+           atomic_compare_exchange_strong(&k->next_purge_ms, &due, now_ms + PURGE_EVERY_MS);
+}
+
+/* Keys whose time has come are not found any more from that moment, imported material is not used
+ * any more; this removes them. */
+static void purge(const struct auth_env *env) {
     struct sl_error err = {0};
-    struct sl_rc rc = keys_purge(k->db, now_ms, &err);
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
+    struct sl_rc rc = keys_purge(env->db, env->now_ms, &err);
+    rc = sl_failed(rc) ? rc : kms_expire(env, &a, &err);
     if (sl_failed(rc)) {
         sl_log(SL_WARN, "purge.failed", "error=%s",
                SL_Q(slice_cstr(sl_error_message(&err, rc.code))));
@@ -50,7 +56,6 @@ static void purge_now_and_then(struct kms_service *k, int64_t now_ms) {
 struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct sl_error *err) {
     struct keyholder *keys = NULL;
     int64_t now_ms = clock_real_ms();
-    purge_now_and_then(k, now_ms);
     TRY(take_channel(k, &keys, err));
     *ret = (struct auth_env){
         .db = k->db,
@@ -62,6 +67,9 @@ struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct s
         .region = slice_cstr(k->conf->region),
         .now_ms = now_ms,
     };
+    if (purge_due(k, now_ms)) {
+        purge(ret);
+    }
     return SL_OK;
 }
 

@@ -163,7 +163,7 @@ static struct sl_rc decide(struct api_call *c, const struct kms_want *w, struct 
     ENSURE(k.items != NULL, c->err, SL_E_NOMEM, "Out of memory.");
     add(&k, SLICE_LIT("kms:KeySpec"), SLICE_LIT("SYMMETRIC_DEFAULT"));
     add(&k, SLICE_LIT("kms:KeyUsage"), SLICE_LIT("ENCRYPT_DECRYPT"));
-    add(&k, SLICE_LIT("kms:KeyOrigin"), SLICE_LIT("AWS_KMS"));
+    add(&k, SLICE_LIT("kms:KeyOrigin"), slice_cstr(kms_origin_name(t->row.origin)));
     add(&k, SLICE_LIT("kms:MultiRegion"), SLICE_LIT("false"));
     if (t->alias.len > 0) {
         add(&k, SLICE_LIT("kms:RequestAlias"), t->alias);
@@ -295,11 +295,16 @@ struct sl_rc kms_need_not_pending(struct api_call *c, const struct kms_target *t
     return SL_OK;
 }
 
+struct sl_rc kms_need_material(struct api_call *c, const struct kms_target *t) {
+    ENSURE(t->row.state != KEY_PENDING_IMPORT, c->err, SL_E_KMS_INVALID_STATE,
+           "%.*s is pending import.", SLICE_FMT(t->row.arn));
+    return SL_OK;
+}
+
 struct sl_rc kms_need_enabled(struct api_call *c, const struct kms_target *t) {
     ENSURE(t->row.state != KEY_DISABLED, c->err, SL_E_KMS_DISABLED, "%.*s is disabled.",
            SLICE_FMT(t->row.arn));
-    ENSURE(t->row.state != KEY_PENDING_IMPORT, c->err, SL_E_KMS_INVALID_STATE,
-           "%.*s is pending import.", SLICE_FMT(t->row.arn));
+    TRY(kms_need_material(c, t));
     return kms_need_not_pending(c, t);
 }
 

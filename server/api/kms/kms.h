@@ -30,6 +30,8 @@ struct sl_rc kms_use(struct api_call *c, struct slice key_id, const struct kms_w
                      struct kms_target *ret);
 /* DisabledException or KMSInvalidStateException unless the key is enabled. */
 struct sl_rc kms_need_enabled(struct api_call *c, const struct kms_target *t);
+/* KMSInvalidStateException when imported material is missing. */
+struct sl_rc kms_need_material(struct api_call *c, const struct kms_target *t);
 /* KMSInvalidStateException when the key waits for its deletion. */
 struct sl_rc kms_need_not_pending(struct api_call *c, const struct kms_target *t);
 /* Actions without a key: identity policies alone, on `resource`. */
@@ -54,6 +56,9 @@ struct sl_rc kms_decrypt(struct api_call *c, struct slice key_id, struct slice b
 /* The same with another action and further condition keys (ReEncryptFrom), up to the keyholder. */
 struct sl_rc kms_blob_key(struct api_call *c, struct slice key_id, struct slice blob,
                           const struct kms_want *w, struct kms_target *ret);
+
+/* Takes imported material whose time has come out of its keys. */
+struct sl_rc kms_expire(const struct auth_env *env, struct arena *a, struct sl_error *err);
 
 /* S3's own key for SSE-S3: no principal, no policy. */
 struct sl_rc kms_service_key(struct api_call *c, const struct context *context,

@@ -76,6 +76,30 @@ struct slice kms_default_policy(struct api_call *c);
 struct sl_rc kms_policy_accept(struct api_call *c, struct slice text, struct slice arn, bool bypass,
                                struct slice *ret);
 
+/* ---- import.c: keys whose material the customer brings ---- */
+
+const char *kms_origin_name(int origin); /* enum key_origin */
+struct import_row;
+struct kms_imports { /* of one key, oldest first; none for keys of origin AWS_KMS */
+    struct import_row *rows;
+    size_t count;
+};
+struct sl_rc kms_imports_read(struct api_call *c, struct sqlite3 *conn, const struct key_row *k,
+                              struct kms_imports *ret);
+/* The key's row as it is now, inside the writing transaction, without material that has expired. */
+struct sl_rc kms_import_settle(struct api_call *c, struct sqlite3 *conn, struct key_row *k);
+/* Is all the material there that the key needs? */
+struct sl_rc kms_import_complete(struct api_call *c, struct sqlite3 *conn, const struct key_row *k,
+                                 bool *ret);
+/* After keys_rotated: the key's material no longer waits for a rotation. */
+struct sl_rc kms_import_promoted(struct api_call *c, struct sqlite3 *conn, const struct key_row *k);
+/* Material that waits for a rotation, added at the end of the list of rotations. */
+struct sl_rc kms_imports_pending(struct api_call *c, const struct kms_imports *imports,
+                                 struct rotation_row **list, size_t *count);
+/* Members of KeyMetadata, and of an entry of ListKeyRotations. */
+void kms_import_put_key(struct jsonw *w, const struct key_row *k);
+void kms_import_put(struct jsonw *w, const struct kms_imports *imports, struct slice material_id);
+
 /* ---- operations ---- */
 
 struct sl_rc kms_op_create_key(struct api_call *c);
@@ -89,6 +113,9 @@ struct sl_rc kms_op_update_description(struct api_call *c);
 struct sl_rc kms_op_rotation_status(struct api_call *c);
 struct sl_rc kms_op_rotate(struct api_call *c);
 struct sl_rc kms_op_list_rotations(struct api_call *c);
+struct sl_rc kms_op_import_parameters(struct api_call *c);
+struct sl_rc kms_op_import(struct api_call *c);
+struct sl_rc kms_op_delete_import(struct api_call *c);
 struct sl_rc kms_op_create_alias(struct api_call *c);
 struct sl_rc kms_op_update_alias(struct api_call *c);
 struct sl_rc kms_op_delete_alias(struct api_call *c);

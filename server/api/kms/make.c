@@ -10,7 +10,12 @@ struct sl_rc kms_material(struct api_call *c, struct key_row *row) {
         arena_printf(c->arena, "arn:aws:kms:%.*s:%.*s:key/%.*s", SLICE_FMT(row->region),
                      SLICE_FMT(row->account), SLICE_FMT(row->id));
     ENSURE(arn != NULL, c->err, SL_E_NOMEM, "Out of memory.");
-    TRY(keyholder_key_create(c->env->keys, slice_cstr(arn), &record, material, c->err));
+    if (row->origin == KEY_ORIGIN_EXTERNAL) {
+        material[0] = '\0';
+        TRY(keyholder_key_create_empty(c->env->keys, slice_cstr(arn), &record, c->err));
+    } else {
+        TRY(keyholder_key_create(c->env->keys, slice_cstr(arn), &record, material, c->err));
+    }
     row->arn = slice_cstr(arn);
     row->record = arena_copy(c->arena, buf_slice(&record));
     row->material_id = arena_copy(c->arena, slice_cstr(material));

@@ -78,7 +78,8 @@ static void put_metadata(struct buf *out, const struct key_row *k) {
         jsonw_name(&w, "DeletionDate");
         jsonw_epoch_ms(&w, k->deletion_ms);
     }
-    put_string(&w, "Origin", SLICE_LIT("AWS_KMS"));
+    put_string(&w, "Origin", slice_cstr(kms_origin_name(k->origin)));
+    kms_import_put_key(&w, k);
     put_string(&w, "KeyManager", k->manager == KEY_AWS ? SLICE_LIT("AWS") : SLICE_LIT("CUSTOMER"));
     put_string(&w, "CustomerMasterKeySpec", SLICE_LIT("SYMMETRIC_DEFAULT"));
     put_string(&w, "KeySpec", SLICE_LIT("SYMMETRIC_DEFAULT"));
@@ -88,12 +89,18 @@ static void put_metadata(struct buf *out, const struct key_row *k) {
     jsonw_array_end(&w);
     jsonw_name(&w, "MultiRegion");
     jsonw_bool(&w, false);
-    put_string(&w, "CurrentKeyMaterialId", k->material_id);
+    if (k->material_id.len > 0) {
+        put_string(&w, "CurrentKeyMaterialId", k->material_id);
+    }
     jsonw_object_end(&w);
     jsonw_object_end(&w);
 }
 
 /* ---- CreateKey ---- */
+
+static bool is_external(struct api_call *c) {
+    return slice_eq_cstr(kms_string(c, "Origin"), "EXTERNAL");
+}
 
 static struct sl_rc check_kind(struct api_call *c) {
     struct slice spec = kms_string(c, "KeySpec"), old = kms_string(c, "CustomerMasterKeySpec");
@@ -110,8 +117,8 @@ static struct sl_rc check_kind(struct api_call *c) {
            SLICE_FMT(spec));
     ENSURE(usage.len == 0 || slice_eq_cstr(usage, "ENCRYPT_DECRYPT"), c->err, SL_E_VALIDATION,
            "KeyUsage %.*s is not compatible with KeySpec SYMMETRIC_DEFAULT", SLICE_FMT(usage));
-    ENSURE(origin.len == 0 || slice_eq_cstr(origin, "AWS_KMS"), c->err, SL_E_KMS_UNSUPPORTED,
-           "Origin %.*s is not supported.", SLICE_FMT(origin));
+    ENSURE(origin.len == 0 || slice_eq_cstr(origin, "AWS_KMS") || is_external(c), c->err,
+           SL_E_KMS_UNSUPPORTED, "Origin %.*s is not supported.", SLICE_FMT(origin));
     ENSURE(!kms_flag(c, "MultiRegion"), c->err, SL_E_KMS_UNSUPPORTED,
            "Multi-Region keys are not supported.");
     ENSURE(kms_member(c, "CustomKeyStoreId") == NULL && kms_member(c, "XksKeyId") == NULL, c->err,
@@ -130,7 +137,7 @@ static struct sl_rc may_create(struct api_call *c, const struct tag_row *tags, s
     bool bypass = kms_flag(c, "BypassPolicyLockoutSafetyCheck");
     values[0] = SLICE_LIT("SYMMETRIC_DEFAULT");
     values[1] = SLICE_LIT("ENCRYPT_DECRYPT");
-    values[2] = SLICE_LIT("AWS_KMS");
+    values[2] = is_external(c) ? SLICE_LIT("EXTERNAL") : SLICE_LIT("AWS_KMS");
     values[3] = SLICE_LIT("false");
     values[4] = bypass ? SLICE_LIT("true") : SLICE_LIT("false");
     static const char *const names[OWN] = {"kms:KeySpec", "kms:KeyUsage", "kms:KeyOrigin",
@@ -185,10 +192,10 @@ struct sl_rc kms_op_create_key(struct api_call *c) {
         .account = c->caller->who.principal.account,
         .region = c->caller->region,
         .description = kms_string(c, "Description"),
-        .state = KEY_ENABLED,
+        .state = is_external(c) ? KEY_PENDING_IMPORT : KEY_ENABLED,
         .manager = KEY_CUSTOMER,
         .created_ms = c->env->now_ms,
-        .origin = KEY_ORIGIN_KMS,
+        .origin = is_external(c) ? KEY_ORIGIN_EXTERNAL : KEY_ORIGIN_KMS,
     };
     ENSURE(k.id.ptr != NULL, c->err, SL_E_NOMEM, "Out of memory.");
     TRY(kms_material(c, &k));
@@ -264,7 +271,7 @@ struct sl_rc kms_op_list_keys(struct api_call *c) {
 
 /* Runs `change` on the key's row as it is inside the writing transaction, and stores its state. The
  * keyholder makes the record of the new state, so both move together. */
-typedef struct sl_rc (*change_fn)(struct api_call *c, struct kms_target *t);
+typedef struct sl_rc (*change_fn)(struct api_call *c, struct sqlite3 *conn, struct kms_target *t);
 
 static struct sl_rc store_state(struct api_call *c, struct sqlite3 *conn, struct kms_target *t) {
     SL_CLEANUP(buf_fini) struct buf record = BUF_INIT(64 * 1024);
@@ -286,9 +293,12 @@ static struct sl_rc change_state(struct api_call *c, struct kms_target *t, chang
         rc =
             sl_fail(c->err, SL_E_KMS_NOT_FOUND, "Key '%.*s' does not exist", SLICE_FMT(t->row.arn));
     }
+    if (!sl_failed(rc) && t->row.origin == KEY_ORIGIN_EXTERNAL) {
+        rc = kms_import_settle(c, conn, &t->row);
+    }
     int before = t->row.state;
     if (!sl_failed(rc)) {
-        rc = change(c, t);
+        rc = change(c, conn, t);
     }
     if (!sl_failed(rc) && t->row.state != before) {
         rc = store_state(c, conn, t);
@@ -305,14 +315,16 @@ static struct sl_rc change_op(struct api_call *c, const char *action, change_fn 
     return change_state(c, ret, change);
 }
 
-static struct sl_rc to_enabled(struct api_call *c, struct kms_target *t) {
+static struct sl_rc to_enabled(struct api_call *c, struct sqlite3 *conn, struct kms_target *t) {
     TRY(kms_need_not_pending(c, t));
+    TRY(kms_need_material(c, t));
     t->row.state = KEY_ENABLED;
     return SL_OK;
 }
 
-static struct sl_rc to_disabled(struct api_call *c, struct kms_target *t) {
+static struct sl_rc to_disabled(struct api_call *c, struct sqlite3 *conn, struct kms_target *t) {
     TRY(kms_need_not_pending(c, t));
+    TRY(kms_need_material(c, t));
     t->row.state = KEY_DISABLED;
     return SL_OK;
 }
@@ -329,7 +341,7 @@ struct sl_rc kms_op_disable_key(struct api_call *c) {
 
 enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
-static struct sl_rc to_pending(struct api_call *c, struct kms_target *t) {
+static struct sl_rc to_pending(struct api_call *c, struct sqlite3 *conn, struct kms_target *t) {
     TRY(kms_need_not_pending(c, t));
     t->row.state = KEY_PENDING_DELETION;
     t->row.window_days = (int32_t)kms_int(c, "PendingWindowInDays", 30);
@@ -364,10 +376,12 @@ struct sl_rc kms_op_schedule_deletion(struct api_call *c) {
     return SL_OK;
 }
 
-static struct sl_rc to_saved(struct api_call *c, struct kms_target *t) {
+static struct sl_rc to_saved(struct api_call *c, struct sqlite3 *conn, struct kms_target *t) {
     ENSURE(t->row.state == KEY_PENDING_DELETION, c->err, SL_E_KMS_INVALID_STATE,
            "%.*s is not pending deletion.", SLICE_FMT(t->row.arn));
-    t->row.state = KEY_DISABLED;
+    bool complete = true;
+    TRY(kms_import_complete(c, conn, &t->row, &complete));
+    t->row.state = complete ? KEY_DISABLED : KEY_PENDING_IMPORT;
     t->row.deletion_ms = 0;
     t->row.window_days = 0;
     return SL_OK;
@@ -434,6 +448,9 @@ static struct sl_rc rotate(struct api_call *c, struct sqlite3 *conn, struct kms_
     TRY(keys_get(conn, t->row.account, t->row.region, t->row.id, c->env->now_ms, c->arena, &found,
                  &t->row, c->err));
     ENSURE(found, c->err, SL_E_KMS_NOT_FOUND, "Key '%.*s' does not exist", SLICE_FMT(t->row.arn));
+    if (t->row.origin == KEY_ORIGIN_EXTERNAL) {
+        TRY(kms_import_settle(c, conn, &t->row));
+    }
     TRY(kms_need_enabled(c, t));
     TRY(keys_rotation_list(conn, t->row.id, c->arena, &past, &n, c->err));
     ENSURE(n <= ON_DEMAND_MAX, c->err, SL_E_KMS_LIMIT,
@@ -444,6 +461,9 @@ static struct sl_rc rotate(struct api_call *c, struct sqlite3 *conn, struct kms_
     t->row.record = buf_slice(&record);
     t->row.material_id = slice_cstr(material);
     struct sl_rc rc = keys_rotated(conn, &t->row, c->env->now_ms, c->err);
+    if (!sl_failed(rc) && t->row.origin == KEY_ORIGIN_EXTERNAL) {
+        rc = kms_import_promoted(c, conn, &t->row);
+    }
     t->row.record = t->row.material_id = SLICE_EMPTY;
     return rc;
 }
@@ -464,11 +484,12 @@ struct sl_rc kms_op_rotate(struct api_call *c) {
 }
 
 static void put_rotation(struct jsonw *w, struct slice key_id, const struct rotation_row *r,
-                         bool current) {
+                         const char *state, const struct kms_imports *imports) {
     jsonw_object_begin(w);
     put_string(w, "KeyId", key_id);
     put_string(w, "KeyMaterialId", r->material_id);
-    put_string(w, "KeyMaterialState", current ? SLICE_LIT("CURRENT") : SLICE_LIT("NON_CURRENT"));
+    put_string(w, "KeyMaterialState", slice_cstr(state));
+    kms_import_put(w, imports, r->material_id);
     if (r->at_ms > 0) {
         jsonw_name(w, "RotationDate");
         jsonw_epoch_ms(w, r->at_ms);
@@ -493,23 +514,29 @@ struct sl_rc kms_op_list_rotations(struct api_call *c) {
     struct slice marker = kms_string(c, "Marker");
     ENSURE(marker.len == 0 || slice_u64(marker, LIMIT_KMS_BACKING_KEYS, &from), c->err,
            SL_E_KMS_MARKER, "Invalid marker");
-    if (!slice_eq_cstr(kms_string(c, "IncludeKeyMaterial"), "ALL_KEY_MATERIAL") && from == 0) {
+    bool all = slice_eq_cstr(kms_string(c, "IncludeKeyMaterial"), "ALL_KEY_MATERIAL");
+    if (!all && from == 0) {
         from = 1; /* the first material came by no rotation */
     }
     struct rotation_row *r = NULL;
     size_t n = 0;
     struct sqlite3 *conn = NULL;
     TRY(kms_db_read(c->env->db, &conn, c->err));
+    struct kms_imports imports = {0};
     struct sl_rc rc = keys_rotation_list(conn, t.row.id, c->arena, &r, &n, c->err);
+    rc = sl_failed(rc) ? rc : kms_imports_read(c, conn, &t.row, &imports);
     kms_db_read_end(c->env->db, conn);
     TRY(rc);
+    size_t done = n; /* what comes after waits for its rotation */
+    TRY(all ? kms_imports_pending(c, &imports, &r, &n) : SL_OK);
     size_t limit = (size_t)kms_int(c, "Limit", 100), i = (size_t)from;
     struct jsonw w = jsonw_of(c->out);
     jsonw_object_begin(&w);
     jsonw_name(&w, "Rotations");
     jsonw_array_begin(&w);
     for (; i < n && i < from + limit; i++) {
-        put_rotation(&w, t.row.id, &r[i], i == n - 1);
+        const char *as = i >= done ? "PENDING_ROTATION" : i == done - 1 ? "CURRENT" : "NON_CURRENT";
+        put_rotation(&w, t.row.id, &r[i], as, &imports);
     }
     jsonw_array_end(&w);
     if (i < n) {

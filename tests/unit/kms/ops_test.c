@@ -39,7 +39,6 @@ static void create_refusals(void **state) {
          "1 validation error detected: Value 'FOO' at 'keySpec' failed to satisfy constraint: "
          "Member must satisfy enum value set: ["},
         {"{\"KeyUsage\":\"SIGN_VERIFY\"}", SL_E_VALIDATION, "not compatible"},
-        {"{\"Origin\":\"EXTERNAL\"}", SL_E_KMS_UNSUPPORTED, "EXTERNAL"},
         {"{\"MultiRegion\":true}", SL_E_KMS_UNSUPPORTED, "Multi-Region"},
         {"{\"KeySpec\":\"SYMMETRIC_DEFAULT\",\"CustomerMasterKeySpec\":\"SYMMETRIC_DEFAULT\"}",
          SL_E_VALIDATION, "CustomerMasterKeySpec"},
