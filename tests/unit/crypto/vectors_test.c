@@ -1,6 +1,9 @@
 /* Published vectors: AES-256-GCM (NIST CAVP), HMAC-SHA256 (RFC 4231), HKDF-SHA256 (RFC 5869),
- * SP 800-108 counter mode (NIST CAVP). argv: the folder of the vectors. */
-#include "lib/crypto/crypto.h"
+ * SP 800-108 counter mode (NIST CAVP), SHA-256 and SHA-1 (NIST CAVP), MD5 (RFC 1321), AES key wrap
+ * with padding (NIST CAVP), RSA-OAEP (PKCS #1, and derived from it), Ed25519 (its authors').
+ * PBKDF2-SHA256 has two, in crypto_test.c. argv: the folder of the vectors. */
+#include "lib/crypto/keywrap.h"
+#include "lib/crypto/rsa.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +13,7 @@
 
 static const char *folder;
 
-enum { FIELDS_MAX = 16, VALUE_MAX = 4096 };
+enum { FIELDS_MAX = 16, VALUE_MAX = 52 * 1024 };
 
 /* The fields of the vector being read; a later field of the same name replaces the earlier. */
 struct vector {
@@ -23,6 +26,13 @@ struct vector {
     } fields[FIELDS_MAX];
 };
 
+static int digit(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 static void set(struct vector *v, const char *name, const char *text) {
     size_t i = 0;
     while (i < v->count && strcmp(v->fields[i].name, name) != 0) {
@@ -33,12 +43,8 @@ static void set(struct vector *v, const char *name, const char *text) {
     snprintf(v->fields[i].name, sizeof v->fields[i].name, "%s", name);
     snprintf(v->fields[i].text, sizeof v->fields[i].text, "%s", text);
     v->fields[i].len = 0;
-    for (const char *p = text; p[0] != '\0' && p[1] != '\0'; p += 2) {
-        unsigned byte;
-        if (sscanf(p, "%2x", &byte) != 1) {
-            break;
-        }
-        v->fields[i].bytes[v->fields[i].len++] = (uint8_t)byte;
+    for (const char *p = text; digit(p[0]) >= 0 && digit(p[1]) >= 0; p += 2) {
+        v->fields[i].bytes[v->fields[i].len++] = (uint8_t)(digit(p[0]) << 4 | digit(p[1]));
     }
 }
 
@@ -125,7 +131,7 @@ static void hmac_vectors(void **state) {
 }
 
 static void check_hkdf(const struct vector *v, size_t *checked) {
-    uint8_t out[256];
+    uint8_t out[1200];
     size_t len = (size_t)atoi(text(v, "L"));
     assert_true(len <= sizeof out);
     assert_int_equal(
@@ -137,6 +143,7 @@ static void check_hkdf(const struct vector *v, size_t *checked) {
 
 static void hkdf_vectors(void **state) {
     each("KDF/rfc-5869-HKDF-SHA256.txt", "OKM", NULL, check_hkdf, 3);
+    each("KDF/hkdf-generated.txt", "OKM", NULL, check_hkdf, 1);
 }
 
 static void check_kdf(const struct vector *v, size_t *checked) {
@@ -207,13 +214,211 @@ static void gcm_vectors(void **state) {
     each("ciphers/AES/GCM/gcmDecrypt256.rsp", "PT", "FAIL", check_gcm_open, 370);
 }
 
+/* ---- digests ---- */
+
+static void check_digest(const struct vector *v, size_t *checked, enum digest_alg alg) {
+    struct slice message = slice_sub(bytes(v, "Msg"), 0, (size_t)atoi(text(v, "Len")) / 8);
+    struct digest *d = NULL;
+    uint8_t out[64];
+    assert_int_equal(digest_new(alg, &d).code, SL_CODE_OK);
+    size_t half = message.len / 2;
+    digest_more(d, slice_sub(message, 0, half));
+    digest_more(d, slice_sub(message, half, message.len));
+    is(bytes(v, "MD"), out, digest_end(d, out));
+    digest_free(d);
+    if (alg == DIGEST_SHA256) {
+        sha256(message, out);
+        is(bytes(v, "MD"), out, SHA256_LEN);
+    }
+    ++*checked;
+}
+
+static void check_sha256(const struct vector *v, size_t *checked) {
+    check_digest(v, checked, DIGEST_SHA256);
+}
+
+static void check_sha1(const struct vector *v, size_t *checked) {
+    check_digest(v, checked, DIGEST_SHA1);
+}
+
+static void check_md5(const struct vector *v, size_t *checked) {
+    check_digest(v, checked, DIGEST_MD5);
+}
+
+static void digest_vectors(void **state) {
+    each("hashes/SHA2/SHA256ShortMsg.rsp", "MD", NULL, check_sha256, 65);
+    each("hashes/SHA2/SHA256LongMsg.rsp", "MD", NULL, check_sha256, 64);
+    each("hashes/SHA1/SHA1ShortMsg.rsp", "MD", NULL, check_sha1, 65);
+    each("hashes/SHA1/SHA1LongMsg.rsp", "MD", NULL, check_sha1, 64);
+    each("hashes/MD5/rfc-1321.txt", "MD", NULL, check_md5, 7);
+}
+
+/* ---- AES key wrap with padding ---- */
+
+static void check_keywrap(const struct vector *v, size_t *checked) {
+    bool refused = strcmp(text(v, "FAIL"), "FAIL") == 0;
+    struct secret plain = {0};
+    struct sl_rc rc = keywrap_open(bytes(v, "K"), bytes(v, "C"), &plain);
+    assert_int_equal(rc.code, refused ? SL_E_CORRUPT : SL_CODE_OK);
+    if (!refused) {
+        is(bytes(v, "P"), plain.ptr, plain.len);
+    }
+    secret_fini(&plain);
+    ++*checked;
+}
+
+static void keywrap_vectors(void **state) {
+    each("keywrap/kwtestvectors/KWP_AD_256.txt", "P", "FAIL", check_keywrap, 500);
+}
+
+/* ---- Ed25519: seed and public key : public key : message : signature and message ---- */
+
+static void ed25519_vectors(void **state) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/asymmetric/Ed25519/sign.input", folder);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    static char line[16 * 1024];
+    struct vector *v = calloc(1, sizeof *v);
+    assert_non_null(v);
+    size_t checked = 0;
+    while (fgets(line, sizeof line, f) != NULL) {
+        static const char *const names[] = {"seed", "public", "message", "signature"};
+        char *rest = line;
+        for (int i = 0; i < 4; i++) {
+            char *word = strsep(&rest, ":\n");
+            assert_non_null(word);
+            set(v, names[i], word);
+        }
+        uint8_t signature[ED25519_SIGNATURE_LEN], public_key[ED25519_PUBLIC_LEN];
+        struct slice want = slice_sub(bytes(v, "signature"), 0, ED25519_SIGNATURE_LEN);
+        struct slice seed = slice_sub(bytes(v, "seed"), 0, 32);
+        assert_int_equal(ed25519_sign(seed, bytes(v, "message"), signature, public_key).code, 0);
+        is(want, signature, sizeof signature);
+        is(bytes(v, "public"), public_key, sizeof public_key);
+        assert_true(ed25519_verify(bytes(v, "public"), bytes(v, "message"), want));
+        signature[checked % sizeof signature] ^= 1;
+        assert_false(ed25519_verify(bytes(v, "public"), bytes(v, "message"),
+                                    slice_of(signature, sizeof signature)));
+        checked++;
+    }
+    fclose(f);
+    free(v);
+    assert_true(checked >= 1024);
+}
+
+/* ---- RSA-OAEP: titles "# Name:", then hex, in one line or many ---- */
+
+static void der_integer(struct buf *out, struct slice n) {
+    while (n.len > 1 && n.ptr[0] == 0) {
+        n = slice_sub(n, 1, n.len);
+    }
+    bool pad = n.ptr[0] >= 0x80;
+    buf_u8(out, 2);
+    buf_u8(out, 0x82);
+    buf_u16(out, (uint16_t)(n.len + pad));
+    if (pad) {
+        buf_u8(out, 0);
+    }
+    buf_put(out, n);
+}
+
+/* RSAPrivateKey (PKCS #1). Lengths are longer than DER's, which OpenSSL takes. */
+static void private_key(const struct vector *v, struct buf *out) {
+    static const char *const names[] = {"Modulus",          "Public exponent", "Exponent",
+                                        "Prime 1",          "Prime 2",         "Prime exponent 1",
+                                        "Prime exponent 2", "Coefficient"};
+    struct buf numbers SL_CLEANUP(buf_fini) = BUF_INIT(8192);
+    der_integer(&numbers, slice_of("", 1));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        der_integer(&numbers, bytes(v, names[i]));
+    }
+    buf_u8(out, 0x30);
+    buf_u8(out, 0x82);
+    buf_vec16(out, buf_slice(&numbers));
+    assert_int_equal(buf_check(out, NULL).code, 0);
+}
+
+static void check_oaep(const struct vector *v, enum digest_alg alg) {
+    struct buf key SL_CLEANUP(buf_fini) = BUF_INIT(8192);
+    struct secret plain = {0};
+    size_t used = 0;
+    private_key(v, &key);
+    struct slice cipher = bytes(v, "Encryption");
+    assert_int_equal(rsa_oaep_open(buf_slice(&key), alg, cipher, &plain, &used).code, SL_CODE_OK);
+    assert_int_equal(used, cipher.len);
+    is(bytes(v, "Message"), plain.ptr, plain.len);
+    secret_fini(&plain);
+    uint8_t bad[1024];
+    memcpy(bad, cipher.ptr, cipher.len);
+    bad[cipher.len / 2] ^= 1;
+    assert_int_equal(
+        rsa_oaep_open(buf_slice(&key), alg, slice_of(bad, cipher.len), &plain, &used).code,
+        SL_E_CORRUPT);
+    enum digest_alg other = alg == DIGEST_SHA1 ? DIGEST_SHA256 : DIGEST_SHA1;
+    assert_int_equal(rsa_oaep_open(buf_slice(&key), other, cipher, &plain, &used).code,
+                     SL_E_CORRUPT);
+}
+
+/* The field that a title names is complete. */
+static void oaep_field(struct vector *v, const char *name, const char *hex, enum digest_alg alg,
+                       size_t *checked) {
+    if (name[0] == '\0' || hex[0] == '\0') {
+        return;
+    }
+    char even[2 * VALUE_MAX / 16];
+    snprintf(even, sizeof even, "%s%s", strlen(hex) % 2 == 1 ? "0" : "", hex);
+    set(v, name, even);
+    if (strcmp(name, "Encryption") == 0) {
+        check_oaep(v, alg);
+        ++*checked;
+    }
+}
+
+static void oaep_file(const char *file, enum digest_alg alg, size_t least) {
+    char path[4096], line[4096], name[32] = "", hex[4096] = "";
+    snprintf(path, sizeof path, "%s/asymmetric/RSA/%s", folder, file);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    struct vector *v = calloc(1, sizeof *v);
+    assert_non_null(v);
+    size_t checked = 0, n = 0;
+    while (fgets(line, sizeof line, f) != NULL) {
+        if (line[0] != '#') {
+            for (const char *p = line; digit(*p) >= 0 || *p == ' '; p++) {
+                if (*p != ' ' && n + 1 < sizeof hex) {
+                    hex[n++] = *p;
+                    hex[n] = '\0';
+                }
+            }
+            continue;
+        }
+        oaep_field(v, name, hex, alg, &checked);
+        n = 0;
+        hex[0] = '\0';
+        char *colon = strchr(line, ':');
+        snprintf(name, sizeof name, "%.*s", colon ? (int)(colon - line) - 2 : 0, line + 2);
+    }
+    oaep_field(v, name, hex, alg, &checked);
+    fclose(f);
+    free(v);
+    if (checked < least) {
+        fail_msg("%s: only %zu vectors", file, checked);
+    }
+}
+
+static void oaep_vectors(void **state) {
+    oaep_file("pkcs-1v2-1d2-vec/oaep-vect.txt", DIGEST_SHA1, 60);
+    oaep_file("oaep-custom/oaep-sha256-sha256.txt", DIGEST_SHA256, 12);
+}
+
 int main(int argc, char **argv) {
     folder = argc > 1 ? argv[1] : "";
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hmac_vectors),
-        cmocka_unit_test(hkdf_vectors),
-        cmocka_unit_test(kdf_vectors),
-        cmocka_unit_test(gcm_vectors),
+        cmocka_unit_test(hmac_vectors),    cmocka_unit_test(hkdf_vectors),
+        cmocka_unit_test(kdf_vectors),     cmocka_unit_test(gcm_vectors),
+        cmocka_unit_test(digest_vectors),  cmocka_unit_test(keywrap_vectors),
+        cmocka_unit_test(ed25519_vectors), cmocka_unit_test(oaep_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
