@@ -79,6 +79,20 @@ struct sl_rc seam_authorize(int fd, const struct seam_authorize *q, struct arena
     return seam_granted_get(buf_slice(&in), a, ret, err);
 }
 
+struct sl_rc seam_principals(int fd, const struct slice *principals, size_t count,
+                             struct sl_error *err, size_t *ret_bad) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    ENSURE(count <= SEAM_PRINCIPALS_MAX, err, SL_E_LIMIT, "Too many principals.");
+    seam_list_put(&out, principals, count);
+    TRY(call(fd, SEAM_PRINCIPALS, &out, NULL, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    size_t bad = rdr_u16(&r);
+    TRY(rdr_end(&r, err, "principals"));
+    *ret_bad = bad;
+    return SL_OK;
+}
+
 static struct sl_rc copy(struct arena *a, struct slice s, struct slice *ret, struct sl_error *err) {
     struct slice kept = arena_copy(a, s);
     ENSURE(kept.ptr != NULL, err, SL_E_NOMEM, "Out of memory.");

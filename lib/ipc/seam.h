@@ -74,6 +74,12 @@ struct sl_rc seam_authorize(int fd, const struct seam_authorize *q, struct arena
                             struct sl_error *err, struct seam_granted *ret,
                             struct slice *ret_canonical, struct slice *ret_string_to_sign);
 
+/* Is each a principal: a user, role, session of a role, or account? *ret_bad is the index of the
+ * first that is not, `count` when all are. Edge S3, for bucket policies. */
+enum { SEAM_PRINCIPALS_MAX = 1024 };
+struct sl_rc seam_principals(int fd, const struct slice *principals, size_t count,
+                             struct sl_error *err, size_t *ret_bad);
+
 /* ---- Data keys for S3, as the end principal of the session, kms:ViaService =
  * s3.REGION.amazonaws.com ------------ */
 

@@ -55,6 +55,7 @@ struct auth_caller {
     struct slice region;  /* of the credential scope */
     struct slice service; /* of the credential scope */
     struct slice user_agent;
+    struct slice referer;     /* of the request at hand; not kept in forward sessions */
     struct slice via_service; /* "s3.us-east-1.amazonaws.com" for forward sessions, else empty */
     struct slice external_id; /* set on role sessions made for the warehouse; informational */
     int64_t expires_s;        /* role sessions: end of the credentials; 0 for long-term keys */
@@ -82,9 +83,9 @@ struct sl_rc auth_verify(const struct auth_env *env, const struct sigv4_request 
 
 /* Decides one action: builds the policy set and the global condition keys (aws:SourceIp,
  * aws:SecureTransport, aws:CurrentTime, aws:EpochTime, aws:RequestedRegion, aws:UserAgent,
- * aws:ViaAWSService, aws:PrincipalTag/…, aws:SourceIdentity, kms:ViaService, kms:CallerAccount for
- * kms actions). SL_E_ACCESS_DENIED with AWS's text on a denial, and its explanation in err->denial.
- * resource_policy may be NULL. */
+ * aws:Referer, aws:ViaAWSService, aws:PrincipalTag/…, aws:SourceIdentity, kms:ViaService,
+ * kms:CallerAccount for kms actions). SL_E_ACCESS_DENIED with AWS's text on a denial, and its
+ * explanation in err->denial. resource_policy may be NULL. */
 struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *caller,
                          struct slice action, struct slice resource, struct slice resource_account,
                          const struct policy *resource_policy, enum policy_kind resource_kind,

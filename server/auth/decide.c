@@ -74,6 +74,9 @@ static struct sl_rc all_keys(const struct auth_env *env, const struct auth_calle
     if (caller->user_agent.len > 0) {
         add(&l, "aws:UserAgent", caller->user_agent);
     }
+    if (caller->referer.len > 0) {
+        add(&l, "aws:Referer", caller->referer);
+    }
     add(&l, "aws:ViaAWSService",
         caller->via_service.len > 0 ? SLICE_LIT("true") : SLICE_LIT("false"));
     if (slice_ieq(slice_sub(action, 0, 4), SLICE_LIT("kms:"))) {

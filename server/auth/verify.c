@@ -151,6 +151,7 @@ struct sl_rc auth_verify(const struct auth_env *env, const struct sigv4_request 
     caller.source_ip = peer_ip;
     caller.tls = peer_tls;
     caller.user_agent = header(req, "user-agent");
+    caller.referer = header(req, "referer");
     *ret = caller;
     return SL_OK;
 }

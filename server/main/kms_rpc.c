@@ -192,6 +192,12 @@ static struct sl_rc who_asks(struct kms_rpc *r, const struct seam_authorize *q, 
     if (q->session.len > 0) {
         TRY(open_session(r, q->session, b));
         b->caller.via_service = SLICE_EMPTY; /* the service's own request, not one it makes */
+        for (size_t i = 0; i < q->request.header_count; i++) {
+            if (slice_ieq(q->request.headers[i].name, SLICE_LIT("referer"))) {
+                b->caller.referer = q->request.headers[i].value;
+                break;
+            }
+        }
         return SL_OK;
     }
     char service[32];
@@ -238,6 +244,19 @@ static struct sl_rc authorize(struct kms_rpc *r, struct slice payload, struct bu
                               &g.session));
     }
     seam_granted_put(out, &g);
+    return SL_OK;
+}
+
+static struct sl_rc principals(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    struct rdr in = rdr_of(payload);
+    const struct slice *names = NULL;
+    size_t count = 0, i = 0;
+    seam_list_get(&in, SEAM_PRINCIPALS_MAX, r->arena, &names, &count);
+    TRY(rdr_end(&in, &r->err, "principals"));
+    while (i < count && identity_exists(r->env.db, names[i])) {
+        i++;
+    }
+    buf_u16(out, (uint16_t)i);
     return SL_OK;
 }
 
@@ -432,6 +451,7 @@ static const struct rpc rpcs[] = {
     [SEAM_BOOTSTRAP] = {EDGE(SEAM_SUPERVISOR), bootstrap},
     [SEAM_TLS] = {EDGE(SEAM_S3) | EDGE(SEAM_GATEWAY), kms_tls_identity},
     [SEAM_CA] = {EDGE(SEAM_SUPERVISOR), kms_tls_ca},
+    [SEAM_PRINCIPALS] = {EDGE(SEAM_S3), principals},
 };
 
 struct sl_rc kms_rpc_run(struct kms_rpc *r, uint8_t type, struct slice payload, struct buf *out) {

@@ -154,6 +154,7 @@ struct sl_rc conn_tls_step(struct net_conn *c, short *ret_want) {
     *ret_want = 0;
     if (n == 1) {
         c->peer.tls = true;
+        c->peer.tls_minor = SSL_version(c->w->ssl) == TLS1_3_VERSION ? 3 : 2;
         return SL_OK;
     }
     bool eof = false;

@@ -17,9 +17,10 @@ enum net_verdict { NET_KEEP, NET_CLOSE }; /* park again, or close */
 struct net_peer {
     char ip[46]; /* client address; for Unix listeners the one told in the hello */
     uint16_t port;
-    bool tls;     /* the client's side of the outermost hop was TLS */
-    uint8_t edge; /* enum seam_edge for Unix listeners, 0 for TCP */
-    uint8_t mode; /* enum seam_mode for Unix listeners */
+    bool tls;          /* the client's side of the outermost hop was TLS */
+    uint8_t tls_minor; /* TCP listeners: 2 or 3 of TLS 1.2 or 1.3; 0 without TLS */
+    uint8_t edge;      /* enum seam_edge for Unix listeners, 0 for TCP */
+    uint8_t mode;      /* enum seam_mode for Unix listeners */
 };
 
 /* Called by a worker when the connection is readable. `user` is net_conf.user. */

@@ -56,6 +56,14 @@ static struct sl_rc read_claim(struct s3_call *c, struct sigv4_request *req) {
 }
 
 static void general_conditions(struct s3_call *c) {
+    if (c->h->peer->tls_minor > 0) {
+        s3_condition(c, "s3:TlsVersion",
+                     c->h->peer->tls_minor == 3 ? SLICE_LIT("1.3") : SLICE_LIT("1.2"));
+    }
+    const struct param *version = s3_param(c, "versionId");
+    if (version != NULL) {
+        s3_condition(c, "s3:VersionId", version->value);
+    }
     if (c->claim.kind == SIGV4_NONE) {
         return;
     }
@@ -71,6 +79,11 @@ static void general_conditions(struct s3_call *c) {
 /* Request headers that are condition keys under their own name. */
 static void header_conditions(struct s3_call *c) {
     static const char *const names[] = {"x-amz-acl",
+                                        "x-amz-grant-full-control",
+                                        "x-amz-grant-read",
+                                        "x-amz-grant-read-acp",
+                                        "x-amz-grant-write",
+                                        "x-amz-grant-write-acp",
                                         "x-amz-content-sha256",
                                         "x-amz-copy-source",
                                         "x-amz-metadata-directive",
@@ -147,15 +160,20 @@ struct sl_rc s3_authorize_for(struct s3_call *c, const struct index_bucket *b, c
     if (b == NULL) {
         TRY(s3_authenticate(c)); /* the owner is the caller */
     }
+    /* The owner of what is asked about: of the source, in copies. */
+    struct slice owner = b ? b->account : c->who.account;
+    struct context_pair keys[S3_CONDITION_KEYS_MAX + 1];
+    memcpy(keys, c->keys, c->key_count * sizeof *keys);
+    keys[c->key_count] = (struct context_pair){SLICE_LIT("s3:ResourceAccount"), owner};
     for (size_t at = 0; at < count; at += CHECKS_AT_ONCE) {
         struct seam_check checks[CHECKS_AT_ONCE];
         size_t n = count - at < CHECKS_AT_ONCE ? count - at : CHECKS_AT_ONCE;
         for (size_t i = 0; i < n; i++) {
             checks[i] = (struct seam_check){.action = slice_cstr(action),
                                             .resource = resources[at + i],
-                                            .resource_account = b ? b->account : c->who.account,
-                                            .keys = c->keys,
-                                            .key_count = c->key_count};
+                                            .resource_account = owner,
+                                            .keys = keys,
+                                            .key_count = c->key_count + 1};
         }
         TRY(ask_kms(c, checks, n, b ? b->policy : SLICE_EMPTY));
     }

@@ -114,15 +114,25 @@ struct sl_rc s3_create_bucket(struct s3_call *c) {
     }
     TRY(s3_authenticate(c));
     ENSURE(!c->who.anonymous, c->err, SL_E_ACCESS_DENIED, "Access Denied");
+    struct slice region;
+    struct sl_error later = {0}, *real = c->err; /* who may not, isn't told about the body */
+    c->err = &later;
+    struct sl_rc region_rc = wanted_region(c, &region);
+    c->err = real;
+    if (sl_is_ok(region_rc)) {
+        s3_condition(c, "s3:LocationConstraint", region);
+    }
     TRY(s3_authorize_for(c, NULL, "s3:CreateBucket", &c->bucket_arn, 1));
+    if (sl_failed(region_rc)) {
+        *c->err = later;
+        return region_rc;
+    }
     struct slice acl = s3_header(c, "x-amz-acl");
     if (acl.ptr != NULL && !slice_eq_cstr(acl, "private")) {
         return s3_fail_as(c, 400, "InvalidBucketAclWithObjectOwnership",
                           "Bucket cannot have ACLs set with ObjectOwnership's "
                           "BucketOwnerEnforced setting");
     }
-    struct slice region;
-    TRY(wanted_region(c, &region));
     struct index_bucket b = {.name = c->bucket_name,
                              .account = c->who.account,
                              .region = region,
@@ -197,7 +207,14 @@ struct sl_rc s3_get_location(struct s3_call *c) {
 
 /* ---- policy */
 
+/* A bucket's policy is its owner's account's alone, whatever it says. */
+static struct sl_rc owner_only(struct s3_call *c) {
+    return slice_eq(c->who.account, c->bucket.account) ? SL_OK
+                                                       : sl_rc_of(SL_E_S3_METHOD_NOT_ALLOWED);
+}
+
 struct sl_rc s3_get_policy(struct s3_call *c) {
+    TRY(owner_only(c));
     if (c->bucket.policy.len == 0) {
         return sl_rc_of(SL_E_S3_NO_SUCH_BUCKET_POLICY);
     }
@@ -206,20 +223,68 @@ struct sl_rc s3_get_policy(struct s3_call *c) {
     return http_reply(c->h, c->bucket.policy);
 }
 
+/* Resources must be this bucket or what is in it. */
+static struct sl_rc check_resources(struct s3_call *c, const struct policy *p) {
+    struct slice pattern;
+    for (size_t cursor = 0; policy_next_resource(p, &cursor, &pattern);) {
+        struct slice rest = slice_sub(pattern, c->bucket_arn.len, pattern.len);
+        bool fine = slice_eq_cstr(pattern, "*") ||
+                    (slice_starts(pattern, c->bucket_arn) &&
+                     (rest.len == 0 || rest.ptr[0] == '/' || rest.ptr[0] == '*'));
+        ENSURE(fine, c->err, SL_E_S3_MALFORMED_POLICY, "Policy has invalid resource");
+    }
+    return SL_OK;
+}
+
+struct principals_ask {
+    const struct slice *names;
+    size_t count, bad;
+};
+
+static struct sl_rc principals_fn(int fd, void *arg, struct sl_error *err) {
+    struct principals_ask *k = arg;
+    return seam_principals(fd, k->names, k->count, err, &k->bad);
+}
+
+static struct sl_rc check_principals(struct s3_call *c, const struct policy *p) {
+    enum { MAX = LIMIT_S3_BUCKET_POLICY_BYTES / 12 }; /* the shortest is an account */
+    struct slice *names = arena_array(c->a, MAX, sizeof *names);
+    struct principals_ask k = {.names = names};
+    ENSURE(names != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
+    for (size_t cursor = 0; k.count < MAX && policy_next_principal(p, &cursor, &names[k.count]);) {
+        k.count++;
+    }
+    if (k.count == 0) {
+        return SL_OK;
+    }
+    ENSURE(k.count <= SEAM_PRINCIPALS_MAX, c->err, SL_E_S3_MALFORMED_POLICY,
+           "Too many principals in policy");
+    TRY(kmspool_call(c->env->kms, principals_fn, &k, c->err));
+    ENSURE(k.bad >= k.count, c->err, SL_E_S3_MALFORMED_POLICY, "Invalid principal in policy");
+    return SL_OK;
+}
+
 struct sl_rc s3_put_policy(struct s3_call *c) {
+    TRY(owner_only(c));
     struct buf text = BUF_INIT(LIMIT_S3_BUCKET_POLICY_BYTES);
     struct sl_rc rc = s3_body_all(c, LIMIT_S3_BUCKET_POLICY_BYTES, &text);
     if (rc.code == SL_E_S3_MALFORMED_XML) {
         rc = s3_fail_as(c, 400, "PolicyTooLarge",
                         "The policy is larger than the maximum allowed size");
     }
-    const struct policy *parsed;
+    const struct policy *parsed = NULL;
     struct sl_error why = {0};
     if (sl_is_ok(rc) &&
         sl_failed(policy_parse(buf_slice(&text), POLICY_BUCKET, c->a, &why, &parsed))) {
         bool json = text.len > 0 && text.ptr[0] == '{';
         rc = json ? sl_fail(c->err, SL_E_S3_MALFORMED_POLICY, "%s", why.detail)
                   : sl_rc_of(SL_E_S3_MALFORMED_POLICY);
+    }
+    if (sl_is_ok(rc)) {
+        rc = check_resources(c, parsed);
+    }
+    if (sl_is_ok(rc)) {
+        rc = check_principals(c, parsed);
     }
     if (sl_is_ok(rc)) {
         rc = index_bucket_set_policy(c->env->index, &c->bucket.id, buf_slice(&text), c->err);
@@ -230,6 +295,7 @@ struct sl_rc s3_put_policy(struct s3_call *c) {
 }
 
 struct sl_rc s3_delete_policy(struct s3_call *c) {
+    TRY(owner_only(c));
     TRY(index_bucket_set_policy(c->env->index, &c->bucket.id, SLICE_EMPTY, c->err));
     return s3_reply_empty(c, 204);
 }

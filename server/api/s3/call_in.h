@@ -15,7 +15,7 @@
 #define S3_NS "http://s3.amazonaws.com/doc/2006-03-01/"
 
 enum s3_level { S3_SERVICE, S3_BUCKET, S3_OBJECT };
-enum { S3_CONDITION_KEYS_MAX = 32, S3_ARN_MAX = 1200 };
+enum { S3_CONDITION_KEYS_MAX = 48, S3_ARN_MAX = 1200 };
 
 struct s3_call;
 struct s3_op {

@@ -252,6 +252,9 @@ struct sl_rc put_copy_source(struct s3_call *c, struct copy_source *ret) {
         return sl_rc_of(SL_E_S3_NO_SUCH_BUCKET);
     }
     TRY(rc);
+    struct slice owner = s3_header(c, "x-amz-source-expected-bucket-owner");
+    ENSURE(owner.ptr == NULL || slice_eq(owner, ret->bucket.account), c->err, SL_E_ACCESS_DENIED,
+           "Access Denied");
     return s3_authorize_for(c, &ret->bucket, "s3:GetObject", &ret->arn, 1);
 }
 

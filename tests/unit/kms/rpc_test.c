@@ -24,10 +24,11 @@ static void edges(void **state) {
                                    SEAM_KEY_CHECK,        SEAM_SERVICE_KEY,
                                    SEAM_SERVICE_KEY_OPEN, SEAM_CLUSTER_CREDS,
                                    SEAM_CLUSTER_ROLES,    SEAM_CLUSTER_MODIFY,
-                                   SEAM_BOOTSTRAP,        SEAM_CA};
-    static const uint8_t owner[] = {SEAM_S3,         SEAM_S3,        SEAM_S3,      SEAM_S3,
-                                    SEAM_S3,         SEAM_POSTGRES,  SEAM_GATEWAY, SEAM_GATEWAY,
-                                    SEAM_SUPERVISOR, SEAM_SUPERVISOR};
+                                   SEAM_BOOTSTRAP,        SEAM_CA,
+                                   SEAM_PRINCIPALS};
+    static const uint8_t owner[] = {SEAM_S3,         SEAM_S3,         SEAM_S3,      SEAM_S3,
+                                    SEAM_S3,         SEAM_POSTGRES,   SEAM_GATEWAY, SEAM_GATEWAY,
+                                    SEAM_SUPERVISOR, SEAM_SUPERVISOR, SEAM_S3};
     struct kms_rig *r = *state;
     struct buf none = BUF_INIT(16);
     for (size_t i = 0; i < sizeof only; i++) {
@@ -111,6 +112,26 @@ static void via_service(void **state) {
               "\"arn:aws:s3:::b/k\"}}",
               id),
           SL_E_ACCESS_DENIED);
+}
+
+static void principals(void **state) {
+    static const struct {
+        const char *name;
+        uint8_t bad; /* of two, the first being the account */
+    } cases[] = {{"arn:aws:iam::" ACCOUNT ":user/admin", 2},
+                 {ACCOUNT, 2},
+                 {"arn:aws:iam::" ACCOUNT ":user/nobody", 1},
+                 {"999999999999", 1},
+                 {"", 1}};
+    struct kms_rig *r = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        SL_CLEANUP(buf_fini) struct buf q = BUF_INIT(65536);
+        struct slice list[] = {SLICE_LIT("arn:aws:iam::" ACCOUNT ":root"),
+                               slice_cstr(cases[i].name)};
+        seam_list_put(&q, list, 2);
+        OK(call(r, SEAM_S3, SEAM_PRINCIPALS, &q));
+        assert_true(slice_eq(buf_slice(&r->out), slice_of((uint8_t[]){0, cases[i].bad}, 2)));
+    }
 }
 
 static void service_keys(void **state) {
@@ -407,7 +428,7 @@ int main(void) {
         cmocka_unit_test(via_service),   cmocka_unit_test(service_keys),
         cmocka_unit_test(cluster_roles), cmocka_unit_test(certificates),
         cmocka_unit_test(accounts),      cmocka_unit_test(further_checks),
-        cmocka_unit_test(recorded),
+        cmocka_unit_test(principals),    cmocka_unit_test(recorded),
     };
     return cmocka_run_group_tests(tests, kms_group_start, kms_group_stop);
 }
