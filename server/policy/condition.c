@@ -243,39 +243,118 @@ static uint8_t lower(uint8_t c) {
     return c >= 'A' && c <= 'Z' ? c + 32 : c;
 }
 
+/* Is the byte of the pattern the wildcard `c`? */
+static bool wildcard_at(struct pol_pattern p, size_t i, uint8_t c) {
+    return i < p.text.len && p.text.ptr[i] == c && (p.literal == NULL || !p.literal[i]);
+}
+
+static bool same_byte(struct pol_pattern p, size_t i, uint8_t c, bool ignore_case) {
+    return i < p.text.len &&
+           (p.text.ptr[i] == c || (ignore_case && lower(p.text.ptr[i]) == lower(c)));
+}
+
+/* Over one character, which may be several bytes. */
+static size_t next_char(struct slice s, size_t j) {
+    for (j++; j < s.len && (s.ptr[j] & 0xc0) == 0x80; j++) {
+    }
+    return j;
+}
+
 bool pol_glob(struct pol_pattern p, struct slice s, bool ignore_case) {
     size_t i = 0, j = 0, star = SIZE_MAX, mark = 0;
     while (j < s.len) {
-        bool wild = i < p.text.len && (p.literal == NULL || !p.literal[i]);
-        if (wild && p.text.ptr[i] == '*') {
+        if (wildcard_at(p, i, '*')) {
             star = i++;
             mark = j;
-            continue;
-        }
-        if (wild && p.text.ptr[i] == '?') {
+        } else if (wildcard_at(p, i, '?')) {
+            i++;
+            j = next_char(s, j);
+        } else if (same_byte(p, i, s.ptr[j], ignore_case)) {
             i++;
             j++;
-            while (j < s.len && (s.ptr[j] & 0xc0) == 0x80) {
-                j++; /* one character, not one byte */
-            }
-            continue;
-        }
-        if (i < p.text.len && (p.text.ptr[i] == s.ptr[j] ||
-                               (ignore_case && lower(p.text.ptr[i]) == lower(s.ptr[j])))) {
-            i++;
-            j++;
-            continue;
-        }
-        if (star == SIZE_MAX) {
+        } else if (star != SIZE_MAX) {
+            i = star + 1;
+            j = ++mark;
+        } else {
             return false;
         }
-        i = star + 1;
-        j = ++mark;
     }
-    while (i < p.text.len && p.text.ptr[i] == '*' && (p.literal == NULL || !p.literal[i])) {
+    while (wildcard_at(p, i, '*')) {
         i++;
     }
     return i == p.text.len;
+}
+
+/* Where the sixth piece of an ARN pattern starts, or SIZE_MAX. */
+static size_t sixth_piece(struct pol_pattern p) {
+    int colons = 0;
+    for (size_t i = 0; i < p.text.len; i++) {
+        if (p.text.ptr[i] == ':' && (p.literal == NULL || !p.literal[i]) && ++colons == 5) {
+            return i + 1;
+        }
+    }
+    return SIZE_MAX;
+}
+
+/* Two kinds of stars: a free one runs over colons, a bound one does not. After a mismatch the last
+ * bound star takes one byte more, and where it may not, the last free star does. */
+bool pol_glob_resource(struct pol_pattern p, struct slice s) {
+    size_t i = 0, j = 0, rest = sixth_piece(p);
+    struct {
+        size_t at, mark;
+    } free_star = {SIZE_MAX, 0}, bound_star = {SIZE_MAX, 0};
+    while (j < s.len) {
+        if (wildcard_at(p, i, '*')) {
+            bool is_free = i >= rest || i + 1 == p.text.len || p.text.ptr[i + 1] == ':';
+            if (is_free) {
+                free_star.at = i;
+                free_star.mark = j;
+                bound_star.at = SIZE_MAX;
+            } else {
+                bound_star.at = i;
+                bound_star.mark = j;
+            }
+            i++;
+        } else if (wildcard_at(p, i, '?') && (i >= rest || s.ptr[j] != ':')) {
+            i++;
+            j = next_char(s, j);
+        } else if (!wildcard_at(p, i, '?') && same_byte(p, i, s.ptr[j], false)) {
+            i++;
+            j++;
+        } else if (bound_star.at != SIZE_MAX && s.ptr[bound_star.mark] != ':') {
+            i = bound_star.at + 1;
+            j = ++bound_star.mark;
+        } else if (free_star.at != SIZE_MAX) {
+            i = free_star.at + 1;
+            j = ++free_star.mark;
+            bound_star.at = SIZE_MAX;
+        } else {
+            return false;
+        }
+    }
+    while (wildcard_at(p, i, '*')) {
+        i++;
+    }
+    return i == p.text.len;
+}
+
+/* Keys that hold lists, also when they hold one value. They are no policy variables, and AWS wants
+ * a set operator for them. */
+static bool multivalued(struct slice key) {
+    static const char *const names[] = {"aws:TagKeys",
+                                        "aws:CalledVia",
+                                        "aws:PrincipalOrgPaths",
+                                        "aws:ResourceOrgPaths",
+                                        "aws:PrincipalServiceNamesList",
+                                        "kms:EncryptionContextKeys",
+                                        "kms:GrantOperations",
+                                        "kms:ResourceAliases"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (slice_ieq(key, slice_cstr(names[i]))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* One variable, from behind "${" to before "}". False: no value. */
@@ -288,7 +367,7 @@ static bool var_value(struct pol_eval *e, struct slice var, struct slice *ret) {
     }
     size_t n;
     const struct slice *values = pol_key(e, name, &n);
-    if (values != NULL && n == 1) {
+    if (values != NULL && n == 1 && !multivalued(name)) {
         *ret = values[0];
         return true;
     }
@@ -457,10 +536,14 @@ static bool value_satisfies(struct pol_eval *e, const struct pol_condition *c, s
         }
         matched = value_matches(c->how.op, want, have);
     }
+    if (c->how.op == OP_ARN && !slice_starts(have, SLICE_LIT("arn:"))) {
+        unresolved = true;
+    }
     if (!c->how.negated) {
         return matched;
     }
-    /* "Not equal to something without a value" must neither allow nor keep from denying. */
+    /* "Not equal to something without a value", or to an ARN what is none, must neither allow nor
+     * keep from denying. */
     return !matched && (!unresolved || deny);
 }
 
@@ -479,6 +562,10 @@ static bool condition_holds(struct pol_eval *e, const struct pol_condition *c, b
     if (missing) {
         return c->how.if_exists || c->how.quantifier == FOR_ALL ||
                (c->how.quantifier == FOR_ONE && c->how.negated);
+    }
+    /* A list without a set operator allows nothing; a deny takes each value by itself. */
+    if (c->how.quantifier == FOR_ONE && !deny && (n > 1 || multivalued(c->key))) {
+        return false;
     }
     bool all = c->how.quantifier == FOR_ALL || (c->how.quantifier == FOR_ONE && c->how.negated);
     for (size_t i = 0; i < n; i++) {

@@ -43,7 +43,8 @@ static unsigned meets_aws(struct slice value, const struct policy_principal *who
     return 0;
 }
 
-static unsigned meets(const struct pol_statement *st, const struct policy_principal *who) {
+static unsigned meets(const struct pol_eval *e, const struct pol_statement *st) {
+    const struct policy_principal *who = e->req->principal;
     unsigned hits = 0;
     for (size_t i = 0; i < st->principal_count; i++) {
         const struct pol_principal *p = &st->principals[i];
@@ -60,7 +61,10 @@ static unsigned meets(const struct pol_statement *st, const struct policy_princi
         return hits;
     }
     /* NotPrincipal denies whoever is not named in full: a user needs its own ARN and its account,
-     * a session its own ARN, its role and its account. */
+     * a session its own ARN, its role and its account. With a boundary naming does not help. */
+    if (e->bounded) {
+        return HIT_ANY;
+    }
     unsigned needed = who->type == PRINCIPAL_USER           ? HIT_DIRECT | HIT_ACCOUNT
                       : who->type == PRINCIPAL_ROLE_SESSION ? HIT_DIRECT | HIT_ROLE | HIT_ACCOUNT
                                                             : HIT_DIRECT;
@@ -81,7 +85,7 @@ static bool resource_applies(struct pol_eval *e, const struct pol_statement *st)
     for (size_t i = 0; i < st->resources.count && !found; i++) {
         struct pol_pattern p;
         if (pol_expand(e, &st->resources.items[i], &p)) {
-            found = pol_glob(p, e->req->resource, false);
+            found = pol_glob_resource(p, e->req->resource);
         } else {
             unresolved = true;
         }
@@ -97,7 +101,7 @@ unsigned pol_applies(struct pol_eval *e, const struct policy *p, const struct po
     bool trust = p->kind == POLICY_TRUST;
     bool of_resource = p->kind == POLICY_KEY || p->kind == POLICY_BUCKET || trust;
     bool inert = st->actions.count == 0 || (st->resources.count == 0 && !trust);
-    unsigned hits = of_resource ? meets(st, e->req->principal) : HIT_DIRECT;
+    unsigned hits = of_resource ? meets(e, st) : HIT_DIRECT;
     bool applies = hits != 0 && !inert && action_applies(st, e->req->action) &&
                    (trust || resource_applies(e, st)) && pol_conditions_hold(e, st);
     return applies ? hits : 0;
@@ -307,11 +311,11 @@ static struct policy_verdict decide_same(struct pol_eval *e, const struct weighe
     const struct policy_set *set = w->set;
     unsigned hits = w->of[POLICY_BY_RESOURCE].allowed;
     bool limits_ok = w->boundary_ok && w->session_ok;
-    if (hits & HIT_DIRECT) {
-        return allow(w, POLICY_BY_RESOURCE, HIT_DIRECT);
+    if (hits & (HIT_DIRECT | HIT_ANY)) {
+        return allow(w, POLICY_BY_RESOURCE, HIT_DIRECT | HIT_ANY);
     }
-    if ((hits & (HIT_ROLE | HIT_ANY)) && limits_ok) {
-        return allow(w, POLICY_BY_RESOURCE, HIT_ROLE | HIT_ANY);
+    if ((hits & HIT_ROLE) && limits_ok) {
+        return allow(w, POLICY_BY_RESOURCE, HIT_ROLE);
     }
     /* A key or trust policy must at least leave the action to the account; for buckets, and where
      * there is no resource policy, the caller's own policies are enough. */
@@ -323,7 +327,7 @@ static struct policy_verdict decide_same(struct pol_eval *e, const struct weighe
     if (set->grant != NULL && (set->grant->grantee == POLICY_GRANT_DIRECT || limits_ok)) {
         return allow_by_grant(set->grant);
     }
-    if (set->grant != NULL || (hits & (HIT_ROLE | HIT_ANY))) {
+    if (set->grant != NULL || (hits & HIT_ROLE)) {
         return caller_denied(e, w, false);
     }
     return delegated ? caller_denied(e, w, true) : resource_denied(e, w, false);
@@ -394,8 +398,9 @@ static void gather_facts(struct pol_eval *e) {
     e->facts[FACT_RESOURCE_ACCOUNT] = e->req->resource_account;
 }
 
-void pol_eval_init(struct pol_eval *e, const struct policy_request *req, struct arena *a) {
-    *e = (struct pol_eval){.req = req, .a = a};
+void pol_eval_init(struct pol_eval *e, const struct policy_set *set,
+                   const struct policy_request *req, struct arena *a) {
+    *e = (struct pol_eval){.req = req, .a = a, .bounded = set->boundary != NULL};
     gather_facts(e);
 }
 
@@ -410,7 +415,7 @@ struct policy_verdict policy_decide(const struct policy_set *set, const struct p
     struct pol_eval e;
     struct weighed w = {0};
     struct policy_verdict verdict;
-    pol_eval_init(&e, req, a);
+    pol_eval_init(&e, set, req, a);
     weigh_all(&e, set, &w);
     if (!explicit_deny(&w, &verdict)) {
         verdict = decide(&e, &w);

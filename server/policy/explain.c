@@ -73,6 +73,18 @@ static void statement_principals(struct jsonw *w, const struct pol_statement *st
     items_end(w);
 }
 
+/* Binary values are kept decoded. */
+static void condition_value(struct jsonw *w, const struct pol_condition *c, struct slice value) {
+    if (c->how.op != OP_BINARY) {
+        value_item(w, value);
+        return;
+    }
+    jsonw_object_begin(w);
+    jsonw_name(w, "value");
+    jsonw_base64(w, value);
+    jsonw_object_end(w);
+}
+
 static void statement_conditions(struct jsonw *w, const struct pol_statement *st) {
     items_begin(w, "conditions");
     for (size_t i = 0; i < st->condition_count; i++) {
@@ -80,7 +92,11 @@ static void statement_conditions(struct jsonw *w, const struct pol_statement *st
         jsonw_object_begin(w);
         member(w, "operator", c->name);
         member(w, "key", c->key);
-        texts(w, "values", &c->values);
+        items_begin(w, "values");
+        for (size_t k = 0; k < c->values.count; k++) {
+            condition_value(w, c, c->values.items[k].text);
+        }
+        items_end(w);
         jsonw_object_end(w);
     }
     items_end(w);
@@ -307,7 +323,7 @@ struct sl_rc policy_explain(const struct policy_verdict *v, const struct policy_
         x.v.explicit_deny = false;
         x.v.missing = 1u << POLICY_BY_RESOURCE;
     }
-    pol_eval_init(&x.eval, req, a);
+    pol_eval_init(&x.eval, set, req, a);
     for (int left = 2; left >= 0; left--) {
         buf_reset(out);
         x.w = jsonw_of(out);

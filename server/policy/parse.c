@@ -5,6 +5,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/codec/json.h"
+#include "lib/codec/text.h"
 
 #define NEED(p) ENSURE((p) != NULL, ps->err, SL_E_NOMEM, "the policy is too large")
 
@@ -254,6 +255,24 @@ static struct sl_rc check_condition(struct parser *ps, const struct pol_conditio
     return SL_OK;
 }
 
+/* BinaryEquals compares bytes with what its values are the base64 of. */
+static struct sl_rc decode_binary(struct parser *ps, struct pol_condition *c) {
+    struct pol_text *items = arena_array(ps->a, c->values.count, sizeof *items);
+    NEED(items);
+    for (size_t i = 0; i < c->values.count; i++) {
+        struct slice v = c->values.items[i].text;
+        SL_CLEANUP(buf_fini) struct buf bytes = BUF_INIT(LIMIT_POLICY_BYTES);
+        ENSURE(sl_is_ok(base64_get(v, &bytes, NULL)), ps->err, SL_E_PARSE,
+               "Syntax errors in policy: the value \"%.*s\" of condition key %.*s does not fit its "
+               "operator.",
+               SLICE_FMT(v), SLICE_FMT(c->key));
+        items[i].text = arena_copy(ps->a, buf_slice(&bytes));
+        NEED(items[i].text.ptr);
+    }
+    c->values.items = items;
+    return SL_OK;
+}
+
 static struct sl_rc parse_conditions(struct parser *ps, const struct json *v,
                                      struct pol_statement *st) {
     ENSURE(v->type == JSON_OBJECT, ps->err, SL_E_PARSE,
@@ -282,6 +301,9 @@ static struct sl_rc parse_conditions(struct parser *ps, const struct json *v,
             items[n].key = key->name;
             TRY(parse_texts(ps, key, vars, true, "a condition", &items[n].values));
             TRY(check_condition(ps, &items[n]));
+            if (how.op == OP_BINARY) {
+                TRY(decode_binary(ps, &items[n]));
+            }
         }
     }
     st->conditions = items;
@@ -368,6 +390,47 @@ static struct sl_rc parse_action(struct parser *ps, const struct json *v,
     return SL_OK;
 }
 
+static size_t missing_pieces(struct slice arn) {
+    size_t colons = 0, depth = 0;
+    for (size_t i = 0; i < arn.len; i++) {
+        depth += arn.ptr[i] == '{';
+        depth -= arn.ptr[i] == '}' && depth > 0;
+        colons += arn.ptr[i] == ':' && depth == 0;
+    }
+    return colons < 5 && !slice_eq_cstr(arn, "*") ? 5 - colons : 0;
+}
+
+/* In policies of identities AWS completes an ARN of fewer than six pieces by wildcards. So each
+ * such pattern gets a second one beside it: its own stars may also run over colons. */
+static struct sl_rc complete_arns(struct parser *ps, struct pol_texts *r) {
+    static const char tail[] = ":*:*:*:*:*";
+    size_t n = r->count;
+    for (size_t i = 0; i < r->count; i++) {
+        n += missing_pieces(r->items[i].text) > 0;
+    }
+    if (n == r->count) {
+        return SL_OK;
+    }
+    struct pol_text *items = arena_array(ps->a, n, sizeof *items);
+    NEED(items);
+    n = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct pol_text *t = &r->items[i];
+        size_t missing = missing_pieces(t->text);
+        items[n++] = *t;
+        if (missing > 0) {
+            size_t len = t->text.len + 2 * missing;
+            uint8_t *whole = arena_alloc(ps->a, len);
+            NEED(whole);
+            memcpy(whole, t->text.ptr, t->text.len);
+            memcpy(whole + t->text.len, tail, 2 * missing);
+            items[n++] = (struct pol_text){slice_of(whole, len), t->vars};
+        }
+    }
+    *r = (struct pol_texts){items, n};
+    return SL_OK;
+}
+
 static struct sl_rc parse_resource(struct parser *ps, const struct json *v,
                                    struct pol_statement *st) {
     const struct json *is = json_get(v, "Resource");
@@ -388,7 +451,7 @@ static struct sl_rc parse_resource(struct parser *ps, const struct json *v,
     for (size_t i = 0; i < st->resources.count; i++) {
         TRY(check_resource(ps, st->resources.items[i].text));
     }
-    return SL_OK;
+    return has_principal(ps->kind) ? SL_OK : complete_arns(ps, &st->resources);
 }
 
 static struct sl_rc parse_statement(struct parser *ps, const struct json *v,

@@ -99,19 +99,21 @@ struct pol_eval {
     const struct policy_request *req;
     struct arena *a;
     bool failed;                   /* out of memory: whatever the outcome, it is DENY */
+    bool bounded;                  /* the caller has a permissions boundary */
     struct slice facts[POL_FACTS]; /* empty: the key is absent */
 };
 
 /* How a statement's Principal met the caller: the kinds grant differently. */
 enum {
-    HIT_ANY = 1,     /* "*" */
+    HIT_ANY = 1,     /* "*": as if named, but for services */
     HIT_ACCOUNT = 2, /* the caller's account: leaves it to the account's identity policies */
     HIT_ROLE = 4,    /* the session's role: boundary and session policy still limit it */
     HIT_DIRECT = 8,  /* user, session, service, or the root user by its account */
     HIT_BITS = 4
 };
 
-void pol_eval_init(struct pol_eval *e, const struct policy_request *req, struct arena *a);
+void pol_eval_init(struct pol_eval *e, const struct policy_set *set,
+                   const struct policy_request *req, struct arena *a);
 /* Does the statement apply to the request? HIT_ bits (HIT_DIRECT for policies without principals),
  * 0: no. */
 unsigned pol_applies(struct pol_eval *e, const struct policy *p, const struct pol_statement *st);
@@ -131,8 +133,11 @@ bool pol_date_parse(struct slice s, double *ret_epoch_s);
 
 /* False when a variable has no value (and no default). */
 bool pol_expand(struct pol_eval *e, const struct pol_text *t, struct pol_pattern *ret);
-/* `*` and `?` over bytes. */
+/* `*` and `?` over characters. */
 bool pol_glob(struct pol_pattern p, struct slice s, bool ignore_case);
+/* As AWS matches Resource: in the first five pieces of an ARN `?`, and `*` unless it ends its
+ * piece, stay within the piece. */
+bool pol_glob_resource(struct pol_pattern p, struct slice s);
 bool pol_conditions_hold(struct pol_eval *e, const struct pol_statement *st);
 /* The values of a key of the request, or NULL. */
 const struct slice *pol_key(struct pol_eval *e, struct slice name, size_t *ret_count);

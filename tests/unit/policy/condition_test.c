@@ -72,8 +72,8 @@ static const struct row rows[] = {
     {"Bool as JSON value", "{'Bool':{'aws:SecureTransport':true}}", "aws:SecureTransport=false",
      false},
     {"Bool missing", "{'Bool':{'aws:SecureTransport':'false'}}", "", false},
-    {"BinaryEquals", "{'BinaryEquals':{'s3:x':'QmluYXJ5'}}", "s3:x=QmluYXJ5", true},
-    {"BinaryEquals differs", "{'BinaryEquals':{'s3:x':'QmluYXJ5'}}", "s3:x=QmluYXJ4", false},
+    {"BinaryEquals", "{'BinaryEquals':{'s3:x':'QmluYXJ5'}}", "s3:x=Binary", true},
+    {"BinaryEquals differs", "{'BinaryEquals':{'s3:x':'QmluYXJ5'}}", "s3:x=Binarx", false},
     /* addresses */
     {"IpAddress in a net", "{'IpAddress':{'aws:SourceIp':'10.1.0.0/16'}}", "aws:SourceIp=10.1.2.3",
      true},
@@ -117,9 +117,8 @@ static const struct row rows[] = {
     {"IfExists present and wrong", "{'StringEqualsIfExists':{'s3:x':'a'}}", "s3:x=b", false},
     {"IfExists on Bool", "{'BoolIfExists':{'aws:MultiFactorAuthPresent':'true'}}", "", true},
     /* several values */
-    {"one of several values is enough", "{'StringEquals':{'s3:x':'a'}}", "s3:x=b|a", true},
-    {"a negated operator wants none of several", "{'StringNotEquals':{'s3:x':'a'}}", "s3:x=b|a",
-     false},
+    {"several values need a set operator", "{'StringEquals':{'s3:x':'a'}}", "s3:x=b|a", false},
+    {"a negated operator too", "{'StringNotEquals':{'s3:x':'a'}}", "s3:x=b|c", false},
     {"ForAnyValue", "{'ForAnyValue:StringEquals':{'aws:TagKeys':['a','b']}}", "aws:TagKeys=c|b",
      true},
     {"ForAnyValue none", "{'ForAnyValue:StringEquals':{'aws:TagKeys':['a','b']}}",
@@ -221,11 +220,24 @@ static void unresolved_denies(void **state) {
     assert_false(holds("2012-10-17", "{'StringNotEquals':{'s3:x':'${s3:none}'}}", "s3:x=a", false));
 }
 
+/* Without a set operator several values never allow; a deny holds when one of them is met. */
+static void several_values(void **state) {
+    const char *equals = "{'StringEquals':{'aws:TagKeys':'a'}}";
+    const char *differs = "{'StringNotEquals':{'aws:TagKeys':'a'}}";
+    assert_false(holds("2012-10-17", equals, "aws:TagKeys=a", false));
+    assert_true(holds("2012-10-17", differs, "", false));
+    assert_true(holds("2012-10-17", equals, "aws:TagKeys=b|a", true));
+    assert_false(holds("2012-10-17", equals, "aws:TagKeys=b|c", true));
+    assert_true(holds("2012-10-17", differs, "aws:TagKeys=b|c", true));
+    assert_false(holds("2012-10-17", differs, "aws:TagKeys=b|a", true));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conditions),
         cmocka_unit_test(variables_need_the_version),
         cmocka_unit_test(unresolved_denies),
+        cmocka_unit_test(several_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
