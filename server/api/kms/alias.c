@@ -2,23 +2,6 @@
  * the right to the alias (identity policies) and to each key involved. */
 #include "server/api/kms/kms_in.h"
 
-static bool alias_chars(struct slice s) {
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t ch = s.ptr[i];
-        if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-              ch == ':' || ch == '/' || ch == '_' || ch == '-')) {
-            return false;
-        }
-    }
-    return true;
-}
-
-#define ALIAS_NAME                                                                                 \
-    {                                                                                              \
-        .name = "AliasName", .type = KMS_STRING, .required = true, .min = 1, .max = KMS_NAMES_MAX, \
-        .match = alias_chars, .pattern = "^[a-zA-Z0-9:/_-]+$"                                      \
-    }
-
 static struct sl_rc check_name(struct api_call *c, struct slice name) {
     ENSURE(slice_starts(name, SLICE_LIT("alias/")) && name.len > 6, c->err, SL_E_KMS_ALIAS_NAME,
            "Alias must start with the prefix \"alias/\". Please see "
@@ -62,8 +45,6 @@ static struct sl_rc insert(struct api_call *c, struct sqlite3 *conn, struct slic
 }
 
 struct sl_rc kms_op_create_alias(struct api_call *c) {
-    static const struct kms_field fields[] = {ALIAS_NAME, KMS_KEY_ID("TargetKeyId"), KMS_END};
-    TRY(kms_check(c, fields));
     struct slice name = kms_string(c, "AliasName"), target = kms_string(c, "TargetKeyId");
     TRY(check_name(c, name));
     ENSURE(!slice_starts(target, SLICE_LIT("alias/")), c->err, SL_E_VALIDATION,
@@ -93,8 +74,6 @@ static struct sl_rc find_alias(struct api_call *c, struct slice name, struct ali
 }
 
 struct sl_rc kms_op_update_alias(struct api_call *c) {
-    static const struct kms_field fields[] = {ALIAS_NAME, KMS_KEY_ID("TargetKeyId"), KMS_END};
-    TRY(kms_check(c, fields));
     struct slice name = kms_string(c, "AliasName"), target = kms_string(c, "TargetKeyId");
     TRY(check_name(c, name));
     ENSURE(!slice_starts(target, SLICE_LIT("alias/")), c->err, SL_E_VALIDATION,
@@ -118,8 +97,6 @@ struct sl_rc kms_op_update_alias(struct api_call *c) {
 }
 
 struct sl_rc kms_op_delete_alias(struct api_call *c) {
-    static const struct kms_field fields[] = {ALIAS_NAME, KMS_END};
-    TRY(kms_check(c, fields));
     struct slice name = kms_string(c, "AliasName");
     TRY(check_name(c, name));
     TRY(may_alias(c, "kms:DeleteAlias", name));
@@ -151,9 +128,6 @@ static void put_alias(struct api_call *c, struct jsonw *w, const struct alias_ro
 }
 
 struct sl_rc kms_op_list_aliases(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID_OPTIONAL("KeyId"), KMS_LIMIT, KMS_MARKER,
-                                              KMS_END};
-    TRY(kms_check(c, fields));
     TRY(kms_allow(c, "kms:ListAliases", SLICE_LIT("*"), NULL, 0));
     struct slice key_id = kms_string(c, "KeyId"), marker = kms_string(c, "Marker");
     if (key_id.len > 0) {

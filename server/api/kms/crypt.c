@@ -5,14 +5,6 @@
 #include "lib/base/limits.h"
 #include "lib/crypto/crypto.h"
 
-static const char *const algorithms[] = {"SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1",
-                                         "RSAES_OAEP_SHA_256", "SM2PKE", NULL};
-static const char *const data_key_specs[] = {"AES_256", "AES_128", NULL};
-
-#define ALGORITHM(name_)                                                                           \
-    { .name = (name_), .type = KMS_STRING, .values = algorithms }
-#define DRY_RUN                                                                                    \
-    { .name = "DryRun", .type = KMS_BOOL }
 #define BLOB_BUF(name_) SL_CLEANUP(buf_fini) struct buf name_ = {.max = 8192, .wipe = true}
 
 static void put_string(struct jsonw *w, const char *name, struct slice v) {
@@ -40,15 +32,6 @@ static struct sl_rc need_symmetric(struct api_call *c, const char *name) {
 }
 
 static struct sl_rc data_key(struct api_call *c, const char *action, bool with_plaintext) {
-    static const struct kms_field fields[] = {
-        KMS_KEY_ID("KeyId"),
-        {.name = "EncryptionContext", .type = KMS_CONTEXT},
-        {.name = "NumberOfBytes", .type = KMS_INT, .min = 1, .max = LIMIT_KMS_DATA_KEY_BYTES},
-        {.name = "KeySpec", .type = KMS_STRING, .values = data_key_specs},
-        KMS_GRANT_TOKENS,
-        DRY_RUN,
-        KMS_END};
-    TRY(kms_check(c, fields));
     TRY(no_recipient(c));
     struct slice spec = kms_string(c, "KeySpec");
     int64_t n = kms_int(c, "NumberOfBytes", 0);
@@ -85,19 +68,6 @@ struct sl_rc kms_op_data_key_blind(struct api_call *c) {
 }
 
 struct sl_rc kms_op_encrypt(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"),
-                                              {.name = "Plaintext",
-                                               .type = KMS_BLOB,
-                                               .required = true,
-                                               .secret = true,
-                                               .min = 1,
-                                               .max = LIMIT_KMS_PLAINTEXT_BYTES},
-                                              {.name = "EncryptionContext", .type = KMS_CONTEXT},
-                                              KMS_GRANT_TOKENS,
-                                              ALGORITHM("EncryptionAlgorithm"),
-                                              DRY_RUN,
-                                              KMS_END};
-    TRY(kms_check(c, fields));
     TRY(need_symmetric(c, "EncryptionAlgorithm"));
     struct context context = {0};
     TRY(kms_context(c, "EncryptionContext", &context));
@@ -116,21 +86,32 @@ struct sl_rc kms_op_encrypt(struct api_call *c) {
     return SL_OK;
 }
 
-#define CIPHERTEXT                                                                                 \
-    {                                                                                              \
-        .name = "CiphertextBlob", .type = KMS_BLOB, .required = true, .secret = true, .min = 1,    \
-        .max = LIMIT_KMS_CIPHERTEXT_BYTES                                                          \
-    }
+/* The ciphertext may be left out of a dry run that is told to ignore it. */
+static struct sl_rc need_ciphertext(struct api_call *c, bool *ret_ignored) {
+    const struct json *modifiers = kms_member(c, "DryRunModifiers");
+    *ret_ignored = kms_flag(c, "DryRun") && modifiers != NULL && modifiers->count > 0;
+    ENSURE(*ret_ignored || kms_member(c, "CiphertextBlob") != NULL, c->err, SL_E_VALIDATION,
+           "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy "
+           "constraint: Member must not be null");
+    return SL_OK;
+}
+
+/* A dry run without a ciphertext: the key must then be named. */
+static struct sl_rc decrypt_rights(struct api_call *c, const struct context *context) {
+    struct kms_want w = {.action = "kms:Decrypt",
+                         .aliases = true,
+                         .foreign = true,
+                         .algorithm = true,
+                         .context = context};
+    struct kms_target t = {0};
+    ENSURE(kms_member(c, "KeyId") != NULL, c->err, SL_E_VALIDATION,
+           "KeyId is required when the ciphertext is ignored.");
+    TRY(kms_use(c, kms_string(c, "KeyId"), &w, &t));
+    TRY(kms_need_enabled(c, &t));
+    return kms_dry(c, true);
+}
 
 struct sl_rc kms_op_decrypt(struct api_call *c) {
-    static const struct kms_field fields[] = {CIPHERTEXT,
-                                              {.name = "EncryptionContext", .type = KMS_CONTEXT},
-                                              KMS_GRANT_TOKENS,
-                                              KMS_KEY_ID_OPTIONAL("KeyId"),
-                                              ALGORITHM("EncryptionAlgorithm"),
-                                              DRY_RUN,
-                                              KMS_END};
-    TRY(kms_check(c, fields));
     TRY(no_recipient(c));
     TRY(need_symmetric(c, "EncryptionAlgorithm"));
     struct context context = {0};
@@ -138,6 +119,11 @@ struct sl_rc kms_op_decrypt(struct api_call *c) {
     struct kms_made made = {0};
     SL_CLEANUP(secret_fini) struct secret plain = {0};
     BLOB_BUF(blob);
+    bool ignored = false;
+    TRY(need_ciphertext(c, &ignored));
+    if (ignored) {
+        return decrypt_rights(c, &context);
+    }
     TRY(kms_blob(c, "CiphertextBlob", &blob));
     TRY(kms_decrypt(c, kms_string(c, "KeyId"), buf_slice(&blob), &context, kms_flag(c, "DryRun"),
                     &made, &plain));
@@ -151,14 +137,20 @@ struct sl_rc kms_op_decrypt(struct api_call *c) {
     return SL_OK;
 }
 
-/* Both keys found, allowed and enabled. */
+/* Both keys found, allowed and enabled. An empty blob: one that is ignored. */
 static struct sl_rc reencrypt_keys(struct api_call *c, struct slice blob,
                                    const struct context *from, const struct context *to,
                                    struct kms_target *ret_from, struct kms_target *ret_to) {
     struct slice source = kms_string(c, "SourceKeyId"), target = kms_string(c, "DestinationKeyId");
     struct slice arn = SLICE_EMPTY;
-    ENSURE(sl_is_ok(keyholder_blob_key_arn(blob, &arn)), c->err, SL_E_KMS_INVALID_CIPHERTEXT, "%s",
-           "");
+    if (blob.len > 0) {
+        ENSURE(sl_is_ok(keyholder_blob_key_arn(blob, &arn)), c->err, SL_E_KMS_INVALID_CIPHERTEXT,
+               "%s", "");
+    } else {
+        ENSURE(source.len > 0, c->err, SL_E_VALIDATION,
+               "SourceKeyId is required when the ciphertext is ignored.");
+        TRY(kms_arn(c, source, &arn));
+    }
     struct kms_want want = {.action = "kms:ReEncryptTo",
                             .aliases = true,
                             .foreign = true,
@@ -173,24 +165,17 @@ static struct sl_rc reencrypt_keys(struct api_call *c, struct slice blob,
     struct kms_want from_want = want;
     from_want.action = "kms:ReEncryptFrom";
     from_want.context = from;
-    TRY(kms_blob_key(c, source, blob, &from_want, ret_from));
+    if (blob.len > 0) {
+        TRY(kms_blob_key(c, source, blob, &from_want, ret_from));
+    } else {
+        TRY(kms_use(c, source, &from_want, ret_from));
+        TRY(kms_need_enabled(c, ret_from));
+    }
     TRY(kms_use(c, target, &want, ret_to));
     return kms_need_enabled(c, ret_to);
 }
 
 struct sl_rc kms_op_reencrypt(struct api_call *c) {
-    static const struct kms_field fields[] = {
-        CIPHERTEXT,
-        {.name = "SourceEncryptionContext", .type = KMS_CONTEXT},
-        KMS_KEY_ID_OPTIONAL("SourceKeyId"),
-        KMS_KEY_ID("DestinationKeyId"),
-        {.name = "DestinationEncryptionContext", .type = KMS_CONTEXT},
-        ALGORITHM("SourceEncryptionAlgorithm"),
-        ALGORITHM("DestinationEncryptionAlgorithm"),
-        KMS_GRANT_TOKENS,
-        DRY_RUN,
-        KMS_END};
-    TRY(kms_check(c, fields));
     TRY(need_symmetric(c, "SourceEncryptionAlgorithm"));
     TRY(need_symmetric(c, "DestinationEncryptionAlgorithm"));
     struct context from = {0}, to = {0};
@@ -198,7 +183,11 @@ struct sl_rc kms_op_reencrypt(struct api_call *c) {
     TRY(kms_context(c, "DestinationEncryptionContext", &to));
     BLOB_BUF(blob);
     BLOB_BUF(again);
-    TRY(kms_blob(c, "CiphertextBlob", &blob));
+    bool ignored = false;
+    TRY(need_ciphertext(c, &ignored));
+    if (!ignored) {
+        TRY(kms_blob(c, "CiphertextBlob", &blob));
+    }
     struct kms_target source = {0}, target = {0};
     TRY(reencrypt_keys(c, buf_slice(&blob), &from, &to, &source, &target));
     TRY(kms_dry(c, kms_flag(c, "DryRun")));
@@ -221,11 +210,6 @@ struct sl_rc kms_op_reencrypt(struct api_call *c) {
 }
 
 struct sl_rc kms_op_random(struct api_call *c) {
-    static const struct kms_field fields[] = {
-        {.name = "NumberOfBytes", .type = KMS_INT, .min = 1, .max = LIMIT_KMS_DATA_KEY_BYTES},
-        {.name = "CustomKeyStoreId", .type = KMS_STRING, .min = 1, .max = 64},
-        KMS_END};
-    TRY(kms_check(c, fields));
     TRY(no_recipient(c));
     ENSURE(kms_member(c, "CustomKeyStoreId") == NULL, c->err, SL_E_KMS_UNSUPPORTED,
            "Custom key stores are not supported.");

@@ -7,47 +7,10 @@
 #include "server/keys/messages.h"
 #include "server/store/keys/import.h"
 
-static const char *const wrappings[] = {"RSAES_PKCS1_V1_5",
-                                        "RSAES_OAEP_SHA_1",
-                                        "RSAES_OAEP_SHA_256",
-                                        "RSA_AES_KEY_WRAP_SHA_1",
-                                        "RSA_AES_KEY_WRAP_SHA_256",
-                                        "SM2PKE",
-                                        NULL};
-static const char *const wrapping_specs[] = {"RSA_2048", "RSA_3072", "RSA_4096", "SM2", NULL};
-static const char *const models[] = {"KEY_MATERIAL_EXPIRES", "KEY_MATERIAL_DOES_NOT_EXPIRE", NULL};
-static const char *const import_types[] = {"NEW_KEY_MATERIAL", "EXISTING_KEY_MATERIAL", NULL};
+static const char *const models[] = {"KEY_MATERIAL_EXPIRES", "KEY_MATERIAL_DOES_NOT_EXPIRE"};
 
 #define DAY_MS ((int64_t)24 * 60 * 60 * 1000)
 #define VALID_TO_MAX_MS (365 * DAY_MS)
-
-static bool is_hex(struct slice s) {
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t ch = s.ptr[i];
-        if (!((ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'f'))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_description(struct slice s) {
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t ch = s.ptr[i];
-        bool word =
-            (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z');
-        if (!word && (ch == '\0' || strchr(":/_.- \t\n\v\f\r", ch) == NULL)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-#define MATERIAL_ID                                                                                \
-    {                                                                                              \
-        .name = "KeyMaterialId", .type = KMS_STRING, .min = 64, .max = 64, .match = is_hex,        \
-        .pattern = "^[a-f0-9]+$"                                                                   \
-    }
 
 static struct sl_rc need_external(struct api_call *c, const struct key_row *k) {
     ENSURE(k->origin == KEY_ORIGIN_EXTERNAL, c->err, SL_E_KMS_UNSUPPORTED,
@@ -92,12 +55,6 @@ static void put_blob(struct jsonw *w, const char *name, struct slice v) {
 }
 
 struct sl_rc kms_op_import_parameters(struct api_call *c) {
-    static const struct kms_field fields[] = {
-        KMS_KEY_ID("KeyId"),
-        {.name = "WrappingAlgorithm", .type = KMS_STRING, .required = true, .values = wrappings},
-        {.name = "WrappingKeySpec", .type = KMS_STRING, .required = true, .values = wrapping_specs},
-        KMS_END};
-    TRY(kms_check(c, fields));
     struct slice algorithm = kms_string(c, "WrappingAlgorithm");
     struct slice spec = kms_string(c, "WrappingKeySpec");
     struct policy_key more[] = {{SLICE_LIT("kms:WrappingAlgorithm"), &algorithm, 1},
@@ -206,8 +163,6 @@ static struct sl_rc expiry(struct api_call *c, struct import_row *ret, struct sl
     struct slice model = kms_string(c, "ExpirationModel");
     ret->expires = !slice_eq_cstr(model, models[1]);
     *ret_model = slice_cstr(models[ret->expires ? 0 : 1]);
-    ENSURE(v == NULL || v->type == JSON_NUMBER, c->err, SL_E_PARSE,
-           "ValidTo: the value can not be converted to a Timestamp");
     ENSURE(ret->expires || v == NULL, c->err, SL_E_VALIDATION,
            "ValidTo can not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE");
     ENSURE(!ret->expires || v != NULL, c->err, SL_E_VALIDATION,
@@ -224,7 +179,7 @@ static struct sl_rc expiry(struct api_call *c, struct import_row *ret, struct sl
 
 static struct sl_rc import_kind(struct api_call *c, enum keyholder_import *ret) {
     struct slice type = kms_string(c, "ImportType");
-    bool is_new = slice_eq_cstr(type, import_types[0]);
+    bool is_new = slice_eq_cstr(type, "NEW_KEY_MATERIAL");
     ENSURE(!is_new || kms_member(c, "KeyMaterialId") == NULL, c->err, SL_E_VALIDATION,
            "You can not specify a KeyMaterialId with ImportType NEW_KEY_MATERIAL");
     *ret = is_new         ? KEYHOLDER_NEW_MATERIAL
@@ -286,20 +241,6 @@ static struct sl_rc may_import(struct api_call *c, struct slice model, const str
 }
 
 struct sl_rc kms_op_import(struct api_call *c) {
-    static const struct kms_field fields[] = {
-        KMS_KEY_ID("KeyId"),
-        {.name = "ImportToken", .type = KMS_BLOB, .required = true, .min = 1, .max = 6144},
-        {.name = "EncryptedKeyMaterial", .type = KMS_BLOB, .required = true, .min = 1, .max = 6144},
-        {.name = "ExpirationModel", .type = KMS_STRING, .values = models},
-        {.name = "ImportType", .type = KMS_STRING, .values = import_types},
-        {.name = "KeyMaterialDescription",
-         .type = KMS_STRING,
-         .max = 256,
-         .match = is_description,
-         .pattern = "^[a-zA-Z0-9:/_\\s.-]+$"},
-        MATERIAL_ID,
-        KMS_END};
-    TRY(kms_check(c, fields));
     struct import_row row = {.description = kms_string(c, "KeyMaterialDescription")};
     struct keyholder_import_request q = {.now_ms = c->env->now_ms,
                                          .material_id = kms_string(c, "KeyMaterialId")};
@@ -339,8 +280,6 @@ static struct sl_rc delete_from(struct api_call *c, struct sqlite3 *conn, struct
 }
 
 struct sl_rc kms_op_delete_import(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"), MATERIAL_ID, KMS_END};
-    TRY(kms_check(c, fields));
     struct kms_target t = {0};
     struct kms_want want = {.action = "kms:DeleteImportedKeyMaterial"};
     TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));

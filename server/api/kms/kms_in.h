@@ -3,6 +3,15 @@
 #define SL_API_KMS_IN_H
 
 #include "server/api/kms/kms.h"
+#include "server/api/kms/operations.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define KMS_CHECK_ANSWERS
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KMS_CHECK_ANSWERS
+#endif
+#endif
 
 enum { KMS_TAGS_MAX = 50, KMS_ALIASES_MAX = 50, KMS_NAMES_MAX = 256 };
 #define KMS_S3_ALIAS "alias/aws/s3"
@@ -24,23 +33,25 @@ struct sl_rc kms_material(struct api_call *c, struct key_row *row);
  * made. */
 struct sl_rc kms_managed_make(struct api_call *c, struct key_row *ret);
 
-/* ---- input.c: the request against its model ---- */
+/* ---- check.c: requests and answers against the model ---- */
 
-enum kms_type { KMS_STRING, KMS_INT, KMS_BOOL, KMS_BLOB, KMS_STRINGS, KMS_CONTEXT, KMS_TAGS };
-struct kms_field {
-    const char *name; /* as the API spells it */
-    enum kms_type type;
-    bool required;
-    bool secret; /* value never shown in messages */
-    int64_t min; /* length or value; 0,0 = unbounded */
-    int64_t max;
-    const char *const *values; /* of an enum, NULL-ended */
-    bool (*match)(struct slice);
-    const char *pattern; /* text of match */
-};
 /* Validates c->body; SL_E_VALIDATION lists what failed, SL_E_PARSE (SerializationException) for a
- * wrong JSON type. Fields end with a NULL name. */
-struct sl_rc kms_check(struct api_call *c, const struct kms_field *fields);
+ * wrong JSON type. */
+struct sl_rc kms_check(struct api_call *c, const struct kms_model *m);
+/* Is c->out what the model says? SL_E_KMS_INTERNAL tells what is wrong. */
+struct sl_rc kms_answer_check(struct api_call *c, const struct kms_model *m);
+/* The same after every operation, in sanitized builds only; the rig of the unit tests asks by
+ * itself. */
+static inline struct sl_rc kms_answered(struct api_call *c, const struct kms_model *m) {
+#ifdef KMS_CHECK_ANSWERS
+    return kms_answer_check(c, m);
+#else
+    return SL_OK;
+#endif
+}
+
+/* ---- input.c ---- */
+
 /* Values after kms_check; empty, default or NULL when absent (or null). */
 const struct json *kms_member(const struct api_call *c, const char *name);
 struct slice kms_string(const struct api_call *c, const char *name);
@@ -53,19 +64,6 @@ struct sl_rc kms_tags(struct api_call *c, struct tag_row **ret, size_t *ret_coun
 /* aws:RequestTag/… and aws:TagKeys. */
 struct sl_rc kms_tag_keys(struct api_call *c, const struct tag_row *tags, size_t count,
                           struct policy_key **ret, size_t *ret_count);
-
-#define KMS_KEY_ID(name_)                                                                          \
-    { .name = (name_), .type = KMS_STRING, .required = true, .min = 1, .max = 2048 }
-#define KMS_KEY_ID_OPTIONAL(name_)                                                                 \
-    { .name = (name_), .type = KMS_STRING, .min = 1, .max = 2048 }
-#define KMS_GRANT_TOKENS                                                                           \
-    { .name = "GrantTokens", .type = KMS_STRINGS, .max = 10 }
-#define KMS_LIMIT                                                                                  \
-    { .name = "Limit", .type = KMS_INT, .min = 1, .max = 1000 }
-#define KMS_MARKER                                                                                 \
-    { .name = "Marker", .type = KMS_STRING, .min = 1, .max = 1024 }
-#define KMS_END                                                                                    \
-    { .name = NULL }
 
 /* ---- policy.c ---- */
 
@@ -99,38 +97,5 @@ struct sl_rc kms_imports_pending(struct api_call *c, const struct kms_imports *i
 /* Members of KeyMetadata, and of an entry of ListKeyRotations. */
 void kms_import_put_key(struct jsonw *w, const struct key_row *k);
 void kms_import_put(struct jsonw *w, const struct kms_imports *imports, struct slice material_id);
-
-/* ---- operations ---- */
-
-struct sl_rc kms_op_create_key(struct api_call *c);
-struct sl_rc kms_op_describe_key(struct api_call *c);
-struct sl_rc kms_op_list_keys(struct api_call *c);
-struct sl_rc kms_op_enable_key(struct api_call *c);
-struct sl_rc kms_op_disable_key(struct api_call *c);
-struct sl_rc kms_op_schedule_deletion(struct api_call *c);
-struct sl_rc kms_op_cancel_deletion(struct api_call *c);
-struct sl_rc kms_op_update_description(struct api_call *c);
-struct sl_rc kms_op_rotation_status(struct api_call *c);
-struct sl_rc kms_op_rotate(struct api_call *c);
-struct sl_rc kms_op_list_rotations(struct api_call *c);
-struct sl_rc kms_op_import_parameters(struct api_call *c);
-struct sl_rc kms_op_import(struct api_call *c);
-struct sl_rc kms_op_delete_import(struct api_call *c);
-struct sl_rc kms_op_create_alias(struct api_call *c);
-struct sl_rc kms_op_update_alias(struct api_call *c);
-struct sl_rc kms_op_delete_alias(struct api_call *c);
-struct sl_rc kms_op_list_aliases(struct api_call *c);
-struct sl_rc kms_op_data_key(struct api_call *c);
-struct sl_rc kms_op_data_key_blind(struct api_call *c);
-struct sl_rc kms_op_encrypt(struct api_call *c);
-struct sl_rc kms_op_decrypt(struct api_call *c);
-struct sl_rc kms_op_reencrypt(struct api_call *c);
-struct sl_rc kms_op_random(struct api_call *c);
-struct sl_rc kms_op_get_policy(struct api_call *c);
-struct sl_rc kms_op_put_policy(struct api_call *c);
-struct sl_rc kms_op_list_policies(struct api_call *c);
-struct sl_rc kms_op_tag(struct api_call *c);
-struct sl_rc kms_op_untag(struct api_call *c);
-struct sl_rc kms_op_list_tags(struct api_call *c);
 
 #endif

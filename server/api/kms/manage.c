@@ -4,43 +4,6 @@
 #include "lib/base/limits.h"
 #include "lib/crypto/crypto.h"
 
-static const char *const usages[] = {"SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC",
-                                     "KEY_AGREEMENT", NULL};
-static const char *const old_specs[] = {"RSA_2048",
-                                        "RSA_3072",
-                                        "RSA_4096",
-                                        "ECC_NIST_P256",
-                                        "ECC_NIST_P384",
-                                        "ECC_NIST_P521",
-                                        "ECC_SECG_P256K1",
-                                        "SYMMETRIC_DEFAULT",
-                                        "HMAC_224",
-                                        "HMAC_256",
-                                        "HMAC_384",
-                                        "HMAC_512",
-                                        "SM2",
-                                        NULL};
-static const char *const specs[] = {"RSA_2048",
-                                    "RSA_3072",
-                                    "RSA_4096",
-                                    "ECC_NIST_P256",
-                                    "ECC_NIST_P384",
-                                    "ECC_NIST_P521",
-                                    "ECC_SECG_P256K1",
-                                    "SYMMETRIC_DEFAULT",
-                                    "HMAC_224",
-                                    "HMAC_256",
-                                    "HMAC_384",
-                                    "HMAC_512",
-                                    "SM2",
-                                    "ML_DSA_44",
-                                    "ML_DSA_65",
-                                    "ML_DSA_87",
-                                    "ECC_NIST_EDWARDS25519",
-                                    NULL};
-static const char *const origins[] = {"AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE",
-                                      NULL};
-
 static const char *state_name(int state) {
     switch (state) {
     case KEY_ENABLED:
@@ -166,20 +129,6 @@ static struct sl_rc insert(struct api_call *c, const struct key_row *k, const st
 }
 
 struct sl_rc kms_op_create_key(struct api_call *c) {
-    static const struct kms_field fields[] = {
-        {.name = "Policy", .type = KMS_STRING, .min = 1, .max = 131072},
-        {.name = "Description", .type = KMS_STRING, .max = LIMIT_KMS_DESCRIPTION_CHARS},
-        {.name = "KeyUsage", .type = KMS_STRING, .values = usages},
-        {.name = "CustomerMasterKeySpec", .type = KMS_STRING, .values = old_specs},
-        {.name = "KeySpec", .type = KMS_STRING, .values = specs},
-        {.name = "Origin", .type = KMS_STRING, .values = origins},
-        {.name = "CustomKeyStoreId", .type = KMS_STRING, .min = 1, .max = 64},
-        {.name = "BypassPolicyLockoutSafetyCheck", .type = KMS_BOOL},
-        {.name = "Tags", .type = KMS_TAGS},
-        {.name = "MultiRegion", .type = KMS_BOOL},
-        {.name = "XksKeyId", .type = KMS_STRING, .min = 1, .max = 128},
-        KMS_END};
-    TRY(kms_check(c, fields));
     TRY(check_kind(c));
     struct tag_row *tags = NULL;
     size_t tag_count = 0;
@@ -217,8 +166,6 @@ struct sl_rc kms_op_create_key(struct api_call *c) {
 /* ---- Reading ---- */
 
 struct sl_rc kms_op_describe_key(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"), KMS_GRANT_TOKENS, KMS_END};
-    TRY(kms_check(c, fields));
     struct kms_target t = {0};
     struct kms_want want = {
         .action = "kms:DescribeKey", .aliases = true, .foreign = true, .make_managed = true};
@@ -228,8 +175,6 @@ struct sl_rc kms_op_describe_key(struct api_call *c) {
 }
 
 struct sl_rc kms_op_list_keys(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_LIMIT, KMS_MARKER, KMS_END};
-    TRY(kms_check(c, fields));
     TRY(kms_allow(c, "kms:ListKeys", SLICE_LIT("*"), NULL, 0));
     size_t limit = (size_t)kms_int(c, "Limit", 100);
     struct slice marker = kms_string(c, "Marker");
@@ -309,8 +254,6 @@ static struct sl_rc change_state(struct api_call *c, struct kms_target *t, chang
 
 static struct sl_rc change_op(struct api_call *c, const char *action, change_fn change,
                               struct kms_target *ret) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"), KMS_END};
-    TRY(kms_check(c, fields));
     TRY(kms_use(c, kms_string(c, "KeyId"), &(struct kms_want){.action = action}, ret));
     return change_state(c, ret, change);
 }
@@ -350,11 +293,6 @@ static struct sl_rc to_pending(struct api_call *c, struct sqlite3 *conn, struct 
 }
 
 struct sl_rc kms_op_schedule_deletion(struct api_call *c) {
-    static const struct kms_field fields[] = {
-        KMS_KEY_ID("KeyId"),
-        {.name = "PendingWindowInDays", .type = KMS_INT, .min = 7, .max = 30},
-        KMS_END};
-    TRY(kms_check(c, fields));
     char *days = arena_printf(c->arena, "%lld", (long long)kms_int(c, "PendingWindowInDays", 30));
     ENSURE(days != NULL, c->err, SL_E_NOMEM, "Out of memory.");
     struct slice value = slice_cstr(days);
@@ -402,13 +340,6 @@ struct sl_rc kms_op_cancel_deletion(struct api_call *c) {
 }
 
 struct sl_rc kms_op_update_description(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"),
-                                              {.name = "Description",
-                                               .type = KMS_STRING,
-                                               .required = true,
-                                               .max = LIMIT_KMS_DESCRIPTION_CHARS},
-                                              KMS_END};
-    TRY(kms_check(c, fields));
     struct kms_target t = {0};
     struct kms_want want = {.action = "kms:UpdateKeyDescription"};
     TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));
@@ -423,8 +354,6 @@ struct sl_rc kms_op_update_description(struct api_call *c) {
 /* ---- Rotation ---- */
 
 struct sl_rc kms_op_rotation_status(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"), KMS_END};
-    TRY(kms_check(c, fields));
     struct kms_target t = {0};
     struct kms_want want = {.action = "kms:GetKeyRotationStatus", .foreign = true};
     TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));
@@ -469,8 +398,6 @@ static struct sl_rc rotate(struct api_call *c, struct sqlite3 *conn, struct kms_
 }
 
 struct sl_rc kms_op_rotate(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"), KMS_END};
-    TRY(kms_check(c, fields));
     struct kms_target t = {0};
     struct kms_want want = {.action = "kms:RotateKeyOnDemand"};
     TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));
@@ -499,14 +426,6 @@ static void put_rotation(struct jsonw *w, struct slice key_id, const struct rota
 }
 
 struct sl_rc kms_op_list_rotations(struct api_call *c) {
-    static const char *const includes[] = {"ALL_KEY_MATERIAL", "ROTATIONS_ONLY", NULL};
-    static const struct kms_field fields[] = {
-        KMS_KEY_ID("KeyId"),
-        {.name = "IncludeKeyMaterial", .type = KMS_STRING, .values = includes},
-        KMS_LIMIT,
-        KMS_MARKER,
-        KMS_END};
-    TRY(kms_check(c, fields));
     struct kms_target t = {0};
     struct kms_want want = {.action = "kms:ListKeyRotations"};
     TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));

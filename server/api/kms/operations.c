@@ -1,43 +1,56 @@
-/* KMS's table of operations. */
+/* KMS's table of operations. Each one runs between the check of its request and, where answers are
+ * checked, that of its answer. */
+#include "server/api/kms/operations.h"
+
 #include "server/api/kms/kms_in.h"
 
-#define CHANGE(name_, fn_)                                                                         \
-    { .name = (name_), .run = (fn_) }
-#define READ(name_, fn_)                                                                           \
-    { .name = (name_), .run = (fn_), .read_only = true }
-#define USE(name_, fn_)                                                                            \
-    { .name = (name_), .run = (fn_), .read_only = true, .key_use = true }
+#define KMS_WRAP(kind_, name_, fn_)                                                                \
+    static struct sl_rc run_##fn_(struct api_call *c) {                                            \
+        TRY(kms_check(c, &kms_model_##name_));                                                     \
+        TRY(kms_op_##fn_(c));                                                                      \
+        return kms_answered(c, &kms_model_##name_);                                                \
+    }
+KMS_OPERATIONS(KMS_WRAP)
+
+/* What AWS has and we do not, so that clients learn which it is. */
+static struct sl_rc unsupported(struct api_call *c) {
+    return sl_fail(c->err, SL_E_KMS_UNSUPPORTED, "%.*s is not supported.", SLICE_FMT(c->operation));
+}
+
+#define CHANGE
+#define READ .read_only = true,
+#define USE .read_only = true, .key_use = true,
+#define KMS_ENTRY(kind_, name_, fn_) {kind_.name = #name_, .run = run_##fn_},
+#define UNSUPPORTED(name_)                                                                         \
+    { .name = name_, .run = unsupported, .read_only = true }
 
 const struct api_operation api_kms_operations[] = {
-    CHANGE("CancelKeyDeletion", kms_op_cancel_deletion),
-    CHANGE("CreateAlias", kms_op_create_alias),
-    CHANGE("CreateKey", kms_op_create_key),
-    USE("Decrypt", kms_op_decrypt),
-    CHANGE("DeleteAlias", kms_op_delete_alias),
-    CHANGE("DeleteImportedKeyMaterial", kms_op_delete_import),
-    READ("DescribeKey", kms_op_describe_key),
-    CHANGE("DisableKey", kms_op_disable_key),
-    CHANGE("EnableKey", kms_op_enable_key),
-    USE("Encrypt", kms_op_encrypt),
-    USE("GenerateDataKey", kms_op_data_key),
-    USE("GenerateDataKeyWithoutPlaintext", kms_op_data_key_blind),
-    USE("GenerateRandom", kms_op_random),
-    READ("GetKeyPolicy", kms_op_get_policy),
-    READ("GetKeyRotationStatus", kms_op_rotation_status),
-    READ("GetParametersForImport", kms_op_import_parameters),
-    CHANGE("ImportKeyMaterial", kms_op_import),
-    READ("ListAliases", kms_op_list_aliases),
-    READ("ListKeyPolicies", kms_op_list_policies),
-    READ("ListKeyRotations", kms_op_list_rotations),
-    READ("ListKeys", kms_op_list_keys),
-    READ("ListResourceTags", kms_op_list_tags),
-    CHANGE("PutKeyPolicy", kms_op_put_policy),
-    USE("ReEncrypt", kms_op_reencrypt),
-    CHANGE("RotateKeyOnDemand", kms_op_rotate),
-    CHANGE("ScheduleKeyDeletion", kms_op_schedule_deletion),
-    CHANGE("TagResource", kms_op_tag),
-    CHANGE("UntagResource", kms_op_untag),
-    CHANGE("UpdateAlias", kms_op_update_alias),
-    CHANGE("UpdateKeyDescription", kms_op_update_description),
+    KMS_OPERATIONS(KMS_ENTRY) UNSUPPORTED("ConnectCustomKeyStore"),
+    UNSUPPORTED("CreateCustomKeyStore"),
+    UNSUPPORTED("CreateGrant"),
+    UNSUPPORTED("DeleteCustomKeyStore"),
+    UNSUPPORTED("DeriveSharedSecret"),
+    UNSUPPORTED("DescribeCustomKeyStores"),
+    UNSUPPORTED("DisableKeyRotation"),
+    UNSUPPORTED("DisconnectCustomKeyStore"),
+    UNSUPPORTED("EnableKeyRotation"),
+    UNSUPPORTED("GenerateDataKeyPair"),
+    UNSUPPORTED("GenerateDataKeyPairWithoutPlaintext"),
+    UNSUPPORTED("GenerateMac"),
+    UNSUPPORTED("GetKeyLastUsage"),
+    UNSUPPORTED("GetPublicKey"),
+    UNSUPPORTED("ListGrants"),
+    UNSUPPORTED("ListRetirableGrants"),
+    UNSUPPORTED("ReplicateKey"),
+    UNSUPPORTED("RetireGrant"),
+    UNSUPPORTED("RevokeGrant"),
+    UNSUPPORTED("Sign"),
+    UNSUPPORTED("UpdateCustomKeyStore"),
+    UNSUPPORTED("UpdatePrimaryRegion"),
+    UNSUPPORTED("Verify"),
+    UNSUPPORTED("VerifyMac"),
     {.name = NULL},
 };
+
+#define KMS_MODEL(kind_, name_, fn_) &kms_model_##name_,
+const struct kms_model *const kms_models[] = {KMS_OPERATIONS(KMS_MODEL) NULL};

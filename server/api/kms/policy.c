@@ -152,23 +152,6 @@ struct sl_rc kms_policy_accept(struct api_call *c, struct slice text, struct sli
     return SL_OK;
 }
 
-static bool is_word(struct slice s) {
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t ch = s.ptr[i];
-        if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-              ch == '_')) {
-            return false;
-        }
-    }
-    return s.len > 0;
-}
-
-#define POLICY_NAME                                                                                \
-    {                                                                                              \
-        .name = "PolicyName", .type = KMS_STRING, .min = 1, .max = 128, .match = is_word,          \
-        .pattern = "[\\w]+"                                                                        \
-    }
-
 static struct sl_rc only_default(struct api_call *c) {
     struct slice name = kms_string(c, "PolicyName");
     ENSURE(name.len == 0 || slice_eq_cstr(name, "default"), c->err, SL_E_KMS_NOT_FOUND,
@@ -177,8 +160,6 @@ static struct sl_rc only_default(struct api_call *c) {
 }
 
 struct sl_rc kms_op_get_policy(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"), POLICY_NAME, KMS_END};
-    TRY(kms_check(c, fields));
     struct kms_target t = {0};
     TRY(kms_use(c, kms_string(c, "KeyId"), &(struct kms_want){.action = "kms:GetKeyPolicy"}, &t));
     TRY(only_default(c));
@@ -193,13 +174,6 @@ struct sl_rc kms_op_get_policy(struct api_call *c) {
 }
 
 struct sl_rc kms_op_put_policy(struct api_call *c) {
-    static const struct kms_field fields[] = {
-        KMS_KEY_ID("KeyId"),
-        POLICY_NAME,
-        {.name = "Policy", .type = KMS_STRING, .required = true, .min = 1, .max = 131072},
-        {.name = "BypassPolicyLockoutSafetyCheck", .type = KMS_BOOL},
-        KMS_END};
-    TRY(kms_check(c, fields));
     bool bypass = kms_flag(c, "BypassPolicyLockoutSafetyCheck");
     struct slice bypassed = bypass ? SLICE_LIT("true") : SLICE_LIT("false");
     struct policy_key more = {SLICE_LIT("kms:BypassPolicyLockoutSafetyCheck"), &bypassed, 1};
@@ -217,8 +191,6 @@ struct sl_rc kms_op_put_policy(struct api_call *c) {
 }
 
 struct sl_rc kms_op_list_policies(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"), KMS_LIMIT, KMS_MARKER, KMS_END};
-    TRY(kms_check(c, fields));
     struct kms_target t = {0};
     struct kms_want want = {.action = "kms:ListKeyPolicies"};
     TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));

@@ -28,9 +28,6 @@ static struct sl_rc store(struct api_call *c, struct slice id, const struct tag_
 }
 
 struct sl_rc kms_op_tag(struct api_call *c) {
-    static const struct kms_field fields[] = {
-        KMS_KEY_ID("KeyId"), {.name = "Tags", .type = KMS_TAGS, .required = true}, KMS_END};
-    TRY(kms_check(c, fields));
     struct tag_row *tags = NULL;
     struct policy_key *keys = NULL;
     size_t n = 0, key_count = 0;
@@ -44,9 +41,6 @@ struct sl_rc kms_op_tag(struct api_call *c) {
 }
 
 struct sl_rc kms_op_untag(struct api_call *c) {
-    static const struct kms_field fields[] = {
-        KMS_KEY_ID("KeyId"), {.name = "TagKeys", .type = KMS_STRINGS, .required = true}, KMS_END};
-    TRY(kms_check(c, fields));
     const struct json *drop = kms_member(c, "TagKeys");
     struct slice *names = arena_array(c->arena, drop->count + 1, sizeof *names);
     ENSURE(names != NULL, c->err, SL_E_NOMEM, "Out of memory.");
@@ -63,8 +57,6 @@ struct sl_rc kms_op_untag(struct api_call *c) {
 }
 
 struct sl_rc kms_op_list_tags(struct api_call *c) {
-    static const struct kms_field fields[] = {KMS_KEY_ID("KeyId"), KMS_LIMIT, KMS_MARKER, KMS_END};
-    TRY(kms_check(c, fields));
     struct kms_target t = {0};
     struct kms_want want = {.action = "kms:ListResourceTags"};
     TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));
