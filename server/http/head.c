@@ -299,7 +299,9 @@ static int framing(struct head *h) {
     if (h->length > LIMIT_HTTP_BODY_BYTES) {
         return 413;
     }
-    h->expect = expect && (h->chunked || h->length > 0);
+    /* A body of length 0 too: botocore mistakes the next answer when the 100 it asked for is left
+     * out. */
+    h->expect = expect && (h->chunked || h->has_length);
     return HEAD_OK;
 }
 

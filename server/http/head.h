@@ -17,7 +17,7 @@ struct head {
     size_t header_count;
     int minor; /* HTTP/1.minor */
     bool close;
-    bool expect; /* 100-continue, and there is a body */
+    bool expect; /* 100-continue, and a body is announced, were it empty */
     bool has_length;
     uint64_t length;
     bool chunked;

@@ -183,6 +183,7 @@ CASES = [
     # expect
     ("expect", length(3, b"abc", extra=b"Expect: 100-continue\r\n") + NEXT, "100 200 200", rb"n=3"),
     ("expect, refused", length(3, b"", b"/refuse", b"Expect: 100-continue\r\n"), "403", rb"Connection: close"),
+    ("expect with an empty body", length(0, b"", extra=b"Expect: 100-continue\r\n") + NEXT, "100 200 200", rb"n=0"),
     ("expect without a body", put(b"/count", b"Expect: 100-continue\r\n") + NEXT, "200 200", None),
     ("expect something else", length(3, b"abc", extra=b"Expect: tea\r\n"), "417", None),
     ("expect in 1.0", b"PUT /count HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na", OK, rb"^HTTP/1.1 200"),
