@@ -14,6 +14,7 @@
 
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
+#include "lib/base/folder.h"
 #include "lib/codec/json.h"
 #include "lib/crypto/crypto.h"
 
@@ -69,28 +70,13 @@ static struct sl_rc make_folder(const char *path, mode_t mode, struct sl_error *
             char part[INSTANCE_PATH_MAX];
             snprintf(part, sizeof part, "%.*s", (int)(p - path), path);
             bool last = *p == '\0';
-            ENSURE(mkdir(part, last ? mode : 0755) == 0 || errno == EEXIST, err, SL_E_IO,
-                   "%s can't be made: %m", part);
+            TRY(folder_make(part, last ? mode : 0755, err));
             if (last) {
                 ENSURE(chmod(path, mode) == 0, err, SL_E_IO, "%s: %m", path);
                 return SL_OK;
             }
         }
     }
-}
-
-static struct sl_rc sync_folder_of(const char *path, struct sl_error *err) {
-    char folder[INSTANCE_PATH_MAX];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    sl_assert(slash != NULL);
-    *slash = '\0';
-    int fd = open(folder[0] ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ENSURE(fd >= 0, err, SL_E_IO, "%s: %m", folder);
-    int rc = fsync(fd);
-    close(fd);
-    ENSURE(rc == 0, err, SL_E_IO, "%s can't be flushed: %m", folder);
-    return SL_OK;
 }
 
 static struct sl_rc write_all(int fd, struct slice s) {
@@ -113,7 +99,7 @@ struct sl_rc file_replace(const char *path, struct slice data, unsigned mode,
     bool ok = fchmod(fd, mode) == 0 && sl_is_ok(write_all(fd, data)) && fsync(fd) == 0;
     close(fd);
     ENSURE(ok && rename(tmp, path) == 0, err, SL_E_IO, "%s can't be written: %m", path);
-    return sync_folder_of(path, err);
+    return folder_sync_of(path, err);
 }
 
 struct sl_rc file_load(const char *path, struct buf *ret, struct sl_error *err) {

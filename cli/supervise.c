@@ -23,6 +23,7 @@
 #include "cli/admin.h"
 #include "cli/warehouse.h"
 #include "lib/base/clock.h"
+#include "lib/base/folder.h"
 #include "lib/base/log.h"
 #include "lib/codec/json.h"
 #include "lib/crypto/crypto.h"
@@ -89,7 +90,7 @@ static struct sl_rc folder(const struct supervisor *s, const char *name, mode_t 
                            uint32_t gid, struct sl_error *err) {
     char path[INSTANCE_PATH_MAX];
     instance_path(s->in, name, path, sizeof path);
-    ENSURE(mkdir(path, mode) == 0 || errno == EEXIST, err, SL_E_IO, "%s: %m", path);
+    TRY(folder_make(path, mode, err));
     ENSURE(chmod(path, mode) == 0, err, SL_E_IO, "%s: %m", path);
     ENSURE(!s->in->as_root || chown(path, uid, gid) == 0, err, SL_E_IO, "%s: %m", path);
     return SL_OK;

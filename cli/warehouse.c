@@ -18,6 +18,7 @@
 
 #include "bootstrap_sql.h"
 #include "gateway/wire/password.h"
+#include "lib/base/folder.h"
 #include "lib/crypto/crypto.h"
 #include "server/main/sandbox.h"
 
@@ -236,7 +237,7 @@ static struct sl_rc make(const struct instance *in, const char *module_dir,
     ENSURE(run_program(in, flush, null, log) == 0, err, SL_E_IO, "the warehouse can't be flushed");
     close(null);
     ENSURE(rename(pg_new, final) == 0, err, SL_E_IO, "%s: %m", final);
-    return SL_OK;
+    return folder_sync_of(final, err);
 }
 
 struct sl_rc warehouse_make_begin(const struct instance *in, const char *module_dir,

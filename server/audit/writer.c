@@ -11,6 +11,7 @@
 #include "server/audit/audit.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/folder.h"
 #include "lib/base/log.h"
 #include "server/audit/recover.h"
 #include "server/audit/segment.h"
@@ -604,7 +605,7 @@ struct sl_rc audit_head(struct audit *a, struct buf *ret_head, struct sl_error *
 /* ---- life ---- */
 
 static struct sl_rc open_folder(struct audit *a, const char *dir, struct sl_error *err) {
-    ENSURE(mkdir(dir, 0700) == 0 || errno == EEXIST, err, SL_E_IO, "%s: %m", dir);
+    TRY(folder_make(dir, 0700, err));
     a->conf.dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ENSURE(a->conf.dir_fd >= 0, err, SL_E_IO, "%s: %m", dir);
     ENSURE(flock(a->conf.dir_fd, LOCK_EX | LOCK_NB) == 0, err, SL_E_EXISTS,

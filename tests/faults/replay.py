@@ -312,6 +312,7 @@ class Cut:
                     os.write(fd, content)
                 os.fchown(fd, o.uid, o.gid)
                 os.fchmod(fd, stat.S_IMODE(o.mode))
+                os.utime(fd, (1000000000, 1000000000))  # long ago, as after a reboot
                 os.close(fd)
 
 

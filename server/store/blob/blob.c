@@ -2,6 +2,7 @@
  * many as requests being served. */
 #include "server/store/blob/blob_in.h"
 
+#include "lib/base/folder.h"
 #include "lib/crypto/crypto.h"
 
 #include <dirent.h>
@@ -63,7 +64,7 @@ static struct sl_rc make_folders(int dir_fd, struct sl_error *err) {
 }
 
 struct sl_rc blob_store_open(const char *dir, struct blob_store **ret, struct sl_error *err) {
-    ENSURE(mkdir(dir, 0700) == 0 || errno == EEXIST, err, SL_E_IO, "%s: %s", dir, strerror(errno));
+    TRY(folder_make(dir, 0700, err));
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ENSURE(fd >= 0, err, SL_E_IO, "%s: %s", dir, strerror(errno));
     struct sl_rc rc = make_folders(fd, err);

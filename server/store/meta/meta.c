@@ -4,6 +4,8 @@
  * connection, found through a registry because callers hold the bare sqlite3 handle. */
 #include "server/store/meta/meta.h"
 
+#include "lib/base/folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -147,7 +149,7 @@ static struct sl_rc make_private(const char *path, struct sl_error *err) {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     ENSURE(fd >= 0, err, SL_E_IO, "%s: %s", path, strerror(errno));
     close(fd);
-    return SL_OK;
+    return folder_sync_of(path, err);
 }
 
 static struct sl_rc apply_schemas(sqlite3 *handle, const char *const *schemas,
