@@ -75,7 +75,7 @@ def main():
                 text = f.read()
             for inc in re.findall(r'^\s*#include\s+[<"]([^>"]+)[>"]', text, re.M):
                 for lib, owners in OWNERS.items():
-                    if inc.startswith(lib) and not path.startswith('tests/') and not any(under(path, o) for o in owners):
+                    if inc.startswith(lib) and not path.startswith(('tests/', 'bench/')) and not any(under(path, o) for o in owners):
                         bad.append('%s: <%s> belongs to %s' % (path, inc, ' and '.join(owners)))
                 if not os.path.exists(os.path.join(ROOT, inc)) or '/' not in inc:
                     continue

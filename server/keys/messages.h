@@ -32,7 +32,7 @@ enum { KEYHOLDER_READY = 'R', KEYHOLDER_CHANNEL = 'C' };
 enum {
     KEY_ARN_MAX = 1024,
     KEY_MATERIAL_ID_CHARS = 64,
-    KEYHOLDER_CHANNELS_MAX = 64,
+    KEYHOLDER_CHANNELS_MAX = 96,
     KEYHOLDER_LABEL_MAX = 128, /* purposes of seal, labels of derive */
 };
 
