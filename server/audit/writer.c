@@ -1,12 +1,15 @@
 /* The audit log's writer; see audit.h.
  *
- * Callers queue their record and wait. The writer thread takes the queue as a whole, has each
- * record MACed by the keyholder, and writes the lines with one call. The flusher thread makes them
- * durable: at once when somebody waits for it, else within LIMIT_AUDIT_FLUSH_MS; one flush serves
- * all who wait. What can't be written is cut off again, and its callers fail. After a failed flush
- * nobody knows what is on disk, so the log is broken until the process starts again.
+ * Callers queue their record. One of them, the writer, takes the queue as a whole, has the records
+ * MACed by the keyholder with one message, and writes the lines with one call; who queues meanwhile
+ * waits, and the first of them is the next writer. The flusher thread makes the lines durable: at
+ * once when somebody waits for it, else within LIMIT_AUDIT_FLUSH_MS; one flush serves all who wait.
+ * What can't be written is cut off again, and its callers fail. After a failed flush nobody knows
+ * what is on disk, so the log is broken until the process starts again.
  *
- * Lock: `mu` guards `shared`; it is never held over input or output. `mine` is the writer thread's.
+ * Lock: `mu` guards `shared`; it is never held over input or output. `mine` is the writer's,
+ * whoever it is at the time. Each caller sleeps on a word of its own, so that only those wake who
+ * are done.
  */
 #include "server/audit/audit.h"
 
@@ -20,37 +23,44 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
     BATCH_BYTES = 2 * AUDIT_LINE_MAX,
+    BATCH_RECORDS = 256,
     RESERVE_RETRY_MS = 1000,
     RESERVE_STEP_BYTES = 1024 * 1024,
     ROLL_RETRY_MS = 60 * 1000,
 };
 
-/* A caller's record, on the caller's stack. With `head`, a request for a signed head. */
+/* What a caller waits for. ASLEEP is QUEUED with the caller in the kernel. */
+enum { QUEUED, ASLEEP, WRITER, DONE };
+
+/* A caller's record, on the caller's stack: gone once its state is DONE. With `head`, a request for
+ * a signed head. */
 struct pending {
     struct pending *next;
     struct slice record;
     struct buf *head;
     bool flush;
-    bool done;    /* written, or failed with rc */
+    bool left;    /* handled by the writer: it waits for its flush, if for anything */
     uint64_t seq; /* when written */
     struct sl_rc rc;
     struct sl_error err;
+    _Atomic uint32_t state;
 };
 
 struct audit {
     struct {
         int dir_fd;
         bool strict;
-        pthread_t writer;
         pthread_t flusher;
     } conf;
     struct {
@@ -64,16 +74,18 @@ struct audit {
         int64_t reserve_tried_mono_ms;
         int64_t roll_tried_mono_ms;
         struct buf batch;
+        struct keyholder_audit_entry entries[BATCH_RECORDS];
     } mine;
     atomic_bool is_short; /* the reserve is not whole */
     pthread_mutex_t mu;
-    pthread_cond_t work;  /* for the writer */
     pthread_cond_t dirty; /* for the flusher */
-    pthread_cond_t done;  /* for callers, and the writer waiting for the flusher */
+    pthread_cond_t quiet; /* no flush is under way, or no writer */
     struct {
         struct pending *first;
         struct pending **last;
+        struct pending *unflushed; /* written, waiting for the flush; in no order */
         size_t queued;
+        bool writing;
         int fd; /* of the open segment */
         uint64_t written_seq;
         uint64_t flushed_seq;
@@ -82,10 +94,58 @@ struct audit {
         bool flushing;
         bool rolling;
         bool broken;
-        bool ending;
-        bool writer_ended;
+        bool ending; /* takes no record any more */
+        bool ended;  /* nobody writes any more */
     } shared;
 };
+
+/* ---- waiting callers ---- */
+
+/* Sleeps until the state is WRITER or DONE. */
+static uint32_t await(struct pending *p) {
+    uint32_t state = QUEUED;
+    if (atomic_compare_exchange_strong(&p->state, &state, ASLEEP)) {
+        while ((state = atomic_load(&p->state)) == ASLEEP) {
+            syscall(SYS_futex, &p->state, FUTEX_WAIT_PRIVATE, ASLEEP, NULL, NULL, 0);
+        }
+    }
+    return state;
+}
+
+/* The kernel looks at the address alone, so it is no harm when p is gone by then. */
+static void wake(struct pending *p, uint32_t state) {
+    if (atomic_exchange(&p->state, state) == ASLEEP) {
+        syscall(SYS_futex, &p->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
+}
+
+/* Those whose record is flushed now, or can't be any more. Under mu. */
+static struct pending *take_settled(struct audit *a) {
+    struct pending *settled = NULL;
+    for (struct pending **at = &a->shared.unflushed; *at != NULL;) {
+        struct pending *p = *at;
+        bool flushed = p->seq <= a->shared.flushed_seq;
+        if (!flushed && !a->shared.broken) {
+            at = &p->next;
+            continue;
+        }
+        if (!flushed) {
+            p->rc = sl_fail(&p->err, SL_E_IO, "The audit log can't be flushed.");
+        }
+        *at = p->next;
+        p->next = settled;
+        settled = p;
+    }
+    return settled;
+}
+
+static void tell(struct pending *settled) {
+    while (settled != NULL) {
+        struct pending *next = settled->next;
+        wake(settled, DONE);
+        settled = next;
+    }
+}
 
 /* ---- reserve ----
  *
@@ -141,7 +201,7 @@ static void reserve_keep(struct audit *a) {
     set_short(a, !ok);
 }
 
-/* ---- segments (writer thread) ---- */
+/* ---- segments (the writer) ---- */
 
 static struct sl_rc write_at(int fd, struct slice bytes, off_t at, struct sl_error *err) {
     while (bytes.len > 0) {
@@ -162,12 +222,18 @@ static struct sl_rc rechain(struct audit *a, uint64_t segment, struct sl_error *
                                  err);
 }
 
-static struct sl_rc append_line(struct audit *a, uint64_t segment, struct slice record,
-                                struct audit_line *ret, struct sl_error *err) {
-    struct audit_line line = {.record = record};
-    TRY(keyholder_audit_mac(a->mine.keys, segment, record, &line.seq, line.mac, err));
-    audit_line_put(&a->mine.batch, &line);
-    *ret = line;
+/* Has the first `count` entries MACed and puts their lines into the batch; *ret is the last. */
+static struct sl_rc append_lines(struct audit *a, uint64_t segment, size_t count,
+                                 uint64_t *ret_first_seq, struct audit_line *ret,
+                                 struct sl_error *err) {
+    struct keyholder_audit_entry *entries = a->mine.entries;
+    TRY(keyholder_audit_mac(a->mine.keys, segment, entries, count, ret_first_seq, err));
+    buf_reset(&a->mine.batch);
+    for (size_t i = 0; i < count; i++) {
+        *ret = (struct audit_line){.record = entries[i].record, .seq = *ret_first_seq + i};
+        memcpy(ret->mac, entries[i].mac, sizeof ret->mac);
+        audit_line_put(&a->mine.batch, ret);
+    }
     return buf_check(&a->mine.batch, err);
 }
 
@@ -183,8 +249,9 @@ static struct sl_rc write_header(struct audit *a, int fd, uint64_t segment, stru
     audit_header_put(&header, &a->mine.point, segment);
     TRY(buf_check(&header, err));
     TRY(rechain(a, segment, err));
-    buf_reset(&a->mine.batch);
-    TRY(append_line(a, segment, buf_slice(&header), ret, err));
+    uint64_t seq;
+    a->mine.entries[0].record = buf_slice(&header);
+    TRY(append_lines(a, segment, 1, &seq, ret, err));
     TRY(write_at(fd, buf_slice(&a->mine.batch), 0, err));
     char name[32];
     char temp[32];
@@ -334,7 +401,7 @@ static struct sl_rc segment_close(struct audit *a, struct sl_error *err) {
     pthread_mutex_lock(&a->mu);
     a->shared.rolling = true;
     while (a->shared.flushing) {
-        pthread_cond_wait(&a->done, &a->mu);
+        pthread_cond_wait(&a->quiet, &a->mu);
     }
     int fd = a->shared.fd;
     pthread_mutex_unlock(&a->mu);
@@ -345,14 +412,16 @@ static struct sl_rc segment_close(struct audit *a, struct sl_error *err) {
     a->shared.broken |= !flushed;
     if (flushed) {
         a->shared.flushed_seq = a->shared.written_seq;
+        a->shared.dirty_since_mono_ms = 0;
     }
     if (sl_is_ok(rc)) {
         a->shared.fd = -1;
         a->mine.begun = false;
     }
-    pthread_cond_broadcast(&a->done);
+    struct pending *settled = take_settled(a);
     pthread_cond_signal(&a->dirty);
     pthread_mutex_unlock(&a->mu);
+    tell(settled);
     return rc;
 }
 
@@ -395,31 +464,70 @@ static struct sl_rc segment_ready(struct audit *a, struct sl_error *err) {
     return SL_OK;
 }
 
-/* ---- the writer thread ---- */
+/* ---- writing ---- */
 
+/* The records from `from` to before `to` are written, or failed with rc. */
 static void finish(struct audit *a, struct pending *from, struct pending *to, struct sl_rc rc,
                    const struct sl_error *err) {
+    struct pending *settled = NULL;
     pthread_mutex_lock(&a->mu);
+    uint64_t flushed = a->shared.flushed_seq;
+    bool was_dirty = a->shared.dirty_since_mono_ms != 0, wanted = false;
     for (struct pending *p = from; p != to;) {
-        struct pending *next = p->next; /* p is gone once its caller sees `done` */
+        struct pending *next = p->next;
         if (sl_failed(rc)) {
             p->rc = rc;
             p->err = *err;
         } else if (p->head == NULL) {
             a->shared.written_seq = p->seq;
-            if (p->flush && p->seq > a->shared.wanted_seq) {
-                a->shared.wanted_seq = p->seq;
-            }
         }
-        p->done = true;
+        bool waits = sl_is_ok(rc) && p->flush && p->seq > flushed;
+        if (waits && p->seq > a->shared.wanted_seq) {
+            a->shared.wanted_seq = p->seq;
+        }
+        wanted = wanted || waits;
+        p->left = true;
+        p->next = waits ? a->shared.unflushed : settled;
+        *(waits ? &a->shared.unflushed : &settled) = p;
         p = next;
     }
-    if (a->shared.written_seq > a->shared.flushed_seq && a->shared.dirty_since_mono_ms == 0) {
+    if (a->shared.written_seq > flushed && !was_dirty) {
         a->shared.dirty_since_mono_ms = clock_mono_ms();
     }
-    pthread_cond_broadcast(&a->done);
-    pthread_cond_signal(&a->dirty);
+    if (wanted || (!was_dirty && a->shared.dirty_since_mono_ms != 0)) {
+        pthread_cond_signal(&a->dirty);
+    }
+    struct pending *lost = a->shared.broken ? take_settled(a) : NULL;
     pthread_mutex_unlock(&a->mu);
+    tell(settled);
+    tell(lost);
+}
+
+/* Cuts off what a failed write may have left. */
+static void cut_back(struct audit *a) {
+    struct sl_error ignored = {0};
+    a->mine.allocated = 0; /* the cut gives them back */
+    bool back = ftruncate(a->shared.fd, a->mine.size) == 0 &&
+                sl_is_ok(rechain(a, a->mine.point.segment, &ignored));
+    if (!back) {
+        pthread_mutex_lock(&a->mu);
+        a->shared.broken = true;
+        pthread_mutex_unlock(&a->mu);
+    }
+}
+
+/* How many from `from` on fit one batch: they are the entries then. *ret_to is the first after. */
+static size_t gather(struct audit *a, struct pending *from, struct pending **ret_to) {
+    size_t n = 0, bytes = 0;
+    struct pending *p = from;
+    do {
+        a->mine.entries[n++].record = p->record;
+        bytes += p->record.len + (AUDIT_LINE_MAX - LIMIT_AUDIT_RECORD_BYTES);
+        p = p->next;
+    } while (p != NULL && p->head == NULL && n < BATCH_RECORDS &&
+             bytes < BATCH_BYTES - AUDIT_LINE_MAX);
+    *ret_to = p;
+    return n;
 }
 
 /* MACs and writes the records from `from` on, as many as fit one batch; returns the first that it
@@ -428,35 +536,26 @@ static struct pending *write_batch(struct audit *a, struct pending *from) {
     struct sl_error err = {0};
     struct sl_rc rc = segment_ready(a, &err);
     struct audit_point point = a->mine.point;
-    struct pending *to = from;
-    buf_reset(&a->mine.batch);
-    do {
-        struct audit_line line;
-        if (sl_is_ok(rc)) {
-            rc = append_line(a, point.segment, to->record, &line, &err);
-        }
-        if (sl_is_ok(rc)) {
-            to->seq = point.last = line.seq;
-            memcpy(point.mac, line.mac, sizeof line.mac);
-        }
-        to = to->next;
-    } while (to != NULL && to->head == NULL && a->mine.batch.len < BATCH_BYTES - AUDIT_LINE_MAX);
+    struct pending *to;
+    struct audit_line line;
+    uint64_t seq = 0;
+    size_t n = gather(a, from, &to);
+    if (sl_is_ok(rc)) {
+        rc = append_lines(a, point.segment, n, &seq, &line, &err);
+    }
     if (sl_is_ok(rc)) {
         rc = write_at(a->shared.fd, buf_slice(&a->mine.batch), a->mine.size, &err);
     }
     if (sl_is_ok(rc)) {
+        point.last = line.seq;
+        memcpy(point.mac, line.mac, sizeof line.mac);
         a->mine.point = point;
         a->mine.size += (off_t)a->mine.batch.len;
-    } else if (a->mine.begun) {
-        struct sl_error ignored = {0};
-        a->mine.allocated = 0; /* the cut gives them back */
-        bool back = ftruncate(a->shared.fd, a->mine.size) == 0 &&
-                    sl_is_ok(rechain(a, a->mine.point.segment, &ignored));
-        if (!back) {
-            pthread_mutex_lock(&a->mu);
-            a->shared.broken = true;
-            pthread_mutex_unlock(&a->mu);
+        for (struct pending *p = from; p != to; p = p->next) {
+            p->seq = seq++;
         }
+    } else if (a->mine.begun) {
+        cut_back(a);
         sl_log(SL_ERROR, "audit.write", "error=%s", SL_Q(slice_cstr(err.detail)));
     }
     finish(a, from, to, rc, &err);
@@ -473,36 +572,39 @@ static struct pending *give_head(struct audit *a, struct pending *p) {
     return next;
 }
 
-static void *writer_main(void *user) {
-    struct audit *a = user;
-    pthread_mutex_lock(&a->mu);
-    for (;;) {
-        while (a->shared.first == NULL && !a->shared.ending) {
-            pthread_cond_wait(&a->work, &a->mu);
-        }
+static void write_queue(struct audit *a, struct pending *p, bool broken) {
+    while (p != NULL && !broken) {
+        p = p->head != NULL ? give_head(a, p) : write_batch(a, p);
+    }
+    if (p != NULL) {
+        struct sl_error err = {0};
+        struct sl_rc rc = sl_fail(&err, SL_E_IO, "The audit log is broken.");
+        finish(a, p, NULL, rc, &err);
+    }
+}
+
+/* Writes until `own` is handled, then hands over. */
+static void be_writer(struct audit *a, const struct pending *own) {
+    while (!own->left) {
+        pthread_mutex_lock(&a->mu);
         struct pending *p = a->shared.first;
-        if (p == NULL) {
-            break;
-        }
         a->shared.first = NULL;
         a->shared.last = &a->shared.first;
         a->shared.queued = 0;
         bool broken = a->shared.broken;
         pthread_mutex_unlock(&a->mu);
-        while (p != NULL && !broken) {
-            p = p->head != NULL ? give_head(a, p) : write_batch(a, p);
-        }
-        if (p != NULL) {
-            struct sl_error err = {0};
-            struct sl_rc rc = sl_fail(&err, SL_E_IO, "The audit log is broken.");
-            finish(a, p, NULL, rc, &err);
-        }
-        pthread_mutex_lock(&a->mu);
+        write_queue(a, p, broken);
     }
-    a->shared.writer_ended = true;
-    pthread_cond_signal(&a->dirty);
+    pthread_mutex_lock(&a->mu);
+    struct pending *next = a->shared.first; /* sleeps, or will see its state: it is not gone */
+    a->shared.writing = next != NULL;
+    if (next == NULL && a->shared.ending) {
+        pthread_cond_broadcast(&a->quiet);
+    }
     pthread_mutex_unlock(&a->mu);
-    return NULL;
+    if (next != NULL) {
+        wake(next, WRITER);
+    }
 }
 
 /* ---- the flusher thread ---- */
@@ -512,10 +614,10 @@ static bool flush_due(struct audit *a) {
     for (;;) {
         bool can = !a->shared.rolling && !a->shared.broken &&
                    a->shared.written_seq > a->shared.flushed_seq;
-        if (can && (a->shared.wanted_seq > a->shared.flushed_seq || a->shared.writer_ended)) {
+        if (can && (a->shared.wanted_seq > a->shared.flushed_seq || a->shared.ended)) {
             return true;
         }
-        if (a->shared.writer_ended) {
+        if (a->shared.ended) {
             return false;
         }
         if (!can) {
@@ -550,7 +652,11 @@ static void *flusher_main(void *user) {
         if (ok) {
             a->shared.flushed_seq = target;
         }
-        pthread_cond_broadcast(&a->done);
+        pthread_cond_broadcast(&a->quiet);
+        struct pending *settled = take_settled(a);
+        pthread_mutex_unlock(&a->mu);
+        tell(settled);
+        pthread_mutex_lock(&a->mu);
     }
     pthread_mutex_unlock(&a->mu);
     return NULL;
@@ -561,24 +667,20 @@ static void *flusher_main(void *user) {
 static struct sl_rc submit(struct audit *a, struct pending *p, struct sl_error *err) {
     pthread_mutex_lock(&a->mu);
     bool refused = a->shared.ending || a->shared.broken || a->shared.queued >= LIMIT_AUDIT_QUEUE;
+    bool writer = !refused && !a->shared.writing;
     if (!refused) {
         *a->shared.last = p;
         a->shared.last = &p->next;
         a->shared.queued++;
-        pthread_cond_signal(&a->work);
-        while (!p->done) {
-            pthread_cond_wait(&a->done, &a->mu);
-        }
-        while (sl_is_ok(p->rc) && p->flush && a->shared.flushed_seq < p->seq) {
-            if (a->shared.broken) {
-                p->rc = sl_fail(&p->err, SL_E_IO, "The audit log can't be flushed.");
-            } else {
-                pthread_cond_wait(&a->done, &a->mu);
-            }
-        }
+        a->shared.writing = true;
     }
     pthread_mutex_unlock(&a->mu);
     ENSURE(!refused, err, SL_E_IO, "The audit log takes no record.");
+    if (writer || await(p) == WRITER) {
+        atomic_store(&p->state, QUEUED);
+        be_writer(a, p);
+        (void)await(p);
+    }
     ENSURE(sl_is_ok(p->rc), err, p->rc.code, "%s", p->err.detail);
     return SL_OK;
 }
@@ -619,16 +721,8 @@ static struct sl_rc start(struct audit *a, const char *dir, struct sl_error *err
     TRY(audit_recover(a->conf.dir_fd, &a->mine.point, &open, err));
     TRY(open ? segment_resume(a, err) : segment_new(a, err));
     reserve_keep(a);
-    ENSURE(pthread_create(&a->conf.writer, NULL, writer_main, a) == 0, err, SL_E_NOMEM,
+    ENSURE(pthread_create(&a->conf.flusher, NULL, flusher_main, a) == 0, err, SL_E_NOMEM,
            "No thread for the audit log.");
-    if (pthread_create(&a->conf.flusher, NULL, flusher_main, a) != 0) {
-        pthread_mutex_lock(&a->mu);
-        a->shared.ending = true;
-        pthread_cond_signal(&a->work);
-        pthread_mutex_unlock(&a->mu);
-        pthread_join(a->conf.writer, NULL);
-        return sl_fail(err, SL_E_NOMEM, "No thread for the audit log.");
-    }
     return SL_OK;
 }
 
@@ -642,9 +736,8 @@ static void destroy(struct audit *a) {
     keyholder_close(a->mine.keys);
     buf_fini(&a->mine.batch);
     pthread_mutex_destroy(&a->mu);
-    pthread_cond_destroy(&a->work);
     pthread_cond_destroy(&a->dirty);
-    pthread_cond_destroy(&a->done);
+    pthread_cond_destroy(&a->quiet);
     free(a);
 }
 
@@ -663,9 +756,9 @@ struct sl_rc audit_open(const char *dir, struct keyholder *take_keys, bool stric
     pthread_condattr_t monotonic;
     sl_assert(pthread_condattr_init(&monotonic) == 0 &&
               pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
-    sl_assert(pthread_mutex_init(&a->mu, NULL) == 0 && pthread_cond_init(&a->work, NULL) == 0 &&
+    sl_assert(pthread_mutex_init(&a->mu, NULL) == 0 &&
               pthread_cond_init(&a->dirty, &monotonic) == 0 &&
-              pthread_cond_init(&a->done, NULL) == 0);
+              pthread_cond_init(&a->quiet, NULL) == 0);
     pthread_condattr_destroy(&monotonic);
     struct sl_rc rc = start(a, dir, err);
     if (sl_failed(rc)) {
@@ -682,9 +775,12 @@ void audit_close(struct audit *a) {
     }
     pthread_mutex_lock(&a->mu);
     a->shared.ending = true;
-    pthread_cond_signal(&a->work);
+    while (a->shared.writing) {
+        pthread_cond_wait(&a->quiet, &a->mu);
+    }
+    a->shared.ended = true;
+    pthread_cond_signal(&a->dirty);
     pthread_mutex_unlock(&a->mu);
-    pthread_join(a->conf.writer, NULL);
     pthread_join(a->conf.flusher, NULL);
     struct sl_error err = {0};
     int fd = a->shared.fd;

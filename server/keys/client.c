@@ -350,18 +350,23 @@ struct sl_rc keyholder_audit_begin(struct keyholder *k, uint64_t segment, uint64
     return call(k, KEYHOLDER_AUDIT_BEGIN, -1, err);
 }
 
-struct sl_rc keyholder_audit_mac(struct keyholder *k, uint64_t segment, struct slice record,
-                                 uint64_t *ret_seq, uint8_t ret_mac[32], struct sl_error *err) {
+struct sl_rc keyholder_audit_mac(struct keyholder *k, uint64_t segment,
+                                 struct keyholder_audit_entry *entries, size_t count,
+                                 uint64_t *ret_first_seq, struct sl_error *err) {
     buf_reset(&k->request);
     buf_u64(&k->request, segment);
-    buf_vec32(&k->request, record);
+    for (size_t i = 0; i < count; i++) {
+        buf_vec32(&k->request, entries[i].record);
+    }
     TRY(call(k, KEYHOLDER_AUDIT_MAC, -1, err));
     struct rdr r = rdr_of(buf_slice(&k->answer));
-    uint64_t seq = rdr_u64(&r);
-    struct slice mac = rdr_bytes(&r, SHA256_LEN);
+    uint64_t first_seq = rdr_u64(&r);
+    struct slice macs = rdr_bytes(&r, count * SHA256_LEN);
     TRY(rdr_end(&r, err, "keyholder"));
-    *ret_seq = seq;
-    memcpy(ret_mac, mac.ptr, SHA256_LEN);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(entries[i].mac, macs.ptr + i * SHA256_LEN, SHA256_LEN);
+    }
+    *ret_first_seq = first_seq;
     return SL_OK;
 }
 

@@ -105,21 +105,22 @@ struct sl_rc keyholder_unseal(struct keyholder *k, const char *purpose, struct s
 struct sl_rc keyholder_derive(struct keyholder *k, const char *label, struct secret *ret_key,
                               struct sl_error *err);
 
-/* Audit: MAC of the next record of segment `segment`, chained inside the keyholder (seq and
- * previous MAC are its own once a segment was begun), and Ed25519 signature of a segment head. See
- * docs/decisions/4-audit-record.md. */
-struct sl_rc keyholder_audit_begin(struct keyholder *k, uint64_t segment, uint64_t next_seq,
-                                   const uint8_t previous[32], struct sl_error *err);
-struct sl_rc keyholder_audit_mac(struct keyholder *k, uint64_t segment, struct slice record,
-                                 uint64_t *ret_seq, uint8_t ret_mac[32], struct sl_error *err);
-struct sl_rc keyholder_audit_sign(struct keyholder *k, struct slice head, uint8_t ret_signature[64],
-                                  uint8_t ret_public_key[32], struct sl_error *err);
-/* Do the records from first_seq on, chained to `previous`, carry their right MACs? *ret_good is how
- * many do before the first that does not. All entries together must fit a frame. */
+/* Audit: MACs of the next records of segment `segment`, chained inside the keyholder (seq and
+ * previous MAC are its own once a segment was begun), all or none; and Ed25519 signature of a
+ * segment head. See docs/decisions/4-audit-record.md. All records of one call must fit a frame. */
 struct keyholder_audit_entry {
     struct slice record;
     uint8_t mac[32];
 };
+struct sl_rc keyholder_audit_begin(struct keyholder *k, uint64_t segment, uint64_t next_seq,
+                                   const uint8_t previous[32], struct sl_error *err);
+struct sl_rc keyholder_audit_mac(struct keyholder *k, uint64_t segment,
+                                 struct keyholder_audit_entry *entries, size_t count,
+                                 uint64_t *ret_first_seq, struct sl_error *err);
+struct sl_rc keyholder_audit_sign(struct keyholder *k, struct slice head, uint8_t ret_signature[64],
+                                  uint8_t ret_public_key[32], struct sl_error *err);
+/* Do the records from first_seq on, chained to `previous`, carry their right MACs? *ret_good is how
+ * many do before the first that does not. All entries together must fit a frame. */
 struct sl_rc keyholder_audit_check(struct keyholder *k, uint64_t segment, uint64_t first_seq,
                                    const uint8_t previous[32],
                                    const struct keyholder_audit_entry *entries, size_t count,

@@ -407,26 +407,36 @@ static struct sl_rc do_audit_begin(struct service *s, struct rdr *q, struct buf 
     return SL_OK;
 }
 
+/* The chain moves on by all records of a message, or not at all. Under chain.mu. */
+static struct sl_rc chain_many(struct service *s, uint64_t segment, struct rdr *q, struct buf *out,
+                               struct sl_error *err) {
+    uint64_t seq = s->chain.next_seq;
+    uint8_t mac[SHA256_LEN];
+    ENSURE(s->chain.begun && segment == s->chain.segment, err, SL_E_INTERNAL,
+           "The audit segment was not begun.");
+    memcpy(mac, s->chain.previous, sizeof mac);
+    buf_u64(out, seq);
+    while (q->rest.len > 0) {
+        struct slice record = rdr_vec32(q);
+        ENSURE(!q->bad, err, SL_E_PARSE, "audit_mac: cut short");
+        ENSURE(seq < UINT64_MAX, err, SL_E_INTERNAL, "The audit log is at its end.");
+        TRY(chain_mac(s, segment, seq++, mac, record, mac));
+        buf_put(out, slice_of(mac, sizeof mac));
+    }
+    TRY(buf_check(out, err));
+    s->chain.next_seq = seq;
+    memcpy(s->chain.previous, mac, sizeof mac);
+    return SL_OK;
+}
+
 static struct sl_rc do_audit_mac(struct service *s, struct rdr *q, struct buf *out,
                                  struct sl_error *err) {
     uint64_t segment = rdr_u64(q);
-    struct slice record = rdr_vec32(q);
-    TRY(rdr_end(q, err, "audit_mac"));
+    ENSURE(!q->bad && q->rest.len > 0, err, SL_E_PARSE, "audit_mac: cut short");
     pthread_mutex_lock(&s->chain.mu);
-    uint64_t seq = s->chain.next_seq;
-    uint8_t mac[SHA256_LEN];
-    struct sl_rc rc = s->chain.begun && segment == s->chain.segment && seq != UINT64_MAX
-                          ? chain_mac(s, segment, seq, s->chain.previous, record, mac)
-                          : sl_fail(err, SL_E_INTERNAL, "The audit segment was not begun.");
-    if (sl_is_ok(rc)) {
-        s->chain.next_seq++;
-        memcpy(s->chain.previous, mac, sizeof mac);
-    }
+    struct sl_rc rc = chain_many(s, segment, q, out, err);
     pthread_mutex_unlock(&s->chain.mu);
-    TRY(rc);
-    buf_u64(out, seq);
-    buf_put(out, slice_of(mac, sizeof mac));
-    return SL_OK;
+    return rc;
 }
 
 static struct sl_rc do_audit_sign(struct service *s, struct rdr *q, struct buf *out,

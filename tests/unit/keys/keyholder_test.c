@@ -461,13 +461,14 @@ static void audit_chain(void **state) {
     uint64_t seq = 0;
     struct keyholder_audit_entry e[3] = {
         {.record = SLICE_LIT("{1}")}, {.record = SLICE_LIT("{2}")}, {.record = SLICE_LIT("{3}")}};
-    FAILS(keyholder_audit_mac(r->k, 7, e[0].record, &seq, e[0].mac, NULL), SL_E_INTERNAL);
+    FAILS(keyholder_audit_mac(r->k, 7, e, 1, &seq, NULL), SL_E_INTERNAL);
     OK(keyholder_audit_begin(r->k, 7, 40, zero, NULL));
-    FAILS(keyholder_audit_mac(r->k, 8, e[0].record, &seq, e[0].mac, NULL), SL_E_INTERNAL);
-    for (uint64_t i = 0; i < 3; i++) {
-        OK(keyholder_audit_mac(r->k, 7, e[i].record, &seq, e[i].mac, NULL));
-        assert_int_equal(seq, 40 + i);
-    }
+    FAILS(keyholder_audit_mac(r->k, 8, e, 1, &seq, NULL), SL_E_INTERNAL);
+    FAILS(keyholder_audit_mac(r->k, 7, e, 0, &seq, NULL), SL_E_PARSE);
+    OK(keyholder_audit_mac(r->k, 7, e, 1, &seq, NULL));
+    assert_int_equal(seq, 40);
+    OK(keyholder_audit_mac(r->k, 7, e + 1, 2, &seq, NULL));
+    assert_int_equal(seq, 41);
     size_t good = 0;
     OK(keyholder_audit_check(r->k, 7, 40, zero, e, 3, &good, NULL));
     assert_int_equal(good, 3);
