@@ -31,6 +31,7 @@ static const struct verb {
     {"status", verb_status, "show what runs and what protects the keys"},
     {"down", verb_down, "stop everything"},
     {"account", verb_account, "add an account, with its user admin and an access key"},
+    {"audit", verb_audit, "verify and search the record of every use of a key"},
     {"help", verb_help, "this list"},
     {"keyholder", child_keyholder, NULL},
     {"kms", child_kms, NULL},

@@ -186,7 +186,7 @@ static struct sl_rc write_conf(const struct supervisor *s, struct sl_error *err)
     return file_replace(path, buf_slice(&out), 0644, err);
 }
 
-struct sl_rc supervise_prepare(struct supervisor *s, struct sl_error *err) {
+static struct sl_rc prepare_children(struct supervisor *s, struct sl_error *err) {
     s->https_fd = s->plain_fd = s->sql_fd = s->kms_fd = s->gateway_fd = s->admin_fd = -1;
     s->keyholder_control = -1;
     ssize_t n = readlink("/proc/self/exe", s->exe, sizeof s->exe - 1);
@@ -196,6 +196,11 @@ struct sl_rc supervise_prepare(struct supervisor *s, struct sl_error *err) {
         s->child[i] =
             (struct child){.name = child_names[i], .ready_fd = -1, .backoff_ms = BACKOFF_FIRST_MS};
     }
+    return SL_OK;
+}
+
+struct sl_rc supervise_prepare(struct supervisor *s, struct sl_error *err) {
+    TRY(prepare_children(s, err));
     for (int edge = 1; edge < 5; edge++) {
         crypto_random(s->token[edge], SEAM_TOKEN_LEN);
     }
@@ -381,6 +386,18 @@ static struct sl_rc keyholder_channel(struct supervisor *s, int *ret_fd, struct 
     }
     *ret_fd = pair[0];
     return SL_OK;
+}
+
+struct sl_rc supervise_keyholder_alone(struct supervisor *s, struct instance *in, int *ret_channel,
+                                       struct sl_error *err) {
+    s->in = in;
+    TRY(prepare_children(s, err));
+    struct sl_rc rc = start_keyholder(s, err);
+    rc = sl_is_ok(rc) ? keyholder_channel(s, ret_channel, err) : rc;
+    if (sl_failed(rc)) {
+        supervise_end_alone(s);
+    }
+    return rc;
 }
 
 struct sl_rc supervise_start(struct supervisor *s, enum child_id id, struct sl_error *err) {
@@ -615,17 +632,21 @@ static void stop_one(struct supervisor *s, enum child_id id, int sig) {
     c->pid = 0;
 }
 
+void supervise_end_alone(struct supervisor *s) {
+    if (s->keyholder_control >= 0) {
+        close(s->keyholder_control);
+        s->keyholder_control = -1;
+    }
+    stop_one(s, CHILD_KEYHOLDER, SIGTERM);
+}
+
 void supervise_stop(struct supervisor *s) {
     s->stopping = true;
     stop_one(s, CHILD_GATEWAY, SIGTERM);
     stop_one(s, CHILD_S3, SIGTERM);
     stop_one(s, CHILD_POSTGRES, SIGINT); /* fast shutdown */
     stop_one(s, CHILD_KMS, SIGTERM);
-    if (s->keyholder_control >= 0) {
-        close(s->keyholder_control);
-        s->keyholder_control = -1;
-    }
-    stop_one(s, CHILD_KEYHOLDER, SIGTERM);
+    supervise_end_alone(s);
     char path[INSTANCE_PATH_MAX];
     instance_path(s->in, "run/supervisor", path, sizeof path);
     unlink(path);

@@ -39,6 +39,11 @@ struct sl_rc supervise_wait_ready(struct supervisor *s, enum child_id id, int ti
                                   struct sl_error *err);
 /* A connection to kms on the supervisor's edge. */
 struct sl_rc supervise_connect(const struct supervisor *s, int *ret_fd, struct sl_error *err);
+/* The keyholder of an instance that is not up, alone: a channel to it. supervise_end_alone ends
+ * it. */
+struct sl_rc supervise_keyholder_alone(struct supervisor *s, struct instance *in, int *ret_channel,
+                                       struct sl_error *err);
+void supervise_end_alone(struct supervisor *s);
 /* Runs until SIGTERM or SIGINT, restarting the dead, then stops all. */
 void supervise_run(struct supervisor *s);
 void supervise_stop(struct supervisor *s);

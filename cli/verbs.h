@@ -8,5 +8,6 @@ int verb_env(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_down(int argc, char **argv);
 int verb_account(int argc, char **argv);
+int verb_audit(int argc, char **argv);
 
 #endif

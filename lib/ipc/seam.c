@@ -286,3 +286,35 @@ struct sl_rc seam_ca(int fd, struct arena *a, struct sl_error *err, struct slice
     TRY(rdr_end(&r, err, "CA certificate"));
     return copy(a, pem, ret_ca_pem, err);
 }
+
+struct sl_rc seam_audit_check(int fd, uint64_t segment, uint64_t first_seq, const uint8_t *previous,
+                              const struct seam_audit_record *records, size_t count,
+                              struct sl_error *err, size_t *ret_good) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_u64(&out, segment);
+    buf_u64(&out, first_seq);
+    buf_put(&out, slice_of(previous, SEAM_MAC_LEN));
+    for (size_t i = 0; i < count; i++) {
+        buf_vec32(&out, records[i].record);
+        buf_put(&out, slice_of(records[i].mac, SEAM_MAC_LEN));
+    }
+    TRY(call(fd, SEAM_AUDIT_CHECK, &out, NULL, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    size_t good = rdr_u32(&r);
+    TRY(rdr_end(&r, err, "audit check"));
+    ENSURE(good <= count, err, SL_E_PARSE, "audit check: more records than were asked for");
+    *ret_good = good;
+    return SL_OK;
+}
+
+struct sl_rc seam_audit_head(int fd, struct arena *a, struct sl_error *err,
+                             struct slice *ret_head) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    TRY(call(fd, SEAM_AUDIT_HEAD, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    struct slice head = rdr_vec32(&r);
+    TRY(rdr_end(&r, err, "audit head"));
+    return copy(a, head, ret_head, err);
+}

@@ -161,4 +161,19 @@ struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,
 /* Edge SUPERVISOR: the CA certificate (PEM), public. */
 struct sl_rc seam_ca(int fd, struct arena *a, struct sl_error *err, struct slice *ret_ca_pem);
 
+/* ---- The audit log (edge SUPERVISOR) ---- */
+
+/* Does each record, from first_seq of the segment on, carry its right MAC? *ret_good is how many do
+ * before the first that does not. All together must fit a frame. */
+enum { SEAM_MAC_LEN = 32, SEAM_AUDIT_RECORDS_MAX = 1024 };
+struct seam_audit_record {
+    struct slice record;
+    const uint8_t *mac;
+};
+struct sl_rc seam_audit_check(int fd, uint64_t segment, uint64_t first_seq, const uint8_t *previous,
+                              const struct seam_audit_record *records, size_t count,
+                              struct sl_error *err, size_t *ret_good);
+/* The signed head of the log as it stands. */
+struct sl_rc seam_audit_head(int fd, struct arena *a, struct sl_error *err, struct slice *ret_head);
+
 #endif

@@ -31,6 +31,8 @@ enum seam_type {
     SEAM_BOOTSTRAP = 11,       /* u8 again, vec16 account -> credentials */
     SEAM_TLS = 12,             /* -> vec32 chain, key */
     SEAM_CA = 13,              /* -> vec32 certificate */
+    SEAM_AUDIT_CHECK = 40,     /* u64 segment, first; MAC before; n x (vec32 record, MAC) -> u32 */
+    SEAM_AUDIT_HEAD = 41,      /* -> vec32 signed head */
     SEAM_PRINCIPALS = 24,      /* list of principals -> u16 index of the first that is none, or n */
 };
 

@@ -2,7 +2,7 @@
 #ifndef SL_AUDIT_H
 #define SL_AUDIT_H
 
-#include "lib/base/buf.h"
+#include "server/audit/segment.h"
 
 struct audit;
 struct keyholder;
@@ -23,9 +23,21 @@ bool audit_is_short(struct audit *a);
 struct sl_rc audit_head(struct audit *a, struct buf *ret_head, struct sl_error *err);
 void audit_close(struct audit *a); /* closes the segment with a signed head */
 
-/* Verifies all segments under dir; prints a line a segment and the verdict through `print`. keys
+/* Who holds the audit key, for verification: says how many of the lines, which follow `previous` in
+ * their segment, carry their right MACs before the first that does not. */
+struct audit_judge {
+    struct sl_rc (*check)(void *user, uint64_t segment, const uint8_t previous[AUDIT_MAC_LEN],
+                          const struct audit_line *lines, size_t count, size_t *ret_good,
+                          struct sl_error *err);
+    void *user;
+    uint8_t public_key[32]; /* of its signatures */
+};
+/* The keyholder itself, which stays the caller's. */
+struct sl_rc audit_judge_of(struct keyholder *keys, struct audit_judge *ret, struct sl_error *err);
+
+/* Verifies all segments under dir; prints a line a segment and the verdict through `print`. judge
  * NULL: heads and sequence only. SL_E_CORRUPT when anything was altered. */
-struct sl_rc audit_verify(const char *dir, struct keyholder *keys,
+struct sl_rc audit_verify(const char *dir, const struct audit_judge *judge,
                           void (*print)(void *, const char *line), void *user,
                           struct sl_error *err);
 /* Does the log hold the record that a head kept elsewhere names (a line of audit_head)?

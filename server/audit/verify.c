@@ -1,6 +1,6 @@
-/* Verifies an audit log. The keyholder says whether each record carries its right MAC; heads are
+/* Verifies an audit log. The judge says whether each record carries its right MAC; heads are
  * checked with the public key that stands in them, which must be the same in all, and the
- * keyholder's own where there is one. All findings are printed, not only the first. */
+ * keyholder's own where there is a judge. All findings are printed, not only the first. */
 #include "server/audit/audit.h"
 
 #include "server/audit/segment.h"
@@ -16,7 +16,7 @@ enum { BATCH_ENTRIES = 1024, BATCH_BYTES = LIMIT_AUDIT_RECORD_BYTES };
 
 struct verify {
     int dir_fd;
-    struct keyholder *keys; /* NULL: heads and sequence only */
+    const struct audit_judge *judge; /* NULL: heads and sequence only */
     void (*print)(void *, const char *line);
     void *user;
     struct sl_error *err;
@@ -34,10 +34,9 @@ struct walk {
     bool malformed;                /* a finding was made; the rest is read for its end only */
     bool unfinished;               /* a last line without its end */
     uint8_t before[AUDIT_MAC_LEN]; /* MAC before the batch */
-    uint64_t batch_seq;
     size_t count;
     struct buf bytes;
-    struct keyholder_audit_entry entries[BATCH_ENTRIES];
+    struct audit_line entries[BATCH_ENTRIES];
 };
 
 static void say(struct verify *v, const char *fmt, ...) SL_PRINTF(2, 3);
@@ -60,14 +59,14 @@ static struct sl_rc check_batch(struct verify *v, struct walk *w) {
     size_t count = w->count;
     w->count = 0;
     buf_reset(&w->bytes); /* the memory stays, and the entries with it */
-    if (v->keys == NULL || count == 0) {
+    if (v->judge == NULL || count == 0) {
         return SL_OK;
     }
     size_t good = 0;
-    TRY(keyholder_audit_check(v->keys, w->point.segment, w->batch_seq, w->before, w->entries, count,
-                              &good, v->err));
+    TRY(v->judge->check(v->judge->user, w->point.segment, w->before, w->entries, count, &good,
+                        v->err));
     if (good < count) {
-        FINDING(v, "record %" PRIu64 ": altered, or not in its place", w->batch_seq + good);
+        FINDING(v, "record %" PRIu64 ": altered, or not in its place", w->entries[good].seq);
         w->malformed = true;
     }
     memcpy(w->before, w->entries[count - 1].mac, AUDIT_MAC_LEN);
@@ -81,13 +80,10 @@ static struct sl_rc add_to_batch(struct verify *v, struct walk *w, const struct 
             return SL_OK;
         }
     }
-    if (w->count == 0) {
-        w->batch_seq = line->seq;
-    }
-    struct keyholder_audit_entry *e = &w->entries[w->count++];
+    struct audit_line *e = &w->entries[w->count++];
+    *e = *line;
     /* The buffer has its full size from the start, so the slices stay. */
     e->record = slice_of(w->bytes.ptr + w->bytes.len, line->record.len);
-    memcpy(e->mac, line->mac, sizeof e->mac);
     buf_put(&w->bytes, line->record);
     return buf_check(&w->bytes, v->err);
 }
@@ -272,17 +268,6 @@ static struct sl_rc verify_others(struct verify *v) {
     return SL_OK;
 }
 
-static struct sl_rc own_key(struct verify *v) {
-    if (v->keys == NULL) {
-        return SL_OK;
-    }
-    uint8_t signature[64];
-    uint8_t key[32];
-    TRY(keyholder_audit_sign(v->keys, SLICE_LIT("sealift/audit-verify"), signature, key, v->err));
-    know_key(v, "keyholder", key);
-    return SL_OK;
-}
-
 static void say_key(struct verify *v) {
     char hex[65] = "";
     for (size_t i = 0; v->have_key && i < sizeof v->public_key; i++) {
@@ -293,7 +278,9 @@ static void say_key(struct verify *v) {
 
 static struct sl_rc run(struct verify *v) {
     size_t segments = 0;
-    TRY(own_key(v));
+    if (v->judge != NULL) {
+        know_key(v, "keyholder", v->judge->public_key);
+    }
     TRY(verify_segments(v, &segments));
     TRY(verify_others(v));
     if (segments == 0) {
@@ -305,16 +292,40 @@ static struct sl_rc run(struct verify *v) {
         return sl_fail(v->err, SL_E_CORRUPT, "The audit log is not as it was written.");
     }
     say(v, "verified%s: %zu segment(s), %" PRIu64 " record(s)",
-        v->keys == NULL ? " (heads and sequence only)" : "", segments, v->records);
+        v->judge == NULL ? " (heads and sequence only)" : "", segments, v->records);
     return SL_OK;
 }
 
-struct sl_rc audit_verify(const char *dir, struct keyholder *keys,
+static struct sl_rc check_here(void *user, uint64_t segment, const uint8_t previous[AUDIT_MAC_LEN],
+                               const struct audit_line *lines, size_t count, size_t *ret_good,
+                               struct sl_error *err) {
+    struct keyholder_audit_entry *entries = calloc(count, sizeof *entries);
+    ENSURE(entries != NULL, err, SL_E_NOMEM, "Out of memory.");
+    for (size_t i = 0; i < count; i++) {
+        entries[i].record = lines[i].record;
+        memcpy(entries[i].mac, lines[i].mac, AUDIT_MAC_LEN);
+    }
+    struct sl_rc rc =
+        keyholder_audit_check(user, segment, lines[0].seq, previous, entries, count, ret_good, err);
+    free(entries);
+    return rc;
+}
+
+struct sl_rc audit_judge_of(struct keyholder *keys, struct audit_judge *ret, struct sl_error *err) {
+    uint8_t signature[64];
+    struct audit_judge j = {.check = check_here, .user = keys};
+    TRY(keyholder_audit_sign(keys, SLICE_LIT("sealift/audit-verify"), signature, j.public_key,
+                             err));
+    *ret = j;
+    return SL_OK;
+}
+
+struct sl_rc audit_verify(const char *dir, const struct audit_judge *judge,
                           void (*print)(void *, const char *line), void *user,
                           struct sl_error *err) {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ENSURE(fd >= 0, err, SL_E_IO, "%s: %m", dir);
-    struct verify v = {.dir_fd = fd, .keys = keys, .print = print, .user = user, .err = err};
+    struct verify v = {.dir_fd = fd, .judge = judge, .print = print, .user = user, .err = err};
     struct sl_rc rc = run(&v);
     close(fd);
     return rc;

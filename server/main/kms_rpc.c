@@ -451,6 +451,8 @@ static const struct rpc rpcs[] = {
     [SEAM_BOOTSTRAP] = {EDGE(SEAM_SUPERVISOR), bootstrap},
     [SEAM_TLS] = {EDGE(SEAM_S3) | EDGE(SEAM_GATEWAY), kms_tls_identity},
     [SEAM_CA] = {EDGE(SEAM_SUPERVISOR), kms_tls_ca},
+    [SEAM_AUDIT_CHECK] = {EDGE(SEAM_SUPERVISOR), kms_log_check},
+    [SEAM_AUDIT_HEAD] = {EDGE(SEAM_SUPERVISOR), kms_log_head},
     [SEAM_PRINCIPALS] = {EDGE(SEAM_S3), principals},
 };
 

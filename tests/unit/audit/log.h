@@ -91,10 +91,19 @@ static inline void note(void *user, const char *line) {
     assert_true(l->said_len < sizeof l->said);
 }
 
-static inline struct sl_rc check(struct log_rig *l, bool with_keys) {
+/* NULL: without keys */
+static inline struct sl_rc check_with(struct log_rig *l, struct keyholder *k) {
+    struct audit_judge judge;
     l->said_len = 0;
     l->said[0] = '\0';
-    return audit_verify(l->dir, with_keys ? l->keys.k : NULL, note, l, NULL);
+    if (k != NULL) {
+        OK(audit_judge_of(k, &judge, NULL));
+    }
+    return audit_verify(l->dir, k != NULL ? &judge : NULL, note, l, NULL);
+}
+
+static inline struct sl_rc check(struct log_rig *l, bool with_keys) {
+    return check_with(l, with_keys ? l->keys.k : NULL);
 }
 
 static inline void says(const struct log_rig *l, const char *text) {

@@ -1,0 +1,42 @@
+/* See event.h. */
+#include "server/audit/event.h"
+
+#include "lib/base/clock.h"
+
+static struct slice text(const struct json *obj, const char *name) {
+    const struct json *v = json_get(obj, name);
+    return v != NULL && v->type == JSON_STRING ? v->text : SLICE_EMPTY;
+}
+
+bool audit_event_parse(struct slice record, struct arena *a, struct audit_event *ret) {
+    const struct json *root = NULL;
+    if (sl_failed(json_parse(record, a, NULL, &root)) || root->type != JSON_OBJECT) {
+        return false;
+    }
+    const struct json *who = json_get(root, "userIdentity");
+    const struct json *issuer = json_get(json_get(who, "sessionContext"), "sessionIssuer");
+    const struct json *read_only = json_get(root, "readOnly");
+    const struct json *resources = json_get(root, "resources");
+    struct audit_event e = {
+        .record = record,
+        .name = text(root, "eventName"),
+        .source = text(root, "eventSource"),
+        .id = text(root, "eventID"),
+        .request_id = text(root, "requestID"),
+        .source_ip = text(root, "sourceIPAddress"),
+        .account = text(root, "recipientAccountId"),
+        .access_key = text(who, "accessKeyId"),
+        .user_name = text(who, "userName"),
+        .arn = text(who, "arn"),
+        .issuer = text(issuer, "arn"),
+        .service = text(who, "invokedBy"),
+        .error = text(root, "errorCode"),
+        .read_only = read_only != NULL && read_only->boolean,
+        .resources = resources != NULL && resources->type == JSON_ARRAY ? resources : NULL,
+    };
+    if (e.name.len == 0 || !clock_parse_iso(text(root, "eventTime"), &e.time_s)) {
+        return false;
+    }
+    *ret = e;
+    return true;
+}

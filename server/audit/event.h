@@ -1,0 +1,22 @@
+/* Audit records as events, for those who search the log. */
+#ifndef SL_AUDIT_EVENT_H
+#define SL_AUDIT_EVENT_H
+
+#include "lib/codec/json.h"
+
+struct audit_event {
+    struct slice record; /* the JSON text */
+    int64_t time_s;
+    struct slice name, source, id, request_id, source_ip;
+    struct slice account;                            /* whose event it is */
+    struct slice access_key, user_name, arn, issuer; /* of who asked; empty where there is none */
+    struct slice service;                            /* that asked for itself or for somebody */
+    struct slice error;                              /* code, empty: the call went well */
+    bool read_only;
+    const struct json *resources; /* array or NULL */
+};
+/* Slices in `a` and in `record`. False for what is no event: a segment's header, or text that isn't
+ * as it was written (verify tells). */
+bool audit_event_parse(struct slice record, struct arena *a, struct audit_event *ret);
+
+#endif
