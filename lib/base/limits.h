@@ -38,6 +38,9 @@ enum {
     LIMIT_RPC_MS = 30 * 1000,
 };
 
+/* The service's clock, where it may be moved: to the end of the year 2999 */
+#define LIMIT_CLOCK_MS 32503679999999LL
+
 /* Audit log */
 enum {
     LIMIT_AUDIT_RECORD_BYTES = 256 * 1024,

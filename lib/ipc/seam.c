@@ -262,6 +262,21 @@ struct sl_rc seam_account_add(int fd, struct slice account, struct slice access_
     return seam_credentials_get(buf_slice(&in), a, ret, err);
 }
 
+struct sl_rc seam_clock(int fd, enum seam_clock how, int64_t ms, struct sl_error *err,
+                        int64_t *ret_now_ms, int64_t *ret_real_ms) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_u8(&out, (uint8_t)how);
+    buf_u64(&out, (uint64_t)ms);
+    TRY(call(fd, SEAM_CLOCK, &out, NULL, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    int64_t now_ms = (int64_t)rdr_u64(&r), real_ms = (int64_t)rdr_u64(&r);
+    TRY(rdr_end(&r, err, "clock"));
+    *ret_now_ms = now_ms;
+    *ret_real_ms = real_ms;
+    return SL_OK;
+}
+
 struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,
                                struct slice *ret_chain_pem, struct secret *ret_key_pem) {
     SEAM_BUF out = seam_buf();

@@ -153,6 +153,12 @@ struct sl_rc seam_bootstrap(int fd, struct slice account, struct slice access_ke
 struct sl_rc seam_account_add(int fd, struct slice account, struct slice access_key_id,
                               const struct secret *secret_access_key, struct arena *a,
                               struct sl_error *err, struct seam_credentials *ret);
+/* Edge SUPERVISOR, ephemeral instances only (SL_E_VALIDATION otherwise): the service's clock, shown
+ * or moved: by `ms`, to `ms` since the epoch, or back to real time. What has fallen due by then is
+ * done when this returns. */
+enum seam_clock { SEAM_CLOCK_SHOW, SEAM_CLOCK_ADVANCE, SEAM_CLOCK_SET, SEAM_CLOCK_RESET };
+struct sl_rc seam_clock(int fd, enum seam_clock how, int64_t ms, struct sl_error *err,
+                        int64_t *ret_now_ms, int64_t *ret_real_ms);
 /* Edges S3, GATEWAY: the instance's TLS certificate chain (PEM) and private key (PEM). Made by kms
  * on first use for the instance's host names (localhost, 127.0.0.1, ::1 and --host), under the
  * instance's own CA, sealed by the keyholder. */

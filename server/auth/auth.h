@@ -58,7 +58,6 @@ struct auth_caller {
     struct slice referer;     /* of the request at hand; not kept in forward sessions */
     struct slice via_service; /* "s3.us-east-1.amazonaws.com" for forward sessions, else empty */
     struct slice external_id; /* set on role sessions made for the warehouse; informational */
-    int64_t expires_s;        /* role sessions: end of the credentials; 0 for long-term keys */
 };
 
 /* What kms keeps for a worker: database (shared) and its own keyholder channel. */
@@ -70,7 +69,10 @@ struct auth_env {
     const struct secret *denial_key;  /* explanations of denials, from keyholder_derive("denial") */
     struct slice account;             /* the instance's first account */
     struct slice region;              /* the instance's default region */
-    int64_t now_ms;                   /* real time, taken once for the request */
+    /* Both taken once for the request. */
+    int64_t now_ms;  /* the service's clock, which an ephemeral instance may move: dates, deletion,
+                        rotation, expiry, aws:CurrentTime */
+    int64_t real_ms; /* signatures, forward sessions, TLS, audit */
 };
 
 /* Verifies `req`; `service` is what the endpoint serves (NULL: any of "kms", "iam", "sts"). An

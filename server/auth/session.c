@@ -15,10 +15,6 @@ struct sl_rc auth_forward_make(const struct auth_env *env, const struct auth_cal
                                struct arena *a, struct sl_error *err, struct slice *ret_session) {
     SL_CLEANUP(buf_fini) struct buf plain = {.max = SEAM_SESSION_MAX, .wipe = true};
     SL_CLEANUP(buf_fini) struct buf blob = BUF_INIT(SEAM_SESSION_MAX);
-    int64_t until_ms = env->now_ms + AUTH_FORWARD_MS;
-    if (caller->expires_s != 0 && caller->expires_s * 1000 < until_ms) {
-        until_ms = caller->expires_s * 1000;
-    }
     buf_u8(&plain, (uint8_t)caller->who.principal.type);
     buf_vec16(&plain, caller->who.access_key_id);
     buf_u8(&plain, caller->sts != NULL);
@@ -31,7 +27,7 @@ struct sl_rc auth_forward_make(const struct auth_env *env, const struct auth_cal
     buf_vec16(&plain, caller->region);
     buf_vec16(&plain, slice_cstr(request_id));
     buf_vec16(&plain, slice_sub(caller->user_agent, 0, USER_AGENT_KEPT));
-    buf_u64(&plain, (uint64_t)until_ms);
+    buf_u64(&plain, (uint64_t)(env->real_ms + AUTH_FORWARD_MS));
     TRY(buf_check(&plain, err));
     TRY(sealed_make(env->forward_key, forward_label, slice_of(&edge, 1), buf_slice(&plain), &blob,
                     err));
@@ -86,7 +82,8 @@ struct sl_rc auth_forward_open(const struct auth_env *env, struct slice session,
     struct slice agent = rdr_vec16(&r);
     int64_t until_ms = (int64_t)rdr_u64(&r);
     TRY(rdr_end(&r, err, "session"));
-    ENSURE(env->now_ms < until_ms, err, SL_E_TOKEN_EXPIRED, "The session has expired.");
+    bool ended = env->real_ms >= until_ms || (temporary && env->now_ms >= sts->expires_s * 1000);
+    ENSURE(!ended, err, SL_E_TOKEN_EXPIRED, "The session has expired.");
     TRY(forward_identity(env, type, key_id, temporary ? sts : NULL, a, err, &c));
     const char *via =
         arena_printf(a, "%.*s.%.*s.amazonaws.com", SLICE_FMT(service), SLICE_FMT(region));

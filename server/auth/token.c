@@ -141,7 +141,7 @@ struct sl_rc auth_sts_caller(const struct auth_env *env, const struct auth_sts *
                              struct slice access_key_id, struct arena *a, struct sl_error *err,
                              struct auth_caller *ret) {
     struct sl_error why = {0};
-    struct auth_caller c = {.sts = s, .expires_s = s->expires_s};
+    struct auth_caller c = {.sts = s};
     struct sl_rc rc = sl_rc_of(SL_E_IAM_NO_SUCH_ENTITY);
     if (s->kind == AUTH_STS_ROLE) {
         rc = identity_by_role(env->db, s->role_arn, s->name, a, &why, &c.who);

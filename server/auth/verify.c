@@ -50,7 +50,7 @@ static struct sl_rc skewed(const struct auth_env *env, const struct sigv4_claim 
         return sl_fail(err, SL_E_SKEWED, "%s", sl_code_info(SL_E_SKEWED)->text);
     }
     char now[17], bound[17];
-    int64_t now_s = env->now_ms / 1000;
+    int64_t now_s = env->real_ms / 1000;
     clock_basic(now_s, now);
     clock_basic(past ? now_s - AUTH_SKEW_MS / 1000 : now_s + AUTH_SKEW_MS / 1000, bound);
     return past ? sl_fail(err, SL_E_SKEWED,
@@ -63,7 +63,7 @@ static struct sl_rc skewed(const struct auth_env *env, const struct sigv4_claim 
 
 static struct sl_rc check_time(const struct auth_env *env, const struct sigv4_claim *c, bool s3,
                                struct sl_error *err) {
-    int64_t now_s = env->now_ms / 1000;
+    int64_t now_s = env->real_ms / 1000;
     int64_t skew_s = AUTH_SKEW_MS / 1000;
     if (c->kind == SIGV4_QUERY) {
         ENSURE(c->expires_s >= 1 && c->expires_s <= 604800, err, SL_E_QUERY_AUTH,

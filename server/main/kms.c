@@ -10,14 +10,12 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/crypto/crypto.h"
-#include "server/api/kms/kms.h"
 #include "server/main/kms_service.h"
 #include "server/main/processes.h"
 #include "server/main/sandbox.h"
 #include "server/store/keys/keys.h"
 
 enum { FD_LISTEN = 3, FD_KEYHOLDER = 4, FD_TOKENS = 5, FD_READY = 6 };
-enum { PURGE_EVERY_MS = 60 * 60 * 1000 };
 
 /* ---- The environment of a request ---- */
 
@@ -34,28 +32,9 @@ static struct sl_rc take_channel(struct kms_service *k, struct keyholder **ret,
     return rc;
 }
 
-static bool purge_due(struct kms_service *k, int64_t now_ms) {
-    long long due = atomic_load(&k->next_purge_ms);
-    return now_ms >= due &&
-           atomic_compare_exchange_strong(&k->next_purge_ms, &due, now_ms + PURGE_EVERY_MS);
-}
-
-/* Keys whose time has come are not found any more from that moment, imported material is not used
- * any more; this removes them. */
-static void purge(const struct auth_env *env) {
-    struct sl_error err = {0};
-    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
-    struct sl_rc rc = keys_purge(env->db, env->now_ms, &err);
-    rc = sl_failed(rc) ? rc : kms_expire(env, &a, &err);
-    if (sl_failed(rc)) {
-        sl_log(SL_WARN, "purge.failed", "error=%s",
-               SL_Q(slice_cstr(sl_error_message(&err, rc.code))));
-    }
-}
-
 struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct sl_error *err) {
     struct keyholder *keys = NULL;
-    int64_t now_ms = clock_real_ms();
+    int64_t real_ms = clock_real_ms();
     TRY(take_channel(k, &keys, err));
     *ret = (struct auth_env){
         .db = k->db,
@@ -65,11 +44,10 @@ struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct s
         .denial_key = &k->denial_key,
         .account = slice_cstr(k->conf->account),
         .region = slice_cstr(k->conf->region),
-        .now_ms = now_ms,
+        .now_ms = real_ms + atomic_load(&k->clock_ahead_ms),
+        .real_ms = real_ms,
     };
-    if (purge_due(k, now_ms)) {
-        purge(ret);
-    }
+    kms_clock_tick(k, ret);
     return SL_OK;
 }
 
@@ -112,6 +90,7 @@ static struct sl_rc open_all(struct kms_service *k, const char *dir, struct sl_e
     struct keyholder *for_audit = NULL;
     snprintf(path, sizeof path, "%s/kms.db", dir);
     TRY(kms_db_open(path, schemas, &k->db, err));
+    TRY(kms_clock_load(k, err));
     TRY(keyholder_derive(k->root, "session-token", &k->token_key, err));
     TRY(keyholder_derive(k->root, "denial", &k->denial_key, err));
     TRY(secret_random(&k->forward_key, AES256_KEY_LEN));
@@ -173,6 +152,7 @@ int kms_main(void) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
     struct kms_service k = {
         .tls_mu = PTHREAD_MUTEX_INITIALIZER,
+        .clock_mu = PTHREAD_MUTEX_INITIALIZER,
         .mu = PTHREAD_MUTEX_INITIALIZER,
     };
     k.http = (struct http_service){.handle = kms_http_handle, .user = &k};

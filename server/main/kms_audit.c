@@ -206,7 +206,7 @@ static void put_record(struct buf *out, const struct kms_event *e, const struct 
                        struct sl_rc rc) {
     const struct auth_caller *caller = c->caller;
     char when[21], id[37];
-    clock_iso(c->env->now_ms / 1000, when);
+    clock_iso(c->env->real_ms / 1000, when);
     crypto_uuid(id);
     struct jsonw w = jsonw_of(out);
     jsonw_object_begin(&w);

@@ -164,7 +164,7 @@ struct sl_rc kms_cluster_credentials(struct kms_rpc *r, struct slice payload, st
                                       .access_key_id = made.access_key_id,
                                       .secret_access_key = made.secret_access_key,
                                       .session_token = made.token,
-                                      .expires_s = made.expires_s,
+                                      .expires_s = made.expires_s - kms_clock_ahead_s(&r->env),
                                   });
     }
     secret_fini(&made.secret_access_key);

@@ -22,10 +22,12 @@ struct kms_service {
     struct secret forward_key;
     struct secret denial_key;
     struct http_service http;
-    atomic_llong next_purge_ms;
-    pthread_mutex_t tls_mu; /* one certificate is made, not two */
-    pthread_mutex_t mu;     /* the three below */
-    struct keyholder *root; /* for forking only */
+    atomic_llong next_due_ms;    /* by the service's clock; kms_clock.c */
+    atomic_llong clock_ahead_ms; /* of the service's clock before real time; ephemeral only */
+    pthread_mutex_t clock_mu;    /* one move at a time */
+    pthread_mutex_t tls_mu;      /* one certificate is made, not two */
+    pthread_mutex_t mu;          /* the three below */
+    struct keyholder *root;      /* for forking only */
     struct keyholder *idle[KMS_CHANNELS_MAX];
     size_t idle_count;
 };
@@ -62,6 +64,13 @@ struct kms_rpc {
     struct slice string_to_sign;
 };
 struct sl_rc kms_rpc_run(struct kms_rpc *r, uint8_t type, struct slice payload, struct buf *out);
+
+/* kms_clock.c: the service's clock, and what falls due by it. */
+struct sl_rc kms_clock_load(struct kms_service *k, struct sl_error *err);
+/* Once an hour of the service's clock: the due work. A failure is logged, the request goes on. */
+void kms_clock_tick(struct kms_service *k, const struct auth_env *env);
+int64_t kms_clock_ahead_s(const struct auth_env *env);
+struct sl_rc kms_clock_rpc(struct kms_rpc *r, struct slice payload, struct buf *out);
 
 /* kms_cluster.c: the warehouse's roles. */
 struct sl_rc kms_cluster_credentials(struct kms_rpc *r, struct slice payload, struct buf *out);

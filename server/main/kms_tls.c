@@ -60,7 +60,7 @@ static struct sl_rc load(struct kms_rpc *r, const char *name, const struct hosts
         return SL_OK;
     }
     struct slice cert = slice_sub(public_part, line + 1, public_part.len);
-    TRY(x509_valid_for(cert, r->env.now_ms / 1000, &left_s, &r->err));
+    TRY(x509_valid_for(cert, r->env.real_ms / 1000, &left_s, &r->err));
     if (left_s < least_s) {
         return SL_OK;
     }

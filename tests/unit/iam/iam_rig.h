@@ -44,7 +44,8 @@ static struct auth_env env_now(void) {
                              .denial_key = &w.token_key,
                              .account = SLICE_LIT(ACCOUNT),
                              .region = SLICE_LIT("us-east-1"),
-                             .now_ms = clock_real_ms() + w.later_ms};
+                             .now_ms = clock_real_ms() + w.later_ms,
+                             .real_ms = clock_real_ms()};
 }
 
 /* A signed request with the credentials of a session, verified as the service does it. */
@@ -59,7 +60,7 @@ static struct sl_rc verify_session(const char *name, struct arena *a, struct aut
                                       {SLICE_LIT("x-amz-date"), SLICE_EMPTY},
                                       {SLICE_LIT("x-amz-security-token"), slice_cstr(s->token)}};
     char date[17];
-    clock_basic(env.now_ms / 1000, date);
+    clock_basic(env.real_ms / 1000, date);
     headers[1].value = slice_cstr(date);
     struct sigv4_request q = {.method = SLICE_LIT("GET"),
                               .path = SLICE_LIT("/"),
@@ -70,7 +71,7 @@ static struct sl_rc verify_session(const char *name, struct arena *a, struct aut
     SL_CLEANUP(secret_fini) struct secret secret = {0};
     OK(secret_from(&secret, slice_cstr(s->secret)));
     OK(sigv4_sign(&q, slice_cstr(s->id), &secret, SLICE_LIT("us-east-1"), SLICE_LIT("sts"),
-                  env.now_ms / 1000, a, &signature, NULL));
+                  env.real_ms / 1000, a, &signature, NULL));
     headers[q.header_count++] =
         (struct sigv4_header){SLICE_LIT("authorization"), buf_slice(&signature)};
     return auth_verify(&env, &q, NULL, SLICE_LIT("127.0.0.1"), true, a, NULL, ret, NULL, NULL,

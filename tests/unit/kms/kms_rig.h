@@ -43,6 +43,7 @@ static inline void kms_rig_start(struct kms_rig *r) {
                             .cluster = "local"};
     r->k = (struct kms_service){.conf = &r->conf,
                                 .root = rig_channel(&r->keys),
+                                .clock_mu = PTHREAD_MUTEX_INITIALIZER,
                                 .tls_mu = PTHREAD_MUTEX_INITIALIZER,
                                 .mu = PTHREAD_MUTEX_INITIALIZER};
     r->k.http = (struct http_service){.handle = kms_http_handle, .user = &r->k};

@@ -276,13 +276,13 @@ static void certificates(void **state) {
     OK(call(r, SEAM_GATEWAY, SEAM_TLS, &none));
     assert_true(slice_eq(buf_slice(&r->out), identity));
     /* Near its end the certificate is made anew, the CA stays. */
-    int64_t now = r->env.now_ms;
-    r->env.now_ms += 370LL * 24 * 3600 * 1000;
+    int64_t now = r->env.real_ms;
+    r->env.real_ms += 370LL * 24 * 3600 * 1000;
     OK(call(r, SEAM_S3, SEAM_TLS, &none));
     assert_false(slice_eq(buf_slice(&r->out), identity));
     OK(call(r, SEAM_SUPERVISOR, SEAM_CA, &none));
     assert_true(slice_eq(slice_sub(buf_slice(&r->out), 4, SIZE_MAX), ca));
-    r->env.now_ms = now;
+    r->env.real_ms = now;
     /* Another host name needs another CA, which is constrained to its hosts. */
     const char *hosts[] = {"sealift.example"};
     r->conf.hosts = hosts;
@@ -422,6 +422,40 @@ static void recorded(void **state) {
     free(text);
 }
 
+static struct sl_rc move_clock(struct kms_rig *r, uint8_t edge, uint8_t how, int64_t ms) {
+    SL_CLEANUP(buf_fini) struct buf q = BUF_INIT(16);
+    buf_u8(&q, how);
+    buf_u64(&q, (uint64_t)ms);
+    return call(r, edge, SEAM_CLOCK, &q);
+}
+
+/* The rig's own time stands still; the service's counts for requests that begin later. */
+static void clock_moves(void **state) {
+    struct kms_rig *r = *state;
+    struct auth_env env = {0};
+    const int64_t day_ms = 24 * 3600 * 1000;
+    FAILS(move_clock(r, SEAM_SUPERVISOR, SEAM_CLOCK_ADVANCE, day_ms), SL_E_VALIDATION);
+    FAILS(move_clock(r, SEAM_SUPERVISOR, SEAM_CLOCK_SHOW, 0), SL_E_VALIDATION);
+    r->conf.ephemeral = true;
+    FAILS(move_clock(r, SEAM_S3, SEAM_CLOCK_ADVANCE, day_ms), SL_E_ACCESS_DENIED);
+    FAILS(move_clock(r, SEAM_SUPERVISOR, SEAM_CLOCK_ADVANCE, -1), SL_E_VALIDATION);
+    FAILS(move_clock(r, SEAM_SUPERVISOR, SEAM_CLOCK_ADVANCE, LIMIT_CLOCK_MS), SL_E_VALIDATION);
+    FAILS(move_clock(r, SEAM_SUPERVISOR, SEAM_CLOCK_SET, LIMIT_CLOCK_MS + 1), SL_E_VALIDATION);
+    FAILS(move_clock(r, SEAM_SUPERVISOR, 4, 0), SL_E_PARSE);
+    OK(move_clock(r, SEAM_SUPERVISOR, SEAM_CLOCK_ADVANCE, day_ms));
+    OK(move_clock(r, SEAM_SUPERVISOR, SEAM_CLOCK_ADVANCE, day_ms));
+    OK(kms_env_begin(&r->k, &env, NULL));
+    assert_int_equal(env.now_ms - env.real_ms, 2 * day_ms);
+    kms_env_end(&r->k, &env);
+    /* Another start of kms. */
+    atomic_store(&r->k.clock_ahead_ms, 0);
+    OK(kms_clock_load(&r->k, NULL));
+    assert_int_equal(atomic_load(&r->k.clock_ahead_ms), 2 * day_ms);
+    OK(move_clock(r, SEAM_SUPERVISOR, SEAM_CLOCK_RESET, 0));
+    assert_int_equal(atomic_load(&r->k.clock_ahead_ms), 0);
+    r->conf.ephemeral = false;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edges),         cmocka_unit_test(data_keys),
@@ -429,6 +463,7 @@ int main(void) {
         cmocka_unit_test(cluster_roles), cmocka_unit_test(certificates),
         cmocka_unit_test(accounts),      cmocka_unit_test(further_checks),
         cmocka_unit_test(principals),    cmocka_unit_test(recorded),
+        cmocka_unit_test(clock_moves),
     };
     return cmocka_run_group_tests(tests, kms_group_start, kms_group_stop);
 }

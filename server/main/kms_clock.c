@@ -1,0 +1,119 @@
+/* The service's clock: real time, but on an ephemeral instance it may be moved. How far it is ahead
+ * is kept in the database, so a restart keeps it (docs/decisions/8-clock-and-reset.md). */
+#include "server/main/kms_service.h"
+
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/ipc/seam_msg.h"
+#include "server/api/kms/kms.h"
+#include "server/store/keys/keys.h"
+
+static const char kept_name[] = "clock";
+enum { KEPT_BYTES = 8, DUE_EVERY_MS = 60 * 60 * 1000 };
+
+struct sl_rc kms_clock_load(struct kms_service *k, struct sl_error *err) {
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(64 * 1024);
+    struct sqlite3 *conn = NULL;
+    struct slice value = SLICE_EMPTY, sealed = SLICE_EMPTY;
+    bool found = false;
+    if (!k->conf->ephemeral) {
+        return SL_OK;
+    }
+    TRY(kms_db_read(k->db, &conn, err));
+    struct sl_rc rc = keys_kept_get(conn, kept_name, &a, &found, &value, &sealed, err);
+    kms_db_read_end(k->db, conn);
+    TRY(rc);
+    if (found) {
+        struct rdr r = rdr_of(value);
+        int64_t ahead_ms = (int64_t)rdr_u64(&r);
+        TRY(rdr_end(&r, err, "clock"));
+        atomic_store(&k->clock_ahead_ms, ahead_ms);
+    }
+    return SL_OK;
+}
+
+int64_t kms_clock_ahead_s(const struct auth_env *env) {
+    return (env->now_ms - env->real_ms) / 1000;
+}
+
+/* Keys whose time has come are not found any more from that moment, imported material is not used
+ * any more; this removes them. */
+static struct sl_rc due_work(const struct auth_env *env, struct sl_error *err) {
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
+    TRY(keys_purge(env->db, env->now_ms, err));
+    return kms_expire(env, &a, err);
+}
+
+void kms_clock_tick(struct kms_service *k, const struct auth_env *env) {
+    struct sl_error err = {0};
+    long long due_ms = atomic_load(&k->next_due_ms);
+    if (env->now_ms < due_ms ||
+        !atomic_compare_exchange_strong(&k->next_due_ms, &due_ms, env->now_ms + DUE_EVERY_MS)) {
+        return;
+    }
+    struct sl_rc rc = due_work(env, &err);
+    if (sl_failed(rc)) {
+        sl_log(SL_WARN, "due.failed", "error=%s",
+               SL_Q(slice_cstr(sl_error_message(&err, rc.code))));
+    }
+}
+
+static struct sl_rc keep(struct kms_rpc *r, int64_t ahead_ms) {
+    SL_CLEANUP(buf_fini) struct buf value = BUF_INIT(KEPT_BYTES);
+    struct sqlite3 *conn = NULL;
+    buf_u64(&value, (uint64_t)ahead_ms);
+    TRY(buf_check(&value, &r->err));
+    TRY(kms_db_write(r->env.db, &conn, &r->err));
+    struct sl_rc rc = keys_kept_set(conn, kept_name, buf_slice(&value), SLICE_EMPTY, &r->err);
+    struct sl_rc end = kms_db_write_end(r->env.db, conn, !sl_failed(rc), &r->err);
+    return sl_failed(rc) ? rc : end;
+}
+
+static struct sl_rc move(struct kms_rpc *r, uint8_t how, int64_t ms) {
+    struct kms_service *k = r->service;
+    int64_t ahead_ms = atomic_load(&k->clock_ahead_ms);
+    switch (how) {
+    case SEAM_CLOCK_ADVANCE:
+        ENSURE(ms >= 0 && ms <= LIMIT_CLOCK_MS, &r->err, SL_E_VALIDATION,
+               "The clock can't be moved that far.");
+        ahead_ms += ms;
+        break;
+    case SEAM_CLOCK_SET:
+        ENSURE(ms >= 0 && ms <= LIMIT_CLOCK_MS, &r->err, SL_E_VALIDATION,
+               "The clock can't be moved that far.");
+        ahead_ms = ms - r->env.real_ms;
+        break;
+    default:
+        ahead_ms = 0;
+        break;
+    }
+    int64_t now_ms = r->env.real_ms + ahead_ms;
+    ENSURE(now_ms <= LIMIT_CLOCK_MS, &r->err, SL_E_VALIDATION,
+           "The clock can't be moved that far.");
+    TRY(keep(r, ahead_ms));
+    r->env.now_ms = now_ms;
+    atomic_store(&k->clock_ahead_ms, ahead_ms);
+    atomic_store(&k->next_due_ms, now_ms + DUE_EVERY_MS);
+    sl_log(SL_INFO, "clock.moved", "ahead_ms=%lld", (long long)ahead_ms);
+    return due_work(&r->env, &r->err);
+}
+
+struct sl_rc kms_clock_rpc(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    struct rdr in = rdr_of(payload);
+    uint8_t how = rdr_u8(&in);
+    int64_t ms = (int64_t)rdr_u64(&in);
+    TRY(rdr_end(&in, &r->err, "clock"));
+    ENSURE(r->service->conf->ephemeral, &r->err, SL_E_VALIDATION,
+           "The clock may be moved on an ephemeral instance only.");
+    ENSURE(how <= SEAM_CLOCK_RESET, &r->err, SL_E_PARSE, "clock: unknown request %u", how);
+    struct sl_rc rc = SL_OK;
+    if (how != SEAM_CLOCK_SHOW) {
+        pthread_mutex_lock(&r->service->clock_mu);
+        rc = move(r, how, ms);
+        pthread_mutex_unlock(&r->service->clock_mu);
+    }
+    TRY(rc);
+    buf_u64(out, (uint64_t)r->env.now_ms);
+    buf_u64(out, (uint64_t)r->env.real_ms);
+    return SL_OK;
+}
