@@ -43,6 +43,8 @@ enum {
 
 /* Audit log */
 enum {
+    LIMIT_KEPT_VALUES = 1024,           /* made from rows of kms.db, at most, */
+    LIMIT_KEPT_VALUE_BYTES = 64 * 1024, /* each of at most so many */
     LIMIT_AUDIT_RECORD_BYTES = 256 * 1024,
     LIMIT_AUDIT_SEGMENT_BYTES = 64 * 1024 * 1024,
     LIMIT_AUDIT_SEGMENT_MS = 24 * 3600 * 1000,

@@ -11,6 +11,7 @@
 
 struct keyholder;
 struct kms_db;
+struct kept_holds;
 
 /* What temporary credentials say: whose they are, and what limits and marks the session. */
 struct auth_sts {
@@ -73,6 +74,7 @@ struct auth_env {
     int64_t now_ms;  /* the service's clock, which an ephemeral instance may move: dates, deletion,
                         rotation, expiry, aws:CurrentTime */
     int64_t real_ms; /* signatures, forward sessions, TLS, audit */
+    struct kept_holds *holds; /* of the request; NULL: every row is read anew */
 };
 
 /* Verifies `req`; `service` is what the endpoint serves (NULL: any of "kms", "iam", "sts"). An

@@ -1,8 +1,9 @@
 /* SigV4 verification: claim, scope, time, key, signature, in that order. The secret is looked up
- * for every request, so a deactivated key stops at once. */
+ * or kept only until the next change, so a deactivated key stops at once. */
 #include "server/auth/auth_in.h"
 
 #include "lib/base/clock.h"
+#include "server/store/meta/kept.h"
 
 static bool scope_word(struct slice s) {
     for (size_t i = 0; i < s.len; i++) {
@@ -113,6 +114,71 @@ static struct sl_rc find_identity(const struct auth_env *env, const struct sigv4
     return SL_OK;
 }
 
+/* A long-term key's owner and its signing key for one day, region and service. */
+struct signer {
+    struct identity who;
+    struct secret key;
+};
+
+static void signer_fini(void *value) {
+    secret_fini(&((struct signer *)value)->key);
+}
+
+static struct sl_rc make_signer(const struct auth_env *env, const struct sigv4_claim *c,
+                                struct arena *a, struct sl_error *err, struct signer *ret) {
+    SL_CLEANUP(secret_fini) struct secret secret = {0};
+    TRY(identity_by_access_key(env->db, env->keys, c->access_key_id, a, err, &ret->who, &secret));
+    return sigv4_signing_key(secret_view(&secret), c->date, c->region, c->service, &ret->key);
+}
+
+/* From what is kept, or kept for the next request. False when that can't be. */
+static bool kept_signer(const struct auth_env *env, const struct sigv4_claim *c, struct arena *a,
+                        struct sl_error *err, struct sl_rc *ret_rc, const struct signer **ret) {
+    const char *name =
+        arena_printf(a, "signer/%.*s/%.*s/%.*s/%.*s", SLICE_FMT(c->access_key_id),
+                     SLICE_FMT(c->date), SLICE_FMT(c->region), SLICE_FMT(c->service));
+    if (name == NULL) {
+        return false;
+    }
+    *ret_rc = SL_OK;
+    *ret = kept_find(env->db, slice_cstr(name), env->holds);
+    if (*ret != NULL) {
+        return true;
+    }
+    struct kept *k = kept_begin(env->db, slice_cstr(name), env->holds);
+    struct signer *made = k != NULL ? arena_alloc(kept_arena(k), sizeof *made) : NULL;
+    if (made == NULL) {
+        kept_drop(k);
+        return false;
+    }
+    *ret_rc = make_signer(env, c, kept_arena(k), err, made);
+    if (sl_failed(*ret_rc)) {
+        kept_drop(k);
+    } else {
+        kept_put(env->db, k, made, signer_fini, env->holds);
+        *ret = made;
+    }
+    return true;
+}
+
+/* Who claims to ask, and the key that proves it. */
+static struct sl_rc find_signer(const struct auth_env *env, const struct sigv4_claim *c,
+                                struct arena *a, struct sl_error *err, struct auth_caller *ret,
+                                struct secret *ret_signing) {
+    bool long_term =
+        c->session_token.len == 0 && !slice_starts(c->access_key_id, SLICE_LIT("ASIA"));
+    const struct signer *signer = NULL;
+    struct sl_rc rc;
+    if (long_term && kept_signer(env, c, a, err, &rc, &signer)) {
+        TRY(rc);
+        ret->who = signer->who;
+        return secret_from(ret_signing, secret_view(&signer->key));
+    }
+    SL_CLEANUP(secret_fini) struct secret secret = {0};
+    TRY(find_identity(env, c, a, err, ret, &secret));
+    return sigv4_signing_key(secret_view(&secret), c->date, c->region, c->service, ret_signing);
+}
+
 static struct slice header(const struct sigv4_request *req, const char *name) {
     for (size_t i = 0; i < req->header_count; i++) {
         if (slice_ieq(req->headers[i].name, slice_cstr(name))) {
@@ -135,10 +201,8 @@ struct sl_rc auth_verify(const struct auth_env *env, const struct sigv4_request 
         TRY(check_scope(&c, service, s3, err));
         TRY(check_time(env, &c, s3, err));
         TRY(sigv4_check_signed(req, &c, err));
-        SL_CLEANUP(secret_fini) struct secret key = {0};
         SL_CLEANUP(secret_fini) struct secret signing = {0};
-        TRY(find_identity(env, &c, a, err, &caller, &key));
-        TRY(sigv4_signing_key(secret_view(&key), c.date, c.region, c.service, &signing));
+        TRY(find_signer(env, &c, a, err, &caller, &signing));
         TRY(sigv4_verify(req, &c, &signing, a, err, ret_canonical, ret_string_to_sign));
         caller.region = arena_copy(a, c.region);
         caller.service = arena_copy(a, c.service);

@@ -3,6 +3,7 @@
 #include "server/api/kms/kms_in.h"
 
 #include "lib/base/limits.h"
+#include "server/store/meta/kept.h"
 
 /* ---- Names of keys ---- */
 
@@ -209,7 +210,6 @@ static struct sl_rc read_key(struct api_call *c, struct sqlite3 *conn, const str
             return SL_OK;
         }
         id = alias.key_id;
-        t->alias = r->alias;
     }
     TRY(keys_get(conn, r->account, r->region, id, now, c->arena, ret_found, &t->row, c->err));
     if (!*ret_found) {
@@ -219,6 +219,70 @@ static struct sl_rc read_key(struct api_call *c, struct sqlite3 *conn, const str
                       c->err));
     return keys_alias_list(conn, r->account, r->region, id, SLICE_EMPTY, now, KMS_ALIASES_MAX,
                            c->arena, &f->aliases, &f->alias_count, c->err);
+}
+
+/* A key as the database has it, its policy parsed. */
+struct known_key {
+    struct kms_target target;
+    struct key_facts facts;
+};
+
+static struct sl_rc load_key(struct api_call *c, const struct ref *r, bool *ret_found,
+                             struct known_key *ret) {
+    struct sqlite3 *conn = NULL;
+    TRY(kms_db_read(c->env->db, &conn, c->err));
+    struct sl_rc rc = read_key(c, conn, r, ret_found, &ret->target, &ret->facts);
+    kms_db_read_end(c->env->db, conn);
+    TRY(rc);
+    if (!*ret_found) {
+        return SL_OK;
+    }
+    struct sl_error why = {0};
+    const struct key_row *row = &ret->target.row;
+    rc = policy_parse(row->policy, POLICY_KEY, c->arena, &why, &ret->target.policy);
+    ENSURE(!sl_failed(rc), c->err, SL_E_CORRUPT, "key policy of %.*s: %s", SLICE_FMT(row->arn),
+           why.detail);
+    return SL_OK;
+}
+
+/* A row's meaning changes with time alone when a deletion is scheduled or imported material ends.
+ */
+static bool timeless(const struct key_row *row) {
+    return row->deletion_ms == 0 && row->expires_ms == 0;
+}
+
+static struct sl_rc find_key(struct api_call *c, const struct ref *r, bool *ret_found,
+                             struct known_key *ret) {
+    const char *name =
+        arena_printf(c->arena, "key/%.*s/%.*s/%.*s", SLICE_FMT(r->account), SLICE_FMT(r->region),
+                     SLICE_FMT(r->alias.len > 0 ? r->alias : r->id));
+    ENSURE(name != NULL, c->err, SL_E_NOMEM, "Out of memory.");
+    const struct known_key *known = kept_find(c->env->db, slice_cstr(name), c->env->holds);
+    if (known != NULL) {
+        *ret = *known;
+        *ret_found = true;
+        return SL_OK;
+    }
+    struct kept *k = kept_begin(c->env->db, slice_cstr(name), c->env->holds);
+    struct known_key *made = k != NULL ? arena_alloc(kept_arena(k), sizeof *made) : NULL;
+    if (made == NULL) {
+        kept_drop(k);
+        return load_key(c, r, ret_found, ret);
+    }
+    struct api_call into = *c;
+    into.arena = kept_arena(k);
+    struct sl_rc rc = load_key(&into, r, ret_found, made);
+    if (sl_failed(rc) || !*ret_found) {
+        kept_drop(k);
+        return rc;
+    }
+    *ret = *made;
+    if (timeless(&made->target.row)) {
+        kept_put(c->env->db, k, made, NULL, c->env->holds);
+        return SL_OK;
+    }
+    kept_hold(k, c->env->holds);
+    return SL_OK;
 }
 
 /* The answer about a key that isn't there depends on whether the caller could have used it. */
@@ -244,33 +308,25 @@ static struct sl_rc missing(struct api_call *c, const struct ref *r, const struc
 struct sl_rc kms_use(struct api_call *c, struct slice key_id, const struct kms_want *w,
                      struct kms_target *ret) {
     struct ref r = {0};
-    struct kms_target t = {0};
-    struct key_facts f = {0};
+    struct known_key k = {0};
+    struct kms_target *t = &k.target;
     bool found = false;
     TRY(parse_ref(c, key_id, w, &r));
-    struct sqlite3 *conn = NULL;
-    TRY(kms_db_read(c->env->db, &conn, c->err));
-    struct sl_rc rc = read_key(c, conn, &r, &found, &t, &f);
-    kms_db_read_end(c->env->db, conn);
-    TRY(rc);
+    TRY(find_key(c, &r, &found, &k));
     if (!found && w->make_managed && !r.foreign && slice_eq_cstr(r.alias, KMS_S3_ALIAS)) {
-        TRY(kms_managed_make(c, &t.row));
-        t.alias = r.alias;
-        found = true;
+        TRY(kms_managed_make(c, &t->row));
+        TRY(find_key(c, &r, &found, &k));
     }
     if (!found) {
         return missing(c, &r, w);
     }
-    c->audit_resource = t.row.arn;
+    t->alias = r.alias;
+    c->audit_resource = t->row.arn;
     if (r.foreign && !w->foreign) {
-        return denied_vaguely(c, w->action, t.row.arn);
+        return denied_vaguely(c, w->action, t->row.arn);
     }
-    struct sl_error why = {0};
-    rc = policy_parse(t.row.policy, POLICY_KEY, c->arena, &why, &t.policy);
-    ENSURE(!sl_failed(rc), c->err, SL_E_CORRUPT, "key policy of %.*s: %s", SLICE_FMT(t.row.arn),
-           why.detail);
-    TRY(decide(c, w, &t, &f, r.foreign));
-    *ret = t;
+    TRY(decide(c, w, t, &k.facts, r.foreign));
+    *ret = *t;
     return SL_OK;
 }
 

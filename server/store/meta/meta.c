@@ -3,6 +3,7 @@
  * gives each reader the state as of its first statement. Prepared statements are kept per
  * connection, found through a registry because callers hold the bare sqlite3 handle. */
 #include "server/store/meta/meta.h"
+#include "server/store/meta/kept.h"
 
 #include "lib/base/folder.h"
 
@@ -38,6 +39,7 @@ struct kms_db {
     pthread_cond_t pool_free;
     struct conn *idle;
     size_t readers;
+    struct kept_store *kept;
 };
 
 static pthread_rwlock_t registry_mu = PTHREAD_RWLOCK_INITIALIZER;
@@ -170,12 +172,15 @@ struct sl_rc kms_db_open(const char *path, const char *const *schemas, struct km
     TRY(make_private(path, err));
     struct kms_db *db = calloc(1, sizeof *db);
     char *own_path = strdup(path);
-    if (db == NULL || own_path == NULL) {
+    struct kept_store *kept = kept_store_new();
+    if (db == NULL || own_path == NULL || kept == NULL) {
         free(db);
         free(own_path);
+        kept_store_free(kept);
         return sl_fail(err, SL_E_NOMEM, "no memory for the database");
     }
     db->path = own_path;
+    db->kept = kept;
     pthread_mutex_init(&db->write_mu, NULL);
     pthread_mutex_init(&db->pool_mu, NULL);
     pthread_cond_init(&db->pool_free, NULL);
@@ -207,8 +212,13 @@ void kms_db_close(struct kms_db *db) {
     pthread_cond_destroy(&db->pool_free);
     pthread_mutex_destroy(&db->pool_mu);
     pthread_mutex_destroy(&db->write_mu);
+    kept_store_free(db->kept);
     free(db->path);
     free(db);
+}
+
+struct kept_store *kms_db_kept(struct kms_db *db) {
+    return db->kept;
 }
 
 static void give_back(struct kms_db *db, struct conn *c) {
@@ -309,6 +319,7 @@ struct sl_rc kms_db_write_end(struct kms_db *db, sqlite3 *handle, bool commit,
         rc = sl_fail(err, SL_E_IO, "database: the transaction was rolled back");
     } else if (commit) {
         rc = step_once(handle, "COMMIT", err);
+        kept_store_outdate(db->kept);
     }
     if (!sqlite3_get_autocommit(handle)) {
         sl_ignore(step_once(handle, "ROLLBACK", NULL));
