@@ -20,9 +20,6 @@ enum { FD_LISTEN = 3, FD_KEYHOLDER = 4, FD_TOKENS = 5, FD_READY = 6 };
 
 /* ---- The environment of a request ---- */
 
-/* A request runs on one thread from begin to end. */
-static _Thread_local struct kept_holds holds;
-
 static struct sl_rc take_channel(struct kms_service *k, struct keyholder **ret,
                                  struct sl_error *err) {
     struct sl_rc rc = SL_OK;
@@ -50,15 +47,18 @@ struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct s
         .region = slice_cstr(k->conf->region),
         .now_ms = real_ms + atomic_load(&k->clock_ahead_ms),
         .real_ms = real_ms,
-        .holds = &holds,
+        .holds = calloc(1, sizeof *ret->holds),
     };
-    sl_assert(holds.count == 0);
     kms_clock_tick(k, ret);
     return SL_OK;
 }
 
 void kms_env_end(struct kms_service *k, struct auth_env *env) {
-    kept_release(env->holds);
+    if (env->holds != NULL) {
+        kept_release(env->holds);
+        free(env->holds);
+        env->holds = NULL;
+    }
     pthread_mutex_lock(&k->mu);
     bool kept = k->idle_count < KMS_CHANNELS_MAX;
     if (kept) {
