@@ -36,6 +36,7 @@ struct api_operation {
 extern const struct api_operation api_kms_operations[];
 extern const struct api_operation api_iam_operations[];
 extern const struct api_operation api_sts_operations[];
+extern const struct api_operation api_cloudtrail_operations[];
 
 /* SQL schemas of the stores, for kms_db_open. */
 extern const char identity_schema[];

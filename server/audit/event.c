@@ -8,6 +8,14 @@ static struct slice text(const struct json *obj, const char *name) {
     return v != NULL && v->type == JSON_STRING ? v->text : SLICE_EMPTY;
 }
 
+static struct slice last_part(struct slice arn) {
+    size_t i = arn.len;
+    while (i > 0 && arn.ptr[i - 1] != '/' && arn.ptr[i - 1] != ':') {
+        i--;
+    }
+    return slice_sub(arn, i, arn.len);
+}
+
 bool audit_event_parse(struct slice record, struct arena *a, struct audit_event *ret) {
     const struct json *root = NULL;
     if (sl_failed(json_parse(record, a, NULL, &root)) || root->type != JSON_OBJECT) {
@@ -34,6 +42,9 @@ bool audit_event_parse(struct slice record, struct arena *a, struct audit_event 
         .read_only = read_only != NULL && read_only->boolean,
         .resources = resources != NULL && resources->type == JSON_ARRAY ? resources : NULL,
     };
+    if (e.user_name.len == 0) {
+        e.user_name = last_part(e.arn);
+    }
     if (e.name.len == 0 || !clock_parse_iso(text(root, "eventTime"), &e.time_s)) {
         return false;
     }

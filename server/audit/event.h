@@ -8,10 +8,11 @@ struct audit_event {
     struct slice record; /* the JSON text */
     int64_t time_s;
     struct slice name, source, id, request_id, source_ip;
-    struct slice account;                            /* whose event it is */
-    struct slice access_key, user_name, arn, issuer; /* of who asked; empty where there is none */
-    struct slice service;                            /* that asked for itself or for somebody */
-    struct slice error;                              /* code, empty: the call went well */
+    struct slice account;                 /* whose event it is */
+    struct slice access_key, arn, issuer; /* of who asked; empty where there is none */
+    struct slice user_name;               /* of a user, session or "root" */
+    struct slice service;                 /* that asked for itself or for somebody */
+    struct slice error;                   /* code, empty: the call went well */
     bool read_only;
     const struct json *resources; /* array or NULL */
 };

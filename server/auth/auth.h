@@ -68,6 +68,7 @@ struct auth_env {
     const struct secret *token_key; /* STS session tokens, from keyholder_derive("session-token") */
     const struct secret *forward_key; /* forward sessions, random for this run */
     const struct secret *denial_key;  /* explanations of denials, from keyholder_derive("denial") */
+    const char *audit_dir;            /* the audit log, for those who look events up */
     struct slice account;             /* the instance's first account */
     struct slice region;              /* the instance's default region */
     /* Both taken once for the request. */
@@ -77,7 +78,7 @@ struct auth_env {
     struct kept_holds *holds; /* of the request; NULL: every row is read anew */
 };
 
-/* Verifies `req`; `service` is what the endpoint serves (NULL: any of "kms", "iam", "sts"). An
+/* Verifies `req`; `service` is what the endpoint serves (NULL: any that kms does). An
  * anonymous request gives a caller of type PRINCIPAL_ANONYMOUS. ret_signing_key may be NULL. */
 struct sl_rc auth_verify(const struct auth_env *env, const struct sigv4_request *req,
                          const char *service, struct slice peer_ip, bool peer_tls, struct arena *a,

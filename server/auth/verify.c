@@ -21,7 +21,8 @@ static struct sl_rc check_scope(const struct sigv4_claim *c, const char *service
         s3 ? (c->kind == SIGV4_QUERY ? SL_E_QUERY_AUTH : SL_E_SCOPE) : SL_E_SIGNATURE;
     bool known = service ? slice_eq_cstr(c->service, service)
                          : slice_eq_cstr(c->service, "kms") || slice_eq_cstr(c->service, "iam") ||
-                               slice_eq_cstr(c->service, "sts");
+                               slice_eq_cstr(c->service, "sts") ||
+                               slice_eq_cstr(c->service, "cloudtrail");
     if (!known && s3) {
         return sl_fail(err, code,
                        "The authorization header is malformed; incorrect service \"%.*s\". This "

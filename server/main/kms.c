@@ -43,6 +43,7 @@ struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct s
         .token_key = &k->token_key,
         .forward_key = &k->forward_key,
         .denial_key = &k->denial_key,
+        .audit_dir = k->audit_dir,
         .account = slice_cstr(k->conf->account),
         .region = slice_cstr(k->conf->region),
         .now_ms = real_ms + atomic_load(&k->clock_ahead_ms),
@@ -102,8 +103,8 @@ static struct sl_rc open_all(struct kms_service *k, const char *dir, struct sl_e
     TRY(keyholder_derive(k->root, "denial", &k->denial_key, err));
     TRY(secret_random(&k->forward_key, AES256_KEY_LEN));
     TRY(keyholder_fork(k->root, &for_audit, err));
-    snprintf(path, sizeof path, "%s/audit", dir);
-    return audit_open(path, for_audit, k->conf->audit_strict, &k->audit, err);
+    snprintf(k->audit_dir, sizeof k->audit_dir, "%s/audit", dir);
+    return audit_open(k->audit_dir, for_audit, k->conf->audit_strict, &k->audit, err);
 }
 
 static struct sl_rc serve(struct kms_service *k, struct sl_error *err) {
@@ -157,7 +158,7 @@ int kms_main(void) {
     sl_log_init("kms", SL_INFO);
     signal(SIGPIPE, SIG_IGN);
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
-    struct kms_service k = {
+    static struct kms_service k = {
         .tls_mu = PTHREAD_MUTEX_INITIALIZER,
         .clock_mu = PTHREAD_MUTEX_INITIALIZER,
         .mu = PTHREAD_MUTEX_INITIALIZER,

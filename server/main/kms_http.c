@@ -14,16 +14,19 @@ struct service {
     const char *ns;     /* XML namespace of query services; NULL for JSON */
     const char *version;
     const struct api_operation *operations;
+    const char *target; /* JSON: what x-amz-target begins with */
 };
 
 static const struct service services[] = {
-    {"kms", "kms.amazonaws.com", NULL, "2014-11-01", api_kms_operations},
+    {"kms", "kms.amazonaws.com", NULL, "2014-11-01", api_kms_operations, "TrentService."},
     {"iam", "iam.amazonaws.com", "https://iam.amazonaws.com/doc/2010-05-08/", "2010-05-08",
-     api_iam_operations},
+     api_iam_operations, NULL},
     {"sts", "sts.amazonaws.com", "https://sts.amazonaws.com/doc/2011-06-15/", "2011-06-15",
-     api_sts_operations},
+     api_sts_operations, NULL},
+    {"cloudtrail", "cloudtrail.amazonaws.com", NULL, "2013-11-01", api_cloudtrail_operations,
+     "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101."},
 };
-enum { KMS, IAM, STS };
+enum { KMS, IAM, STS, CLOUDTRAIL };
 
 /* ---- Errors ---- */
 
@@ -189,8 +192,10 @@ static void reply_ok(struct http *h, const struct service *s, const struct api_c
 
 /* In which form an unsigned or refused request is answered. */
 static const struct service *guess(const struct http *h, const struct params *form) {
-    if (http_header(h, "x-amz-target").ptr != NULL) {
-        return &services[KMS];
+    struct slice target = http_header(h, "x-amz-target");
+    if (target.ptr != NULL) {
+        return slice_starts(target, slice_cstr(services[CLOUDTRAIL].target)) ? &services[CLOUDTRAIL]
+                                                                             : &services[KMS];
     }
     const struct param *version = params_get(form, "Version");
     return version != NULL && slice_eq_cstr(version->value, services[IAM].version) ? &services[IAM]
@@ -217,7 +222,7 @@ static const struct api_operation *find(const struct service *s, struct slice na
 
 static struct sl_rc operation_json(struct http *h, const struct service *s, struct slice body,
                                    struct api_call *c, const struct api_operation **ret) {
-    struct slice target = http_header(h, "x-amz-target"), prefix = SLICE_LIT("TrentService.");
+    struct slice target = http_header(h, "x-amz-target"), prefix = slice_cstr(s->target);
     if (slice_starts(target, prefix)) {
         c->operation = slice_sub(target, prefix.len, target.len);
         *ret = find(s, c->operation);

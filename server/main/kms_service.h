@@ -18,6 +18,7 @@ struct kms_service {
     struct conf_tokens tokens;
     struct kms_db *db;
     struct audit *audit;
+    char audit_dir[4096];
     struct secret token_key;
     struct secret forward_key;
     struct secret denial_key;

@@ -45,9 +45,13 @@ struct slice s3_route_scope(struct slice authorization, struct slice query) {
 static const struct {
     const char *service;
     enum s3_route route;
-} services[] = {
-    {"s3", S3_ROUTE_S3},   {"kms", S3_ROUTE_KMS},          {"iam", S3_ROUTE_KMS},
-    {"sts", S3_ROUTE_KMS}, {"redshift", S3_ROUTE_GATEWAY}, {"redshift-data", S3_ROUTE_GATEWAY}};
+} services[] = {{"s3", S3_ROUTE_S3},
+                {"kms", S3_ROUTE_KMS},
+                {"iam", S3_ROUTE_KMS},
+                {"sts", S3_ROUTE_KMS},
+                {"redshift", S3_ROUTE_GATEWAY},
+                {"redshift-data", S3_ROUTE_GATEWAY},
+                {"cloudtrail", S3_ROUTE_KMS}};
 
 static bool by_name(struct slice name, enum s3_route *ret) {
     for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
