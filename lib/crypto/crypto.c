@@ -1,12 +1,11 @@
 /* Digests, MACs, derivations, AEAD and signatures on OpenSSL's EVP layer; see crypto.h. Algorithms
- * are fetched once, and the HMAC context is a template that each call copies, because OpenSSL 3.0
- * looks names up under a lock at every use. */
+ * are fetched once, because OpenSSL 3.0 looks names up under a lock at every use, and each thread
+ * keeps one digest context, because making one costs more than hashing a short text. HMAC (RFC
+ * 2104) is two digests over it. */
 #include "lib/crypto/crypto.h"
 
 #include <limits.h>
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 
@@ -14,23 +13,20 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct {
     EVP_MD *md[DIGEST_MD5 + 1];
     EVP_CIPHER *gcm;
-    EVP_MAC_CTX *hmac; /* HMAC-SHA256 without a key */
+    pthread_key_t of_thread; /* its EVP_MD_CTX */
 } algs;
+
+static void end_thread(void *ctx) {
+    EVP_MD_CTX_free(ctx);
+}
 
 static void fetch(void) {
     algs.md[DIGEST_SHA256] = EVP_MD_fetch(NULL, "SHA2-256", NULL);
     algs.md[DIGEST_SHA1] = EVP_MD_fetch(NULL, "SHA1", NULL);
     algs.md[DIGEST_MD5] = EVP_MD_fetch(NULL, "MD5", NULL); /* absent under FIPS */
     algs.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    algs.hmac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
-    EVP_MAC_free(hmac);
-    char name[] = "SHA2-256";
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-                           OSSL_PARAM_construct_end()};
     sl_assert(algs.md[DIGEST_SHA256] != NULL && algs.md[DIGEST_SHA1] != NULL);
-    sl_assert(algs.gcm != NULL && algs.hmac != NULL);
-    sl_assert(EVP_MAC_CTX_set_params(algs.hmac, params) == 1);
+    sl_assert(algs.gcm != NULL && pthread_key_create(&algs.of_thread, end_thread) == 0);
 }
 
 static void ready(void) {
@@ -83,23 +79,52 @@ void crypto_uuid(char out[37]) {
     out[36] = '\0';
 }
 
-void sha256(struct slice data, uint8_t out[SHA256_LEN]) {
+/* SHA-256 over several runs of bytes, on the thread's context. OpenSSL wipes the last block. */
+static void sha256_runs(const struct slice *runs, size_t count, uint8_t out[SHA256_LEN]) {
     ready();
-    sl_assert(EVP_Digest(bytes(data), data.len, out, NULL, algs.md[DIGEST_SHA256], NULL) == 1);
+    EVP_MD_CTX *c = pthread_getspecific(algs.of_thread);
+    if (c == NULL) {
+        c = EVP_MD_CTX_new();
+        sl_assert(c != NULL && pthread_setspecific(algs.of_thread, c) == 0);
+    }
+    sl_assert(EVP_DigestInit_ex2(c, algs.md[DIGEST_SHA256], NULL) == 1);
+    for (size_t i = 0; i < count; i++) {
+        sl_assert(EVP_DigestUpdate(c, bytes(runs[i]), runs[i].len) == 1);
+    }
+    sl_assert(EVP_DigestFinal_ex(c, out, NULL) == 1);
 }
+
+void sha256(struct slice data, uint8_t out[SHA256_LEN]) {
+    sha256_runs(&data, 1, out);
+}
+
+enum { SHA256_BLOCK = 64, HMAC_RUNS_MAX = 5 };
 
 /* HMAC over several runs of bytes. */
 static void hmac_runs(struct slice key, const struct slice *runs, size_t count,
                       uint8_t out[SHA256_LEN]) {
-    ready();
-    EVP_MAC_CTX *c = EVP_MAC_CTX_dup(algs.hmac);
-    sl_assert(c != NULL && EVP_MAC_init(c, bytes(key), key.len, NULL) == 1);
-    for (size_t i = 0; i < count; i++) {
-        sl_assert(EVP_MAC_update(c, bytes(runs[i]), runs[i].len) == 1);
+    uint8_t inner[SHA256_BLOCK] = {0}, outer[SHA256_BLOCK];
+    struct slice all[1 + HMAC_RUNS_MAX] = {slice_of(inner, sizeof inner)};
+    sl_assert(count <= HMAC_RUNS_MAX);
+    if (key.len > SHA256_BLOCK) {
+        sha256_runs(&key, 1, inner);
+    } else if (key.len > 0) {
+        memcpy(inner, key.ptr, key.len);
     }
-    size_t len = 0;
-    sl_assert(EVP_MAC_final(c, out, &len, SHA256_LEN) == 1 && len == SHA256_LEN);
-    EVP_MAC_CTX_free(c);
+    for (size_t i = 0; i < SHA256_BLOCK; i++) {
+        outer[i] = inner[i] ^ 0x5c;
+        inner[i] ^= 0x36;
+    }
+    for (size_t i = 0; i < count; i++) {
+        all[1 + i] = runs[i];
+    }
+    uint8_t digest[SHA256_LEN];
+    sha256_runs(all, 1 + count, digest);
+    struct slice ends[] = {slice_of(outer, sizeof outer), slice_of(digest, sizeof digest)};
+    sha256_runs(ends, 2, out);
+    secret_wipe(inner, sizeof inner);
+    secret_wipe(outer, sizeof outer);
+    secret_wipe(digest, sizeof digest);
 }
 
 void hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256_LEN]) {

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 5, NO_DEADLINE = 0 };
+enum { HEAD_BYTES = 5, NO_DEADLINE = 0, ALONE_BYTES = 4096 };
 
 /* Waits for `events`; a deadline of 0 waits for ever. */
 static struct sl_rc wait_for(int fd, short events, int64_t deadline_mono_ms) {
@@ -127,20 +127,29 @@ static void take_descriptors(struct msghdr *m, int *passed_fd) {
     }
 }
 
+/* One recvmsg. */
+static ssize_t recv_some(int fd, struct iovec *parts, size_t count, int flags, int *passed_fd) {
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(4 * sizeof(int))];
+    } control;
+    struct msghdr m = {.msg_iov = parts,
+                       .msg_iovlen = count,
+                       .msg_control = control.space,
+                       .msg_controllen = sizeof control.space};
+    ssize_t got = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | flags);
+    if (got >= 0) {
+        take_descriptors(&m, passed_fd);
+    }
+    return got;
+}
+
 /* Reads exactly n bytes. *started tells whether any byte of the frame has come. */
 static struct sl_rc recv_all(int fd, uint8_t *p, size_t n, bool *started, int *passed_fd,
                              int64_t deadline_mono_ms) {
     while (n > 0) {
         struct iovec part = {p, n};
-        union {
-            struct cmsghdr align;
-            char space[CMSG_SPACE(4 * sizeof(int))];
-        } control;
-        struct msghdr m = {.msg_iov = &part,
-                           .msg_iovlen = 1,
-                           .msg_control = control.space,
-                           .msg_controllen = sizeof control.space};
-        ssize_t got = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        ssize_t got = recv_some(fd, &part, 1, MSG_DONTWAIT, passed_fd);
         if (got < 0) {
             if (errno == EAGAIN || errno == EWOULDBLOCK) {
                 TRY(wait_for(fd, POLLIN, deadline_mono_ms));
@@ -149,7 +158,6 @@ static struct sl_rc recv_all(int fd, uint8_t *p, size_t n, bool *started, int *p
             }
             continue;
         }
-        take_descriptors(&m, passed_fd);
         if (got == 0) {
             return sl_rc_of(*started ? SL_E_PARSE : SL_E_CLOSED);
         }
@@ -160,17 +168,23 @@ static struct sl_rc recv_all(int fd, uint8_t *p, size_t n, bool *started, int *p
     return SL_OK;
 }
 
+static struct sl_rc payload_length(const uint8_t head[HEAD_BYTES], size_t *ret) {
+    uint32_t len = (uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 |
+                   (uint32_t)head[3];
+    ENSURE(len >= 1, NULL, SL_E_PARSE, "empty frame");
+    ENSURE(len <= LIMIT_FRAME_BYTES, NULL, SL_E_LIMIT, "frame too long");
+    *ret = len - 1;
+    return SL_OK;
+}
+
 static struct sl_rc recv_frame(int fd, uint8_t *ret_type, struct buf *ret_payload, int *passed_fd,
                                int64_t deadline_mono_ms) {
     buf_reset(ret_payload);
     uint8_t head[HEAD_BYTES];
     bool started = false;
     TRY(recv_all(fd, head, sizeof head, &started, passed_fd, deadline_mono_ms));
-    uint32_t len = (uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 |
-                   (uint32_t)head[3];
-    ENSURE(len >= 1, NULL, SL_E_PARSE, "empty frame");
-    ENSURE(len <= LIMIT_FRAME_BYTES, NULL, SL_E_LIMIT, "frame too long");
-    size_t payload_len = len - 1;
+    size_t payload_len;
+    TRY(payload_length(head, &payload_len));
     if (payload_len > 0) {
         uint8_t *p = buf_reserve(ret_payload, payload_len);
         ENSURE(p != NULL, NULL, SL_E_LIMIT, "frame longer than its buffer");
@@ -199,5 +213,69 @@ struct sl_rc frame_recv_fd(int fd, uint8_t *ret_type, struct buf *ret_payload, i
     }
     *ret_type = type;
     *ret_passed_fd = passed_fd;
+    return SL_OK;
+}
+
+struct sl_rc frame_set_timeout(int fd, int64_t ms) {
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    return sl_rc_of(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) == 0 ? SL_CODE_OK
+                                                                                 : SL_E_IO);
+}
+
+/* What came with the first call, head included; the rest of a longer frame follows. */
+static struct sl_rc recv_rest(int fd, const uint8_t head[HEAD_BYTES], size_t got,
+                              struct buf *ret_payload, int *passed_fd) {
+    bool started = true;
+    size_t len;
+    TRY(payload_length(head, &len));
+    got -= HEAD_BYTES;
+    ENSURE(got <= len, NULL, SL_E_PARSE, "more than one frame");
+    ret_payload->len = got;
+    if (got == len) {
+        return SL_OK;
+    }
+    uint8_t *p = buf_reserve(ret_payload, len - got);
+    ENSURE(p != NULL, NULL, SL_E_LIMIT, "frame longer than its buffer");
+    TRY(recv_all(fd, p, len - got, &started, passed_fd, clock_mono_ms() + LIMIT_RPC_MS));
+    ret_payload->len = len;
+    return SL_OK;
+}
+
+struct sl_rc frame_recv_alone(int fd, uint8_t *ret_type, struct buf *ret_payload,
+                              int *ret_passed_fd) {
+    buf_reset(ret_payload);
+    int passed_fd = -1, *passed = ret_passed_fd != NULL ? &passed_fd : NULL;
+    uint8_t head[HEAD_BYTES];
+    uint8_t *p = buf_reserve(ret_payload, ALONE_BYTES);
+    ENSURE(p != NULL, NULL, SL_E_LIMIT, "no room for a frame");
+    struct iovec parts[] = {{head, sizeof head}, {p, ALONE_BYTES}};
+    ssize_t got;
+    do {
+        got = recv_some(fd, parts, 2, 0, passed);
+    } while (got < 0 && errno == EINTR);
+    struct sl_rc rc = SL_OK;
+    if (got < 0) {
+        rc = errno == EAGAIN || errno == EWOULDBLOCK ? sl_rc_of(SL_E_TIMEOUT) : failure(errno);
+    } else if (got == 0) {
+        rc = sl_rc_of(SL_E_CLOSED);
+    } else if (got < HEAD_BYTES) {
+        bool started = true;
+        size_t more = (size_t)(HEAD_BYTES - got);
+        rc = recv_all(fd, head + got, more, &started, passed, clock_mono_ms() + LIMIT_RPC_MS);
+        got = HEAD_BYTES;
+    }
+    if (sl_is_ok(rc)) {
+        rc = recv_rest(fd, head, (size_t)got, ret_payload, passed);
+    }
+    if (sl_failed(rc)) {
+        if (passed_fd >= 0) {
+            close(passed_fd);
+        }
+        return rc;
+    }
+    *ret_type = head[4];
+    if (ret_passed_fd != NULL) {
+        *ret_passed_fd = passed_fd;
+    }
     return SL_OK;
 }

@@ -16,4 +16,12 @@ struct sl_rc frame_send_fd(int fd, uint8_t type, struct slice payload, int passe
 struct sl_rc frame_recv_fd(int fd, uint8_t *ret_type, struct buf *ret_payload, int *ret_passed_fd,
                            int64_t deadline_mono_ms);
 
+/* The same for a peer that sends nothing more before it has heard from us: one system call for a
+ * small frame. Blocks without a deadline but SO_RCVTIMEO's (SL_E_TIMEOUT). SL_E_PARSE when more
+ * came. ret_passed_fd may be NULL. */
+struct sl_rc frame_recv_alone(int fd, uint8_t *ret_type, struct buf *ret_payload,
+                              int *ret_passed_fd);
+/* Sets that timeout. */
+struct sl_rc frame_set_timeout(int fd, int64_t ms);
+
 #endif

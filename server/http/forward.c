@@ -9,16 +9,26 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
 enum { PIPE_BYTES = 64 * 1024, FRAME_ROOM = 16 }; /* room for a chunk's size line and end */
+
+/* One block: towards upstream; the answer's head; towards the client, with room for a head in front
+ * of a buffer of body. */
+enum {
+    TO_UP_BYTES = FRAME_ROOM + PIPE_BYTES + FRAME_ROOM,
+    TO_CLIENT_BYTES = 3 * PIPE_BYTES,
+    BLOCK_BYTES = TO_UP_BYTES + TO_CLIENT_BYTES + LIMIT_HTTP_HEAD_BYTES,
+};
 
 enum answer_phase { ANSWER_HEAD, ANSWER_LENGTH, ANSWER_CHUNKED, ANSWER_EOF, ANSWER_DONE };
 
 struct pipe_buf {
     uint8_t *data;
     size_t pos, len;
+    size_t most; /* bytes ever used */
 };
 
 struct forward {
@@ -34,12 +44,13 @@ struct forward {
 
     enum answer_phase answer;
     uint8_t *head; /* of the answer, as it comes */
-    size_t head_len, head_scanned;
+    size_t head_len, head_scanned, head_most;
     struct reply_head reply;
     uint64_t left;
     struct chunks chunks;
-    bool excess;  /* bytes behind the answer */
-    bool started; /* bytes of the answer are out, not only of interim ones */
+    bool up_ready; /* poll has seen upstream readable */
+    bool excess;   /* bytes behind the answer */
+    bool started;  /* bytes of the answer are out, not only of interim ones */
 };
 
 static struct sl_rc client_lost(struct forward *f) {
@@ -47,11 +58,21 @@ static struct sl_rc client_lost(struct forward *f) {
     return sl_fail(&f->h->err, SL_E_CLOSED, "The client went away.");
 }
 
+static void use(size_t *most, size_t n) {
+    *most = n > *most ? n : *most;
+}
+
 static bool empty(const struct pipe_buf *b) {
     return b->pos == b->len;
 }
 
-/* Fills the empty buffer towards upstream: head, then body. True when something was moved. */
+/* Room behind what the buffer towards upstream holds, framing left aside. */
+static size_t up_room(const struct pipe_buf *b) {
+    return b->len < PIPE_BYTES ? PIPE_BYTES - b->len : 0;
+}
+
+/* Fills the empty buffer towards upstream: head, then body; a short body of known length goes along
+ * with the head. True when something was moved. */
 static struct sl_rc take_request(struct forward *f, bool *moved) {
     struct http *h = f->h;
     struct http_state *st = h->state;
@@ -63,8 +84,15 @@ static struct sl_rc take_request(struct forward *f, bool *moved) {
         f->head_pos += n;
         f->head_sent = f->head_pos == h->head_raw.len;
         f->body_sent = f->head_sent && st->body == BODY_DONE;
-        *b = (struct pipe_buf){b->data, 0, n};
+        b->pos = 0;
+        b->len = n;
         *moved = true;
+        if (!f->head_sent || st->body != BODY_LENGTH || st->expect || st->body_left > up_room(b)) {
+            return SL_OK;
+        }
+        TRY(http_body_try(h, b->data + n, up_room(b), &n, &f->client_read));
+        b->len += n;
+        f->body_sent = st->body == BODY_DONE;
         return SL_OK;
     }
     size_t n;
@@ -76,7 +104,9 @@ static struct sl_rc take_request(struct forward *f, bool *moved) {
         return SL_OK;
     }
     *moved = true;
-    *b = (struct pipe_buf){b->data, FRAME_ROOM, FRAME_ROOM + n};
+    f->up_ready = true; /* an answer may come before the body's end */
+    b->pos = FRAME_ROOM;
+    b->len = FRAME_ROOM + n;
     if (h->chunked && n > 0) {
         char line[FRAME_ROOM + 1];
         int k = snprintf(line, sizeof line, "%zx\r\n", n);
@@ -181,11 +211,18 @@ static struct sl_rc take_answer(struct forward *f, bool *moved) {
     bool head = f->answer == ANSWER_HEAD;
     uint8_t *into = head ? f->head + f->head_len : f->to_client.data;
     size_t room = head ? LIMIT_HTTP_HEAD_BYTES - f->head_len : PIPE_BYTES;
+    f->up_ready = false;
     ssize_t n = recv(f->up, into, room, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return SL_OK;
     }
     *moved = true;
+    if (head && n > 0) {
+        use(&f->head_most, f->head_len + (size_t)n);
+        use(&f->to_client.most, f->head_len + (size_t)n);
+    } else if (n > 0) {
+        use(&f->to_client.most, (size_t)n);
+    }
     if (n <= 0) {
         f->up_eof = true;
         ENSURE(n == 0 && f->answer == ANSWER_EOF, &f->h->err, SL_E_CLOSED,
@@ -243,6 +280,7 @@ static struct sl_rc wait_any(struct forward *f) {
     do {
         n = poll(p, 2, st->stall_ms);
     } while (n < 0 && errno == EINTR);
+    f->up_ready = (p[1].revents & ~POLLOUT) != 0;
     int64_t waited = clock_mono_ms() - from;
     if ((p[0].events & f->client_read) != 0 && !st->expect) {
         st->body_wait_ms += waited;
@@ -261,12 +299,14 @@ static struct sl_rc pump(struct forward *f) {
     for (;;) {
         bool moved = false;
         if (empty(&f->to_up) && !f->body_sent && !f->up_write_dead) {
-            TRY(take_request(f, &moved));
+            struct sl_rc rc = take_request(f, &moved);
+            use(&f->to_up.most, f->to_up.len);
+            TRY(rc);
         }
         if (!empty(&f->to_up) && !f->up_write_dead) {
             send_request(f, &moved);
         }
-        if (empty(&f->to_client) && f->answer != ANSWER_DONE) {
+        if (f->up_ready && empty(&f->to_client) && f->answer != ANSWER_DONE) {
             TRY(take_answer(f, &moved));
         }
         if (!empty(&f->to_client)) {
@@ -281,22 +321,38 @@ static struct sl_rc pump(struct forward *f) {
     }
 }
 
+/* Most threads forward again: each keeps a block, wiped where it was used. */
+static pthread_key_t block_of_thread;
+static pthread_once_t block_once = PTHREAD_ONCE_INIT;
+
+static void block_key(void) {
+    sl_assert(pthread_key_create(&block_of_thread, free) == 0);
+}
+
+static uint8_t *block_take(void) {
+    sl_assert(pthread_once(&block_once, block_key) == 0);
+    uint8_t *block = pthread_getspecific(block_of_thread);
+    if (block == NULL && (block = malloc(BLOCK_BYTES)) != NULL &&
+        pthread_setspecific(block_of_thread, block) != 0) {
+        free(block);
+        block = NULL;
+    }
+    return block;
+}
+
 struct sl_rc http_forward(struct http *h, int upstream_fd, bool *ret_reusable) {
     struct http_state *st = http_state_of(h);
     sl_assert(st->phase == OUT_NONE);
     *ret_reusable = false;
     struct forward f = {.h = h, .up = upstream_fd};
-    /* One block: towards upstream; the answer's head; towards the client, with room for a head in
-     * front of a buffer of body. */
-    uint8_t *block = malloc(FRAME_ROOM + PIPE_BYTES + FRAME_ROOM + 3 * (size_t)PIPE_BYTES +
-                            LIMIT_HTTP_HEAD_BYTES);
+    uint8_t *block = block_take();
     if (block == NULL) {
         http_refuse(h, 503);
         return sl_fail(&h->err, SL_E_NOMEM, "Out of memory.");
     }
     f.to_up.data = block;
-    f.to_client.data = block + FRAME_ROOM + PIPE_BYTES + FRAME_ROOM;
-    f.head = f.to_client.data + 3 * (size_t)PIPE_BYTES;
+    f.to_client.data = block + TO_UP_BYTES;
+    f.head = f.to_client.data + TO_CLIENT_BYTES;
     struct sl_rc rc = pump(&f);
     if (sl_is_ok(rc)) {
         bool whole = f.body_sent && empty(&f.to_up) && !f.up_write_dead;
@@ -316,6 +372,8 @@ struct sl_rc http_forward(struct http *h, int upstream_fd, bool *ret_reusable) {
     } else {
         st->phase = OUT_CUT;
     }
-    free(block);
+    explicit_bzero(f.to_up.data, f.to_up.most);
+    explicit_bzero(f.to_client.data, f.to_client.most);
+    explicit_bzero(f.head, f.head_most);
     return rc;
 }

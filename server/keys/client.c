@@ -21,6 +21,15 @@ struct keyholder {
     struct buf answer;
 };
 
+void keyholder_close(struct keyholder *k) {
+    if (k != NULL) {
+        close(k->fd);
+        buf_fini(&k->request);
+        buf_fini(&k->answer);
+        free(k);
+    }
+}
+
 struct sl_rc keyholder_open(int take_fd, struct keyholder **ret, struct sl_error *err) {
     struct keyholder *k = calloc(1, sizeof *k);
     if (k == NULL) {
@@ -31,17 +40,13 @@ struct sl_rc keyholder_open(int take_fd, struct keyholder **ret, struct sl_error
                             .request = BUF_INIT(LIMIT_FRAME_BYTES - 1),
                             .answer = BUF_INIT(LIMIT_FRAME_BYTES - 1)};
     k->request.wipe = k->answer.wipe = true;
+    struct sl_rc rc = frame_set_timeout(take_fd, LIMIT_RPC_MS);
+    if (sl_failed(rc)) {
+        keyholder_close(k);
+        return sl_fail(err, rc.code, "The channel to the keyholder takes no timeout.");
+    }
     *ret = k;
     return SL_OK;
-}
-
-void keyholder_close(struct keyholder *k) {
-    if (k != NULL) {
-        close(k->fd);
-        buf_fini(&k->request);
-        buf_fini(&k->answer);
-        free(k);
-    }
 }
 
 static void wipe(struct buf *b) {
@@ -72,7 +77,7 @@ static struct sl_rc call(struct keyholder *k, enum keyholder_op op, int passed_f
     wipe(&k->request);
     uint8_t type = 0;
     if (sl_is_ok(rc)) {
-        rc = frame_recv(k->fd, &type, &k->answer, deadline);
+        rc = frame_recv_alone(k->fd, &type, &k->answer, NULL);
     }
     if (sl_failed(rc)) {
         k->broken = true;

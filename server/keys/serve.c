@@ -49,7 +49,7 @@ static struct sl_rc serve_one(struct channel *c, struct buf *in, struct buf *out
     struct sl_error err = {0};
     uint8_t op = 0;
     int passed_fd = -1;
-    TRY(frame_recv_fd(c->fd, &op, in, &passed_fd, 0));
+    TRY(frame_recv_alone(c->fd, &op, in, &passed_fd));
     struct sl_rc rc;
     if (op == KEYHOLDER_FORK) {
         rc = passed_fd < 0 ? sl_fail(&err, SL_E_PARSE, "fork: no descriptor")

@@ -169,7 +169,8 @@ void service_put_material_id(struct slice backing_id, struct buf *out) {
     uint8_t id[SHA256_LEN];
     sha256(slice_of(input, at + BACKING_ID_LEN), id);
     for (size_t i = 0; i < sizeof id; i++) {
-        buf_printf(out, "%02x", id[i]);
+        buf_putc(out, (uint8_t) "0123456789abcdef"[id[i] >> 4]);
+        buf_putc(out, (uint8_t) "0123456789abcdef"[id[i] & 15]);
     }
 }
 

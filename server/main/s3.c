@@ -21,7 +21,12 @@
 #include "server/main/sandbox.h"
 
 enum { FD_HTTPS = 3, FD_PLAIN = 4, FD_TOKENS = 5, FD_READY = 6 };
-enum { IDENTITY_RETRY_MS = 200, MALLOC_ARENAS = 4, MALLOC_MMAP_BYTES = 64 * 1024 };
+enum {
+    IDENTITY_RETRY_MS = 200,
+    MALLOC_ARENAS = 4,
+    MALLOC_MMAP_BYTES = 128 * 1024,
+    MALLOC_TRIM_BYTES = 4 * 1024 * 1024,
+};
 
 struct service {
     struct conf conf;
@@ -209,9 +214,11 @@ static void stop(struct service *s) {
 
 int s3_main(void) {
     sl_log_init("s3", SL_INFO);
-    /* A request's buffers go back to the system when it ends, whatever thread it ran on. */
+    /* A request's large buffers go back to the system when it ends, whatever thread it ran on;
+     * those that every request needs (up to NET_AHEAD_BYTES) stay at hand. */
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
     mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, MALLOC_TRIM_BYTES);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, on_term);
     signal(SIGINT, on_term);
