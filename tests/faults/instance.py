@@ -143,7 +143,7 @@ class Clients:
         try:
             self.call(operation)
         except Refused as e:
-            return e.args[0] != 'UnknownOperationException'
+            return e.args[0] not in ('UnknownOperationException', 'UnsupportedOperationException')
         return True
 
 
