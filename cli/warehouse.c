@@ -120,6 +120,7 @@ static struct sl_rc write_conf(const struct instance *in, const char *module_dir
     put_setting(&out, "sealift.account", in->account);
     put_setting(&out, "sealift.cluster", "local");
     put_setting(&out, "sealift.master_user", instance_master_user);
+    put_setting(&out, "sealift.ephemeral", in->ephemeral ? "on" : "off");
     TRY(buf_check(&out, err));
     snprintf(text, sizeof text, "%.4000s/postgresql.conf", pg_dir);
     TRY(file_replace(text, buf_slice(&out), 0644, err));
@@ -164,8 +165,8 @@ static int run_program(const struct instance *in, const char *const *argv, int s
     return pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static struct sl_rc bootstrap_text(const struct secret *password, struct buf *out,
-                                   struct sl_error *err) {
+static struct sl_rc bootstrap_text(const struct instance *in, const struct secret *password,
+                                   struct buf *out, struct sl_error *err) {
     SL_CLEANUP(buf_fini) struct buf verifier = BUF_INIT(1024);
     TRY(password_verifier_put(secret_view(password), &verifier, err));
     buf_put(out, slice_of(bootstrap_sql, bootstrap_sql_len));
@@ -173,6 +174,10 @@ static struct sl_rc bootstrap_text(const struct secret *password, struct buf *ou
     buf_printf(out, "\n\nCREATE ROLE %s LOGIN CREATEDB CREATEROLE PASSWORD '%.*s';\n\n",
                instance_master_user, SLICE_FMT(buf_slice(&verifier)));
     buf_printf(out, "GRANT sealift_admin TO %s WITH ADMIN OPTION;\n\n", instance_master_user);
+    if (in->ephemeral) { /* for sealift.reset() */
+        buf_printf(out, "INSERT INTO sealift.master VALUES ('%.*s');\n\n",
+                   SLICE_FMT(buf_slice(&verifier)));
+    }
     buf_printf(out, "CREATE DATABASE dev OWNER %s;\n\n", instance_master_user);
     buf_puts(out, "CREATE DATABASE sealift;\n\n");
     buf_puts(out, "REVOKE ALL ON DATABASE sealift FROM PUBLIC;\n\n");
@@ -218,7 +223,7 @@ static struct sl_rc make(const struct instance *in, const char *module_dir,
     ENSURE(run_program(in, initdb, null, log) == 0, err, SL_E_INTERNAL, "initdb failed");
     TRY(write_conf(in, module_dir, pg_new, err));
     SL_CLEANUP(buf_fini) struct buf sql = BUF_INIT(4 * 1024 * 1024);
-    TRY(bootstrap_text(password, &sql, err));
+    TRY(bootstrap_text(in, password, &sql, err));
     int sql_fd;
     TRY(text_fd(buf_slice(&sql), &sql_fd, err));
     snprintf(program, sizeof program, "%s/postgres", warehouse_bin_dir);

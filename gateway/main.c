@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "gateway/api/redshift.h"
+#include "gateway/api/reset.h"
 #include "gateway/session/session.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -62,6 +63,14 @@ static struct sl_rc tls_identity(struct gateway *g, bool *ret_stop, struct sl_er
     }
 }
 
+static void handle(struct http *h, void *user) {
+    if (reset_asked(h)) {
+        reset_handle(h, user);
+    } else {
+        redshift_handle(h, user);
+    }
+}
+
 static struct sl_rc set_up(struct gateway *g, bool *ret_stop, struct sl_error *err) {
     TRY(conf_load(&g->arena, err, &g->conf));
     TRY(conf_tokens_read(FD_TOKENS, &g->tokens, err));
@@ -72,6 +81,7 @@ static struct sl_rc set_up(struct gateway *g, bool *ret_stop, struct sl_error *e
     ENSURE(socket_path != NULL && own_dir != NULL, err, SL_E_NOMEM, "out of memory");
 
     g->api.conf = &g->conf;
+    g->api.sql = &g->sql;
     g->api.hello = (struct seam_hello){.edge = SEAM_GATEWAY, .mode = SEAM_RPC};
     memcpy(g->api.hello.token, g->tokens.token[SEAM_GATEWAY], SEAM_TOKEN_LEN);
     memcpy(g->api.s3_token, g->tokens.token[SEAM_S3], SEAM_TOKEN_LEN);
@@ -84,7 +94,7 @@ static struct sl_rc set_up(struct gateway *g, bool *ret_stop, struct sl_error *e
     TRY(session_env_init(&g->sql, err));
     TRY(tls_identity(g, ret_stop, err));
 
-    g->service = (struct http_service){redshift_handle, &g->api};
+    g->service = (struct http_service){handle, &g->api};
     const struct net_conf net = {.workers = HTTP_WORKERS, .serve = http_serve, .user = &g->service};
     TRY(net_server_new(&net, &g->http, err));
     return SL_OK;

@@ -19,6 +19,14 @@ CREATE FUNCTION sealift.verifier(name text) RETURNS text LANGUAGE sql STABLE SEC
 
 REVOKE ALL ON FUNCTION sealift.verifier(text) FROM PUBLIC;
 
+CREATE TABLE sealift.master (verifier text NOT NULL);
+
+CREATE FUNCTION sealift.reset() RETURNS void LANGUAGE c VOLATILE AS 'sealift', 'sealift_reset';
+
+REVOKE ALL ON FUNCTION sealift.reset() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION sealift.reset() TO sealift_gateway;
+
 GRANT USAGE ON SCHEMA sealift TO sealift_gateway;
 
 GRANT EXECUTE ON FUNCTION sealift.verifier(text) TO sealift_gateway;

@@ -10,6 +10,7 @@
 /* Settings of the cluster, written by the supervisor at each start; public facts. */
 extern char *guard_s3_endpoint, *guard_ca_file, *guard_kms_socket, *guard_region, *guard_account,
     *guard_cluster, *guard_master_user;
+extern bool guard_ephemeral;
 
 void utility_init(void);
 void log_guard_init(void);

@@ -15,6 +15,7 @@ PG_MODULE_MAGIC;
 
 char *guard_s3_endpoint, *guard_ca_file, *guard_kms_socket, *guard_region, *guard_account,
     *guard_cluster, *guard_master_user;
+bool guard_ephemeral;
 
 /* An invariant that broke in lib/ ends this one session. */
 static void panic_to_fatal(const char *file, int line, const char *what) {
@@ -41,6 +42,9 @@ void _PG_init(void) {
     define("sealift.account", "The cluster's account.", &guard_account);
     define("sealift.cluster", "The cluster's identifier.", &guard_cluster);
     define("sealift.master_user", "The cluster's master user.", &guard_master_user);
+    DefineCustomBoolVariable("sealift.ephemeral", "May the warehouse be emptied?", NULL,
+                             &guard_ephemeral, false, PGC_POSTMASTER, GUC_NO_SHOW_ALL, NULL, NULL,
+                             NULL);
     MarkGUCPrefixReserved("sealift");
     sl_set_panic_hook(panic_to_fatal);
     session_init();

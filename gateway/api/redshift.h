@@ -6,8 +6,11 @@
 #include "server/http/http.h"
 #include "server/main/conf.h"
 
+struct session_env;
+
 struct redshift_env {
     const struct conf *conf;
+    struct session_env *sql;
     struct seam_hello hello; /* to kms, as edge gateway */
     uint8_t s3_token[SEAM_TOKEN_LEN];
 };

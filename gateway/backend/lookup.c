@@ -1,5 +1,6 @@
-/* Verifier look-ups; see lookup.h. The connection is made at the first look-up and again after it
- * broke; `mu` is held over the exchange, since one connection serves one question at a time. */
+/* What the gateway asks of PostgreSQL; see lookup.h. The look-ups' connection is made at the first
+ * look-up and again after it broke; `mu` is held over the exchange, since one connection serves one
+ * question at a time. */
 #include "gateway/backend/lookup.h"
 
 #include <pthread.h>
@@ -57,15 +58,14 @@ static struct sl_rc read_message(struct net_conn *c, int64_t deadline, uint8_t *
     return SL_OK;
 }
 
-/* Logs in; SL_E_NOT_FOUND when the database does not exist. */
-static struct sl_rc login(struct net_conn *c, const struct backend_target *t, const char *database,
-                          int64_t deadline, struct sl_error *err) {
+static struct sl_rc login(struct net_conn *c, const struct backend_target *t, int64_t deadline,
+                          struct sl_error *err) {
     SL_CLEANUP(secret_fini) struct secret key = {0};
     SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
     b.wipe = true;
     TRY(secret_random(&key, AES256_KEY_LEN));
-    TRY(backend_startup_put(t, SLICE_LIT(LOOKUP_ROLE), slice_cstr(database), NULL, 0, &key, &b,
-                            err));
+    TRY(backend_startup_put(t, SLICE_LIT(LOOKUP_ROLE), SLICE_LIT(LOOKUP_DATABASE), NULL, 0, &key,
+                            &b, err));
     TRY(net_write(c, buf_slice(&b), deadline));
     for (;;) {
         uint8_t type;
@@ -74,11 +74,7 @@ static struct sl_rc login(struct net_conn *c, const struct backend_target *t, co
             return SL_OK;
         }
         if (type == 'E') {
-            struct slice state = message_error_field(buf_slice(&b), 'C');
             struct slice text = message_error_field(buf_slice(&b), 'M');
-            if (slice_eq_cstr(state, "3D000")) {
-                return sl_rc_of(SL_E_NOT_FOUND);
-            }
             return sl_fail(err, SL_E_SQL_NOT_READY, "%.*s", SLICE_FMT(text));
         }
         ENSURE(type != 'R' || (b.len == 4 && memcmp(b.ptr, "\0\0\0", 4) == 0), err,
@@ -88,24 +84,17 @@ static struct sl_rc login(struct net_conn *c, const struct backend_target *t, co
 
 static struct sl_rc open_conn(const struct backend_target *t, int64_t deadline,
                               struct net_conn **ret, struct sl_error *err) {
-    static const char *const databases[] = {"dev", "postgres"};
-    struct sl_rc rc = sl_rc_of(SL_E_SQL_NOT_READY);
-    for (size_t i = 0; i < sizeof databases / sizeof databases[0]; i++) {
-        int fd;
-        struct net_conn *c;
-        TRY(backend_connect(t, &fd, err));
-        TRY(net_conn_from_fd(fd, &c));
-        rc = login(c, t, databases[i], deadline, err);
-        if (sl_is_ok(rc)) {
-            *ret = c;
-            return rc;
-        }
+    int fd;
+    struct net_conn *c;
+    TRY(backend_connect(t, &fd, err));
+    TRY(net_conn_from_fd(fd, &c));
+    struct sl_rc rc = login(c, t, deadline, err);
+    if (sl_failed(rc)) {
         net_conn_free(c);
-        if (rc.code != SL_E_NOT_FOUND) {
-            break;
-        }
+        return rc;
     }
-    return rc;
+    *ret = c;
+    return SL_OK;
 }
 
 static void put_question(struct buf *b, struct slice user) {
@@ -201,4 +190,31 @@ struct sl_rc lookup_verifier(struct lookup *l, struct slice user, struct buf *ou
     TRY(rc);
     *ret_found = found;
     return SL_OK;
+}
+
+static struct sl_rc run_reset(struct net_conn *c, int64_t deadline, struct sl_error *err) {
+    SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
+    message_put(&b, 'Q', SLICE_LIT("SELECT sealift.reset()\0"));
+    TRY(net_write(c, buf_slice(&b), deadline));
+    struct sl_rc rc = SL_OK;
+    for (;;) {
+        uint8_t type;
+        TRY(read_message(c, deadline, &type, &b));
+        if (type == 'Z') {
+            return rc;
+        }
+        if (type == 'E') {
+            struct slice text = message_error_field(buf_slice(&b), 'M');
+            rc = sl_fail(err, SL_E_SQL_NOT_READY, "%.*s", SLICE_FMT(text));
+        }
+    }
+}
+
+struct sl_rc lookup_reset(struct lookup *l, struct sl_error *err) {
+    int64_t deadline = clock_mono_ms() + LIMIT_SQL_RESET_MS;
+    struct net_conn *c = NULL;
+    TRY(open_conn(l->target, deadline, &c, err));
+    struct sl_rc rc = run_reset(c, deadline, err);
+    net_conn_free(c);
+    return rc;
 }

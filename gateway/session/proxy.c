@@ -80,7 +80,11 @@ static struct sl_rc from_backend(struct proxy *p, bool *ret_end, struct sl_error
         *ret_end = true;
         return SL_OK;
     }
+    bool before = p->down.ready;
     struct sl_rc rc = downstream_feed(p, slice_of(p->chunk, (size_t)n), err);
+    if (p->down.ready && !before) {
+        p->conf->begun(p->conf->begun_arg);
+    }
     explicit_bzero(p->chunk, (size_t)n);
     TRY(rc);
     if (sl_failed(flush_down(p))) {

@@ -13,7 +13,10 @@ struct proxy_conf {
     const struct secret *session_key;
     struct slice startup; /* what the backend is to get first */
     struct cancel_map *cancels;
-    int stop_fd;        /* readable once the gateway stops */
+    int stop_fd; /* readable once the gateway stops */
+    /* Called once, when PostgreSQL has started the session; not when it refused to. */
+    void (*begun)(void *arg);
+    void *begun_arg;
     bool redshift_said; /* the client is one of Redshift's drivers: server_version 8.0.2 */
 };
 

@@ -30,8 +30,23 @@ struct session {
     struct buf packet; /* the startup packet; `start` points into it */
     struct startup start;
     int64_t login_deadline;
+    bool in_gate; /* env->gate is held for reading */
     struct sl_error err;
 };
+
+/* A session starts before a reset or after it: the gate is held until PostgreSQL has let it in. */
+static void enter_gate(struct session *s) {
+    pthread_rwlock_rdlock(&s->env->gate);
+    s->in_gate = true;
+}
+
+static void leave_gate(void *arg) {
+    struct session *s = arg;
+    if (s->in_gate) {
+        s->in_gate = false;
+        pthread_rwlock_unlock(&s->env->gate);
+    }
+}
 
 static void say_fatal(struct session *s, struct sl_rc rc) {
     SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(16 * 1024);
@@ -145,11 +160,19 @@ static struct sl_rc serve_backend(struct session *s) {
         .startup = buf_slice(&first),
         .cancels = s->env->cancels,
         .stop_fd = s->env->stop_fd,
+        .begun = leave_gate,
+        .begun_arg = s,
         .redshift_said = s->start.driver_count > 0,
     };
-    TRY(backend_connect(&s->env->target, &conf.backend_fd, &s->err));
+    enter_gate(s);
+    struct sl_rc rc = backend_connect(&s->env->target, &conf.backend_fd, &s->err);
+    if (sl_failed(rc)) {
+        leave_gate(s);
+        return rc;
+    }
     log_start(s);
-    struct sl_rc rc = proxy_run(&conf, &s->err);
+    rc = proxy_run(&conf, &s->err);
+    leave_gate(s);
     close(conf.backend_fd);
     sl_log(SL_INFO, "session_end", "user=%s peer=%s result=%s", SL_Q(s->start.user),
            net_peer(s->conn)->ip, sl_code_info(rc.code)->name);
@@ -293,12 +316,18 @@ struct sl_rc session_env_init(struct session_env *env, struct sl_error *err) {
     env->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ENSURE(env->stop_fd >= 0, err, SL_E_IO, "eventfd: error %d", errno);
     TRY(secret_random(&env->fake_key, 32));
+    pthread_rwlockattr_t writers_first;
+    pthread_rwlockattr_init(&writers_first);
+    pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&env->gate, &writers_first);
+    pthread_rwlockattr_destroy(&writers_first);
     TRY(cancel_map_new(LIMIT_SQL_CONNECTIONS, &env->cancels));
     return lookup_new(&env->target, &env->lookup);
 }
 
 void session_env_fini(struct session_env *env) {
     lookup_free(env->lookup);
+    pthread_rwlock_destroy(&env->gate);
     cancel_map_free(env->cancels);
     secret_fini(&env->fake_key);
     if (env->stop_fd > 0) {

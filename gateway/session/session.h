@@ -2,6 +2,7 @@
 #ifndef SL_GATEWAY_SESSION_H
 #define SL_GATEWAY_SESSION_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "gateway/backend/lookup.h"
@@ -15,12 +16,13 @@ struct session_env {
     struct lookup *lookup;
     struct cancel_map *cancels;
     struct secret fake_key; /* salts of users that don't exist */
+    pthread_rwlock_t gate;  /* read while a session starts, written during a reset */
     int stop_fd;            /* an eventfd, readable once the gateway stops */
     atomic_int connections;
     atomic_int sessions;
 };
 
-/* Fills lookup, cancels, fake_key and stop_fd; tls and target are set by the caller. */
+/* Fills lookup, cancels, gate, fake_key and stop_fd; tls and target are set by the caller. */
 struct sl_rc session_env_init(struct session_env *env, struct sl_error *err);
 void session_env_fini(struct session_env *env);
 /* Accepts on `listener` and gives each connection a thread, until the stop. Blocks. */

@@ -85,6 +85,7 @@ enum {
     LIMIT_SQL_CONNECTIONS = 640, /* sessions, and those that have not logged in yet */
     LIMIT_SQL_LOGIN_MS = 60 * 1000,
     LIMIT_SQL_BACKEND_MS = 30 * 1000, /* a PostgreSQL session's start, a verifier's look-up */
+    LIMIT_SQL_RESET_MS = 60 * 1000,   /* emptying an ephemeral warehouse */
     LIMIT_SQL_STOP_MS = 5 * 1000,     /* farewell of the sessions when the gateway stops */
     LIMIT_PG_PARAMETERS = 64,
     LIMIT_PG_AUTH_BYTES = 8 * 1024,

@@ -277,6 +277,12 @@ struct sl_rc seam_clock(int fd, enum seam_clock how, int64_t ms, struct sl_error
     return SL_OK;
 }
 
+struct sl_rc seam_reset(int fd, struct sl_error *err) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    return call(fd, SEAM_RESET, &out, NULL, err, &in, NULL);
+}
+
 struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,
                                struct slice *ret_chain_pem, struct secret *ret_key_pem) {
     SEAM_BUF out = seam_buf();

@@ -159,6 +159,9 @@ struct sl_rc seam_account_add(int fd, struct slice account, struct slice access_
 enum seam_clock { SEAM_CLOCK_SHOW, SEAM_CLOCK_ADVANCE, SEAM_CLOCK_SET, SEAM_CLOCK_RESET };
 struct sl_rc seam_clock(int fd, enum seam_clock how, int64_t ms, struct sl_error *err,
                         int64_t *ret_now_ms, int64_t *ret_real_ms);
+/* Edge GATEWAY, ephemeral instances only: identities and keys are as after the first start, in one
+ * step; accounts, their `admin` and its first access key stay. The clock is real time again. */
+struct sl_rc seam_reset(int fd, struct sl_error *err);
 /* Edges S3, GATEWAY: the instance's TLS certificate chain (PEM) and private key (PEM). Made by kms
  * on first use for the instance's host names (localhost, 127.0.0.1, ::1 and --host), under the
  * instance's own CA, sealed by the keyholder. */

@@ -35,6 +35,7 @@ enum seam_type {
     SEAM_AUDIT_HEAD = 41,      /* -> vec32 signed head */
     SEAM_PRINCIPALS = 24,      /* list of principals -> u16 index of the first that is none, or n */
     SEAM_CLOCK = 50,           /* u8 how, u64 ms -> u64 service's clock, real clock (ms) */
+    SEAM_RESET = 51,           /* -> */
 };
 
 enum {

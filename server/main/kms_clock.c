@@ -1,5 +1,6 @@
-/* The service's clock: real time, but on an ephemeral instance it may be moved. How far it is ahead
- * is kept in the database, so a restart keeps it (docs/decisions/8-clock-and-reset.md). */
+/* What only an ephemeral instance allows (docs/decisions/8-clock-and-reset.md): moving the
+ * service's clock, which elsewhere is real time, and the reset. How far the clock is ahead is kept
+ * in the database, so a restart keeps it. */
 #include "server/main/kms_service.h"
 
 #include "lib/base/limits.h"
@@ -115,5 +116,34 @@ struct sl_rc kms_clock_rpc(struct kms_rpc *r, struct slice payload, struct buf *
     TRY(rc);
     buf_u64(out, (uint64_t)r->env.now_ms);
     buf_u64(out, (uint64_t)r->env.real_ms);
+    return SL_OK;
+}
+
+/* ---- Reset ---- */
+
+static struct sl_rc clear(struct kms_rpc *r) {
+    static const struct db_keep *const keep[] = {identity_kept, keys_kept, NULL};
+    struct sqlite3 *conn = NULL;
+    TRY(kms_db_write(r->env.db, &conn, &r->err));
+    struct sl_rc rc = kms_db_clear(conn, keep, &r->err);
+    rc = sl_failed(rc) ? rc : identity_reset(conn, &r->err);
+    struct sl_rc end = kms_db_write_end(r->env.db, conn, !sl_failed(rc), &r->err);
+    return sl_failed(rc) ? rc : end;
+}
+
+struct sl_rc kms_reset_rpc(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    struct kms_service *k = r->service;
+    ENSURE(payload.len == 0, &r->err, SL_E_PARSE, "reset: payload not expected");
+    ENSURE(k->conf->ephemeral, &r->err, SL_E_VALIDATION,
+           "Only an ephemeral instance may be emptied.");
+    pthread_mutex_lock(&k->clock_mu);
+    struct sl_rc rc = clear(r);
+    if (!sl_failed(rc)) {
+        atomic_store(&k->clock_ahead_ms, 0);
+        atomic_store(&k->next_due_ms, 0);
+    }
+    pthread_mutex_unlock(&k->clock_mu);
+    TRY(rc);
+    sl_log(SL_INFO, "reset", "time=%lld", (long long)r->env.real_ms);
     return SL_OK;
 }

@@ -455,6 +455,7 @@ static const struct rpc rpcs[] = {
     [SEAM_AUDIT_HEAD] = {EDGE(SEAM_SUPERVISOR), kms_log_head},
     [SEAM_PRINCIPALS] = {EDGE(SEAM_S3), principals},
     [SEAM_CLOCK] = {EDGE(SEAM_SUPERVISOR), kms_clock_rpc},
+    [SEAM_RESET] = {EDGE(SEAM_GATEWAY), kms_reset_rpc},
 };
 
 struct sl_rc kms_rpc_run(struct kms_rpc *r, uint8_t type, struct slice payload, struct buf *out) {

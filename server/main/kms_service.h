@@ -72,6 +72,7 @@ struct sl_rc kms_clock_load(struct kms_service *k, struct sl_error *err);
 void kms_clock_tick(struct kms_service *k, const struct auth_env *env);
 int64_t kms_clock_ahead_s(const struct auth_env *env);
 struct sl_rc kms_clock_rpc(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_reset_rpc(struct kms_rpc *r, struct slice payload, struct buf *out);
 
 /* kms_cluster.c: the warehouse's roles. */
 struct sl_rc kms_cluster_credentials(struct kms_rpc *r, struct slice payload, struct buf *out);

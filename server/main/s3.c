@@ -16,6 +16,7 @@
 #include "server/api/s3/s3.h"
 #include "server/main/conf.h"
 #include "server/main/processes.h"
+#include "server/main/s3_reset.h"
 #include "server/main/s3_route.h"
 #include "server/main/s3_upstream.h"
 #include "server/main/sandbox.h"
@@ -32,6 +33,8 @@ struct service {
     struct conf conf;
     struct s3_env env;
     struct upstreams *upstreams;
+    struct conf_tokens tokens;
+    struct reset reset;
     struct http_service http;
 };
 
@@ -82,6 +85,10 @@ static void pass_on(struct service *s, struct http *h, const char *socket, const
 
 static void handle(struct http *h, void *user) {
     struct service *s = user;
+    if (reset_serve(&s->reset, h)) {
+        return;
+    }
+    reset_enter(&s->reset);
     switch (s3_route_of(h)) {
     case S3_ROUTE_KMS:
         pass_on(s, h, s->conf.kms_socket, "kms");
@@ -93,6 +100,7 @@ static void handle(struct http *h, void *user) {
         s3_handle(&s->env, h);
         break;
     }
+    reset_leave(&s->reset);
 }
 
 /* ---- Start */
@@ -183,22 +191,26 @@ static struct sl_rc serve(struct service *s, struct net_tls *tls, struct sl_erro
 
 static struct sl_rc start(struct service *s, struct arena *a, struct sl_error *err) {
     char dir[3072];
-    struct conf_tokens tokens;
     struct net_tls *tls = NULL;
     TRY(conf_load(a, err, &s->conf));
     int n = snprintf(dir, sizeof dir, "%s/s3", s->conf.data_dir);
     ENSURE(n > 0 && (size_t)n < sizeof dir, err, SL_E_LIMIT,
            "The data directory's path is too long");
-    TRY(conf_tokens_read(FD_TOKENS, &tokens, err));
-    ENSURE(tokens.have[SEAM_S3], err, SL_E_INTERNAL, "no token for this process");
+    TRY(conf_tokens_read(FD_TOKENS, &s->tokens, err));
+    ENSURE(s->tokens.have[SEAM_S3], err, SL_E_INTERNAL, "no token for this process");
     TRY(enter(dir, err));
-    struct sl_rc rc = kmspool_new(s->conf.kms_socket, tokens.token[SEAM_S3], &s->env.kms);
+    struct sl_rc rc = kmspool_new(s->conf.kms_socket, s->tokens.token[SEAM_S3], &s->env.kms);
     if (sl_is_ok(rc)) {
-        rc = upstreams_new(tokens.token[SEAM_S3], &s->upstreams);
+        rc = upstreams_new(s->tokens.token[SEAM_S3], &s->upstreams);
     }
-    secret_wipe(&tokens, sizeof tokens);
     TRY(rc);
     TRY(open_stores(s, dir, err));
+    s->reset = (struct reset){.allowed = s->conf.ephemeral,
+                              .gateway_socket = s->conf.gateway_socket,
+                              .token = s->tokens.token[SEAM_S3],
+                              .index = s->env.index,
+                              .blobs = s->env.blobs};
+    reset_init(&s->reset);
     TRY(fetch_identity(s, a, &tls, err));
     rc = serve(s, tls, err);
     net_tls_free(tls);
@@ -210,6 +222,7 @@ static void stop(struct service *s) {
     kmspool_free(s->env.kms);
     index_close(s->env.index);
     blob_store_close(s->env.blobs);
+    secret_wipe(&s->tokens, sizeof s->tokens);
 }
 
 int s3_main(void) {

@@ -304,6 +304,8 @@ bool identity_exists(struct kms_db *db, struct slice principal_arn) {
     return found;
 }
 
+#define ADMIN_POLICY "arn:aws:iam::aws:policy/AdministratorAccess"
+
 /* The account, `admin` and its key, in the caller's transaction. */
 static struct sl_rc bootstrap_rows(sqlite3 *conn, struct slice account, struct slice key_id,
                                    struct slice sealed, struct arena *a, struct sl_error *err) {
@@ -315,7 +317,7 @@ static struct sl_rc bootstrap_rows(sqlite3 *conn, struct slice account, struct s
                                .created_s = now_s};
     TRY(iam_account_add(conn, account, now_s, err));
     TRY(iam_entity_add(conn, &admin, a, err));
-    TRY(iam_attach(conn, &admin, SLICE_LIT("arn:aws:iam::aws:policy/AdministratorAccess"), err));
+    TRY(iam_attach(conn, &admin, SLICE_LIT(ADMIN_POLICY), err));
     return iam_key_add(conn, admin.id, key_id, sealed, now_s, err);
 }
 
@@ -356,4 +358,31 @@ struct sl_rc identity_bootstrap_given(struct kms_db *db, struct keyholder *kh, s
                                       struct sl_error *err) {
     ENSURE(access_key_id.len > 0, err, SL_E_IAM_VALIDATION, "An access key id is needed.");
     return bootstrap(db, kh, account, access_key_id, secret_access_key, NULL, NULL, err);
+}
+
+#define ADMINS "(SELECT id FROM iam_entity WHERE name = 'admin' AND kind = 1)"
+_Static_assert(IAM_USER == 1, "the kind in the statements above and below");
+
+const struct db_keep identity_kept[] = {
+    {"iam_account", "1"},
+    {"iam_entity", "id IN " ADMINS},
+    {"iam_access_key", "user_id IN " ADMINS " AND created = (SELECT min(created) FROM "
+                       "iam_access_key k WHERE k.user_id = iam_access_key.user_id)"},
+    {NULL, NULL}};
+
+struct sl_rc identity_reset(sqlite3 *conn, struct sl_error *err) {
+    static const char *const statements[] = {
+        "UPDATE iam_entity SET path = '/', boundary = ''",
+        "UPDATE iam_access_key SET active = 1",
+        "INSERT INTO iam_attached (entity_id, arn) SELECT id, '" ADMIN_POLICY "' FROM iam_entity",
+    };
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+        sqlite3_stmt *st;
+        bool row;
+        TRY(db_prepare(conn, statements[i], &st, err));
+        struct sl_rc rc = db_step(st, &row, err);
+        db_done(st);
+        TRY(rc);
+    }
+    return SL_OK;
 }

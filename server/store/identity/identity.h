@@ -5,6 +5,7 @@
 
 #include "lib/crypto/secret.h"
 #include "server/policy/policy.h"
+#include "server/store/meta/meta.h"
 
 struct kms_db; /* server/store/meta/meta.h: the database of the kms process */
 struct keyholder;
@@ -76,5 +77,10 @@ struct sl_rc identity_bootstrap(struct kms_db *db, struct keyholder *kh, struct 
 struct sl_rc identity_bootstrap_given(struct kms_db *db, struct keyholder *kh, struct slice account,
                                       struct slice access_key_id, struct slice secret_access_key,
                                       struct sl_error *err);
+
+/* For the reset of an ephemeral instance: the rows that stay (accounts, their `admin` and its first
+ * access key), and, in the same transaction, `admin` as the bootstrap made it. */
+extern const struct db_keep identity_kept[];
+struct sl_rc identity_reset(struct sqlite3 *conn, struct sl_error *err);
 
 #endif

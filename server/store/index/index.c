@@ -46,6 +46,15 @@ void index_close(struct index *ix) {
     }
 }
 
+struct sl_rc index_clear(struct index *ix, struct sl_error *err) {
+    static const struct db_keep *const nothing[] = {NULL};
+    struct sqlite3 *conn = NULL;
+    TRY(kms_db_write(ix->db, &conn, err));
+    struct sl_rc rc = kms_db_clear(conn, nothing, err);
+    struct sl_rc end = kms_db_write_end(ix->db, conn, sl_is_ok(rc), err);
+    return sl_failed(rc) ? rc : end;
+}
+
 struct sl_rc index_column(struct sqlite3_stmt *st, int i, struct arena *a, struct slice *ret,
                           struct sl_error *err) {
     struct slice copy = arena_copy(a, db_column(st, i));

@@ -10,6 +10,8 @@
 struct index;
 struct sl_rc index_open(const char *path, struct index **ret, struct sl_error *err);
 void index_close(struct index *ix);
+/* Forgets all buckets, objects and uploads. */
+struct sl_rc index_clear(struct index *ix, struct sl_error *err);
 /* blob_known_fn for the sweep; user is the index. */
 struct sl_rc index_part_known(const struct blob_id *part, void *index, bool *ret_known);
 

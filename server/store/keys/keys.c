@@ -36,6 +36,14 @@ const char keys_schema[] =
     "CREATE TABLE IF NOT EXISTS cluster_role ("
     " arn TEXT PRIMARY KEY, is_default INTEGER NOT NULL, added_ms INTEGER NOT NULL) WITHOUT ROWID;";
 
+#define SERVICE_KEYS "(SELECT id FROM kms_key WHERE manager = 3)" /* KEY_SERVICE */
+
+const struct db_keep keys_kept[] = {{"kms_key", "id IN " SERVICE_KEYS},
+                                    {"kms_alias", "key_id IN " SERVICE_KEYS},
+                                    {"kms_rotation", "key_id IN " SERVICE_KEYS},
+                                    {"kms_kept", "name <> 'clock'"},
+                                    {NULL, NULL}};
+
 #define KEY_COLUMNS                                                                                \
     "id, account, region, arn, description, policy, record, material_id, state, manager,"          \
     " created_ms, deletion_ms, window_days, origin, expires_ms"

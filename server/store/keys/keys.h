@@ -9,6 +9,8 @@
 #include "server/store/meta/meta.h"
 
 extern const char keys_schema[];
+/* What a reset of an ephemeral instance leaves: the services' own keys, certificates. */
+extern const struct db_keep keys_kept[];
 
 enum key_manager {
     KEY_CUSTOMER = 1,

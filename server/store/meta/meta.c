@@ -328,6 +328,46 @@ struct sl_rc kms_db_write_end(struct kms_db *db, sqlite3 *handle, bool commit,
     return rc;
 }
 
+static const char *kept_rows(const struct db_keep *const *keep, const char *table) {
+    for (; *keep != NULL; keep++) {
+        for (const struct db_keep *k = *keep; k->table != NULL; k++) {
+            if (strcmp(k->table, table) == 0) {
+                return k->rows;
+            }
+        }
+    }
+    return "0";
+}
+
+static struct sl_rc clear_table(sqlite3 *handle, const char *table, const char *rows,
+                                struct sl_error *err) {
+    char *sql = sqlite3_mprintf("DELETE FROM \"%w\" WHERE NOT (%s)", table, rows);
+    ENSURE(sql != NULL, err, SL_E_NOMEM, "no memory for a statement");
+    struct sl_rc rc = run(handle, sql, err);
+    sqlite3_free(sql);
+    return rc;
+}
+
+struct sl_rc kms_db_clear(sqlite3 *handle, const struct db_keep *const *keep,
+                          struct sl_error *err) {
+    sqlite3_stmt *st;
+    bool row;
+    /* Rows that refer to each other go in any order. */
+    TRY(run(handle, "PRAGMA defer_foreign_keys=ON", err));
+    TRY(db_prepare(handle,
+                   "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB "
+                   "'sqlite_*'",
+                   &st, err));
+    struct sl_rc rc = db_step(st, &row, err);
+    while (sl_is_ok(rc) && row) {
+        const char *table = (const char *)sqlite3_column_text(st, 0);
+        rc = clear_table(handle, table, kept_rows(keep, table), err);
+        rc = sl_is_ok(rc) ? db_step(st, &row, err) : rc;
+    }
+    db_done(st);
+    return rc;
+}
+
 struct sl_rc db_prepare(sqlite3 *handle, const char *sql, sqlite3_stmt **ret,
                         struct sl_error *err) {
     struct conn *c = conn_of(handle);

@@ -24,6 +24,16 @@ struct sl_rc kms_db_write(struct kms_db *db, struct sqlite3 **ret, struct sl_err
 struct sl_rc kms_db_write_end(struct kms_db *db, struct sqlite3 *conn, bool commit,
                               struct sl_error *err);
 
+/* In a write transaction: deletes all rows of all tables but those that a list names: of `table`
+ * the rows for which the SQL condition `rows` holds. Lists end with an empty entry; `keep` with
+ * NULL. */
+struct db_keep {
+    const char *table;
+    const char *rows;
+};
+struct sl_rc kms_db_clear(struct sqlite3 *conn, const struct db_keep *const *keep,
+                          struct sl_error *err);
+
 /* Small helpers over prepared statements (cached per connection by SQL text pointer: pass string
  * literals). */
 struct sl_rc db_prepare(struct sqlite3 *conn, const char *sql, struct sqlite3_stmt **ret,

@@ -456,6 +456,37 @@ static void clock_moves(void **state) {
     r->conf.ephemeral = false;
 }
 
+/* All but the admins goes, so this runs last. */
+static void emptied(void **state) {
+    struct kms_rig *r = *state;
+    struct buf none = BUF_INIT(16);
+    struct buf stray = BUF_INIT(16);
+    buf_u8(&stray, 1);
+    OK(kms_run(r, &r->admin, "CreateKey", "{}"));
+    FAILS(call(r, SEAM_GATEWAY, SEAM_RESET, &none), SL_E_VALIDATION);
+    r->conf.ephemeral = true;
+    FAILS(call(r, SEAM_S3, SEAM_RESET, &none), SL_E_ACCESS_DENIED);
+    FAILS(call(r, SEAM_SUPERVISOR, SEAM_RESET, &none), SL_E_ACCESS_DENIED);
+    FAILS(call(r, SEAM_GATEWAY, SEAM_RESET, &stray), SL_E_PARSE);
+    OK(kms_run(r, &r->admin, "ListKeys", "{}"));
+    assert_true(json_get(r->answer, "Keys")->count > 0);
+    OK(move_clock(r, SEAM_SUPERVISOR, SEAM_CLOCK_ADVANCE, 1000));
+    for (int i = 0; i < 2; i++) { /* again does no harm */
+        OK(call(r, SEAM_GATEWAY, SEAM_RESET, &none));
+        OK(kms_run(r, &r->admin, "ListKeys", "{}"));
+        assert_int_equal(json_get(r->answer, "Keys")->count, 0);
+        assert_int_equal(atomic_load(&r->k.clock_ahead_ms), 0);
+        OK(kms_clock_load(&r->k, NULL));
+        assert_int_equal(atomic_load(&r->k.clock_ahead_ms), 0);
+        struct identity who = {0};
+        SL_CLEANUP(secret_fini) struct secret secret = {0};
+        OK(identity_by_access_key(r->k.db, r->env.keys, slice_cstr(r->admin_id), &r->a, NULL, &who,
+                                  &secret));
+    }
+    buf_fini(&stray);
+    r->conf.ephemeral = false;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edges),         cmocka_unit_test(data_keys),
@@ -463,7 +494,7 @@ int main(void) {
         cmocka_unit_test(cluster_roles), cmocka_unit_test(certificates),
         cmocka_unit_test(accounts),      cmocka_unit_test(further_checks),
         cmocka_unit_test(principals),    cmocka_unit_test(recorded),
-        cmocka_unit_test(clock_moves),
+        cmocka_unit_test(clock_moves),   cmocka_unit_test(emptied),
     };
     return cmocka_run_group_tests(tests, kms_group_start, kms_group_stop);
 }
