@@ -62,6 +62,9 @@ enum {
     LIMIT_KMS_CONTEXT_BYTES = 8192,
     LIMIT_KMS_DATA_KEY_BYTES = 1024,
     LIMIT_KMS_DESCRIPTION_CHARS = 8192,
+    LIMIT_KMS_GRANTS = 50000,  /* per key */
+    LIMIT_KMS_GRANT_PAIRS = 8, /* in a constraint */
+    LIMIT_KMS_GRANT_VALUE_CHARS = 384,
     LIMIT_KMS_BACKING_KEYS = 512, /* per key: automatic and on-demand rotations over its life */
 };
 

@@ -51,6 +51,7 @@ struct auth_caller {
     const struct policy *const *session; /* session policies, parsed */
     const struct slice *session_names;
     size_t session_count;
+    const struct policy_grant *grant; /* on the key at hand, for this request; NULL: none fits */
     struct slice source_ip;
     bool tls;
     struct slice region;  /* of the credential scope */

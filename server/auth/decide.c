@@ -134,6 +134,7 @@ struct sl_rc auth_decide(const struct auth_env *env, const struct auth_caller *c
         .session_count = caller->session_count,
         .resource = resource_policy,
         .resource_kind = resource_kind,
+        .grant = caller->grant,
     };
     struct policy_request request = {
         .principal = &caller->who.principal,

@@ -210,6 +210,19 @@ static struct policy_verdict allow_by_grant(const struct policy_grant *grant) {
         .decision = POLICY_ALLOW, .reason = "", .by = POLICY_BY_GRANT, .policy_name = grant->id};
 }
 
+/* Is the grant enough, with what the caller's own policies say? */
+static bool grant_allows(const struct weighed *w) {
+    const struct policy_grant *grant = w->set->grant;
+    bool limits_ok = w->boundary_ok && w->session_ok;
+    return grant != NULL &&
+           (grant->grantee == POLICY_GRANT_DIRECT ||
+            (limits_ok && (grant->grantee == POLICY_GRANT_ROLE || w->identity_ok)));
+}
+
+static bool grant_delegates(const struct weighed *w) {
+    return w->set->grant != NULL && w->set->grant->grantee == POLICY_GRANT_ACCOUNT;
+}
+
 static const char vague[] =
     "because the resource does not exist in this Region, no resource-based policies allow access, "
     "or a resource-based policy explicitly denies access";
@@ -324,10 +337,11 @@ static struct policy_verdict decide_same(struct pol_eval *e, const struct weighe
     if (delegated && w->identity_ok && limits_ok) {
         return allow(w, POLICY_BY_IDENTITY, HIT_DIRECT);
     }
-    if (set->grant != NULL && (set->grant->grantee == POLICY_GRANT_DIRECT || limits_ok)) {
+    if (grant_allows(w)) {
         return allow_by_grant(set->grant);
     }
-    if (set->grant != NULL || (hits & HIT_ROLE)) {
+    delegated |= grant_delegates(w);
+    if ((set->grant != NULL && !grant_delegates(w)) || (hits & HIT_ROLE)) {
         return caller_denied(e, w, false);
     }
     return delegated ? caller_denied(e, w, true) : resource_denied(e, w, false);
@@ -340,11 +354,11 @@ static struct policy_verdict decide_across(struct pol_eval *e, const struct weig
     if (reached && w->identity_ok && limits_ok) {
         return allow(w, POLICY_BY_RESOURCE, ~0u);
     }
-    if (grant != NULL && (grant->grantee == POLICY_GRANT_DIRECT || limits_ok)) {
+    if (grant_allows(w)) {
         return allow_by_grant(grant);
     }
     if (grant != NULL) {
-        return caller_denied(e, w, false);
+        return caller_denied(e, w, grant_delegates(w));
     }
     return reached ? caller_denied(e, w, true) : resource_denied(e, w, true);
 }

@@ -67,13 +67,15 @@ struct policy_request {
 };
 
 /* A grant on the key that fits the request (operation, constraints); the caller has found it. It
- * allows as a key policy's statement would that names the grantee, and needs no identity policy,
- * across accounts neither. It never beats an explicit deny. */
+ * allows as a key policy's statement would that names the grantee; a user, role or session needs no
+ * identity policy then, across accounts neither. It never beats an explicit deny. */
 struct policy_grant {
     enum {
         POLICY_GRANT_DIRECT, /* the grantee is this user, session or service: implicit denies of
                                 boundary and session policies don't count */
-        POLICY_GRANT_ROLE    /* the grantee is the session's role: they do */
+        POLICY_GRANT_ROLE,   /* the grantee is the session's role: they do */
+        POLICY_GRANT_ACCOUNT /* the grantee is the caller's account: identity policies must allow
+                                too, as with a key policy that names the account */
     } grantee;
     struct slice id; /* for the explanation; may be empty */
 };

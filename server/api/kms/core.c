@@ -3,6 +3,7 @@
 #include "server/api/kms/kms_in.h"
 
 #include "lib/base/limits.h"
+#include "server/api/kms/grant.h"
 #include "server/store/meta/kept.h"
 
 /* ---- Names of keys ---- */
@@ -24,6 +25,16 @@ bool kms_is_uuid(struct slice s) {
         }
     }
     return s.len == 36;
+}
+
+struct slice kms_key_part(struct slice key_id) {
+    struct slice mark = SLICE_LIT(":key/");
+    for (size_t i = 0; i + mark.len <= key_id.len; i++) {
+        if (slice_eq(slice_sub(key_id, i, i + mark.len), mark)) {
+            return slice_sub(key_id, i + mark.len, key_id.len);
+        }
+    }
+    return key_id;
 }
 
 static bool is_account(struct slice s) {
@@ -95,6 +106,7 @@ struct key_facts {
     size_t tag_count;
     struct alias_row *aliases;
     size_t alias_count;
+    bool granted; /* there are grants on the key */
 };
 
 enum { FACT_KEYS = 16 };
@@ -178,10 +190,19 @@ static struct sl_rc decide(struct api_call *c, const struct kms_want *w, struct 
         k.items[k.count++] = w->more[i];
     }
     ENSURE(!k.failed, c->err, SL_E_NOMEM, "Out of memory.");
+    struct auth_caller caller = *c->caller;
+    struct policy_grant grant;
+    caller.grant = w->grant;
+    if (f->granted && w->grant == NULL) {
+        bool fits = false;
+        TRY(kms_grant_find(c, &t->row, w, &fits, &grant));
+        caller.grant = fits ? &grant : NULL;
+    }
     struct sl_rc rc =
-        auth_decide(c->env, c->caller, slice_cstr(w->action), t->row.arn, t->row.account, t->policy,
+        auth_decide(c->env, &caller, slice_cstr(w->action), t->row.arn, t->row.account, t->policy,
                     POLICY_KEY, k.items, k.count, c->arena, c->err);
-    if (rc.code == SL_E_ACCESS_DENIED && foreign) {
+    bool unfit = sl_is_ok(rc) && w->only_grant && w->grant == NULL;
+    if (unfit || (rc.code == SL_E_ACCESS_DENIED && foreign)) {
         return denied_vaguely(c, w->action, t->row.arn);
     }
     return rc;
@@ -217,6 +238,7 @@ static struct sl_rc read_key(struct api_call *c, struct sqlite3 *conn, const str
     }
     TRY(keys_tag_list(conn, id, SLICE_EMPTY, KMS_TAGS_MAX, c->arena, &f->tags, &f->tag_count,
                       c->err));
+    TRY(grant_any(conn, id, &f->granted, c->err));
     return keys_alias_list(conn, r->account, r->region, id, SLICE_EMPTY, now, KMS_ALIASES_MAX,
                            c->arena, &f->aliases, &f->alias_count, c->err);
 }

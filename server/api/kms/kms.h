@@ -8,6 +8,8 @@
 #include "server/keys/keyholder.h"
 #include "server/store/keys/keys.h"
 
+struct grant_terms;
+
 struct kms_target {
     struct key_row row;
     const struct policy *policy;
@@ -24,6 +26,9 @@ struct kms_want {
     const struct context *context; /* encryption context or NULL */
     const struct policy_key *more; /* the operation's own condition keys */
     size_t more_count;
+    const struct grant_terms *new_grant; /* CreateGrant: what a grant that allows it must cover */
+    const struct policy_grant *grant;    /* RetireGrant: the grant itself, naming the caller */
+    bool only_grant;                     /* no policy alone allows it */
 };
 /* Finds and authorises. key_id: id, ARN, alias name or alias ARN. */
 struct sl_rc kms_use(struct api_call *c, struct slice key_id, const struct kms_want *w,

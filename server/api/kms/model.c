@@ -2,6 +2,7 @@
  * AWS may answer it, we do not. Compared with AWS's own model by tests/unit/kms/model_test.c. */
 #include "server/api/kms/model.h"
 
+#include "server/api/kms/grant.h"
 #include "server/api/kms/operations.h"
 
 #define N KMS_NEEDED
@@ -75,24 +76,24 @@
 
 /* ---- Enums ---- */
 
-static const char *const grant_operations[] = {"Decrypt",
-                                               "Encrypt",
-                                               "GenerateDataKey",
-                                               "GenerateDataKeyWithoutPlaintext",
-                                               "ReEncryptFrom",
-                                               "ReEncryptTo",
-                                               "Sign",
-                                               "Verify",
-                                               "GetPublicKey",
-                                               "CreateGrant",
-                                               "RetireGrant",
-                                               "DescribeKey",
-                                               "GenerateDataKeyPair",
-                                               "GenerateDataKeyPairWithoutPlaintext",
-                                               "GenerateMac",
-                                               "VerifyMac",
-                                               "DeriveSharedSecret",
-                                               NULL};
+const char *const kms_grant_operations[] = {"Decrypt",
+                                            "Encrypt",
+                                            "GenerateDataKey",
+                                            "GenerateDataKeyWithoutPlaintext",
+                                            "ReEncryptFrom",
+                                            "ReEncryptTo",
+                                            "Sign",
+                                            "Verify",
+                                            "GetPublicKey",
+                                            "CreateGrant",
+                                            "RetireGrant",
+                                            "DescribeKey",
+                                            "GenerateDataKeyPair",
+                                            "GenerateDataKeyPairWithoutPlaintext",
+                                            "GenerateMac",
+                                            "VerifyMac",
+                                            "DeriveSharedSecret",
+                                            NULL};
 static const char *const key_usages[] = {"SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC",
                                          "KEY_AGREEMENT", NULL};
 #define OLD_SPECS                                                                                  \
@@ -151,7 +152,7 @@ static const struct kms_field grant[] = {
     PRINCIPAL(N, "GranteePrincipal"),
     PRINCIPAL(O, "RetiringPrincipal"),
     PRINCIPAL(N, "IssuingAccount"),
-    LIST(N, "Operations", 0, ENUM(O, ELEMENT, grant_operations)),
+    LIST(N, "Operations", 0, ENUM(O, ELEMENT, kms_grant_operations)),
     STRUCT(O, "Constraints", constraints),
     END};
 static const struct kms_field key_entry[] = {KEY_ID(N, "KeyId"), ARN(N, "KeyArn"), END};
@@ -213,7 +214,7 @@ MODEL(CancelKeyDeletion, IN(KEY_ID(N, "KeyId")), OUT(KEY_ID(N, "KeyId")))
 MODEL(CreateAlias, IN(ALIAS_NAME, KEY_ID(N, "TargetKeyId")), NO_ANSWER)
 MODEL(CreateGrant,
       IN(KEY_ID(N, "KeyId"), PRINCIPAL(N, "GranteePrincipal"), PRINCIPAL(O, "RetiringPrincipal"),
-         LIST(N, "Operations", 0, ENUM(O, ELEMENT, grant_operations)),
+         LIST(N, "Operations", 0, ENUM(O, ELEMENT, kms_grant_operations)),
          STRUCT(O, "Constraints", constraints), GRANT_TOKENS, WORD(O, "Name", 1, 256, CLASS_NAME),
          DRY_RUN),
       OUT(STRING(N, "GrantToken", 1, 8192), GRANT_ID(N)))

@@ -2,11 +2,13 @@
  * checked, that of its answer. */
 #include "server/api/kms/operations.h"
 
+#include "server/api/kms/grant.h"
 #include "server/api/kms/kms_in.h"
 
 #define KMS_WRAP(kind_, name_, fn_)                                                                \
     static struct sl_rc run_##fn_(struct api_call *c) {                                            \
         TRY(kms_check(c, &kms_model_##name_));                                                     \
+        TRY(kms_grant_tokens(c, &kms_model_##name_));                                              \
         TRY(kms_op_##fn_(c));                                                                      \
         return kms_answered(c, &kms_model_##name_);                                                \
     }
@@ -27,7 +29,6 @@ static struct sl_rc unsupported(struct api_call *c) {
 const struct api_operation api_kms_operations[] = {
     KMS_OPERATIONS(KMS_ENTRY) UNSUPPORTED("ConnectCustomKeyStore"),
     UNSUPPORTED("CreateCustomKeyStore"),
-    UNSUPPORTED("CreateGrant"),
     UNSUPPORTED("DeleteCustomKeyStore"),
     UNSUPPORTED("DeriveSharedSecret"),
     UNSUPPORTED("DescribeCustomKeyStores"),
@@ -39,11 +40,7 @@ const struct api_operation api_kms_operations[] = {
     UNSUPPORTED("GenerateMac"),
     UNSUPPORTED("GetKeyLastUsage"),
     UNSUPPORTED("GetPublicKey"),
-    UNSUPPORTED("ListGrants"),
-    UNSUPPORTED("ListRetirableGrants"),
     UNSUPPORTED("ReplicateKey"),
-    UNSUPPORTED("RetireGrant"),
-    UNSUPPORTED("RevokeGrant"),
     UNSUPPORTED("Sign"),
     UNSUPPORTED("UpdateCustomKeyStore"),
     UNSUPPORTED("UpdatePrimaryRegion"),

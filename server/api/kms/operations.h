@@ -10,6 +10,7 @@
 #define KMS_OPERATIONS(X)                                                                          \
     X(CHANGE, CancelKeyDeletion, cancel_deletion)                                                  \
     X(CHANGE, CreateAlias, create_alias)                                                           \
+    X(CHANGE, CreateGrant, create_grant)                                                           \
     X(CHANGE, CreateKey, create_key)                                                               \
     X(USE, Decrypt, decrypt)                                                                       \
     X(CHANGE, DeleteAlias, delete_alias)                                                           \
@@ -26,12 +27,16 @@
     X(READ, GetParametersForImport, import_parameters)                                             \
     X(CHANGE, ImportKeyMaterial, import)                                                           \
     X(READ, ListAliases, list_aliases)                                                             \
+    X(READ, ListGrants, list_grants)                                                               \
     X(READ, ListKeyPolicies, list_policies)                                                        \
     X(READ, ListKeyRotations, list_rotations)                                                      \
     X(READ, ListKeys, list_keys)                                                                   \
     X(READ, ListResourceTags, list_tags)                                                           \
+    X(READ, ListRetirableGrants, list_retirable)                                                   \
     X(CHANGE, PutKeyPolicy, put_policy)                                                            \
     X(USE, ReEncrypt, reencrypt)                                                                   \
+    X(CHANGE, RetireGrant, retire_grant)                                                           \
+    X(CHANGE, RevokeGrant, revoke_grant)                                                           \
     X(CHANGE, RotateKeyOnDemand, rotate)                                                           \
     X(CHANGE, ScheduleKeyDeletion, schedule_deletion)                                              \
     X(CHANGE, TagResource, tag)                                                                    \

@@ -31,6 +31,15 @@ const char keys_schema[] =
     " UNIQUE (key_id, material_id)) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS kms_import_end ON kms_import (valid_to_ms) "
     "WHERE imported = 1 AND expires = 1;"
+    "CREATE TABLE IF NOT EXISTS kms_grant ("
+    " key_id TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, grantee TEXT NOT NULL,"
+    " grantee_id TEXT NOT NULL, retiring TEXT NOT NULL, retiring_id TEXT NOT NULL,"
+    " issuer TEXT NOT NULL, constraints TEXT NOT NULL, operations INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL, PRIMARY KEY (key_id, id)) WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS kms_grant_grantee ON kms_grant (key_id, grantee, id);"
+    "CREATE INDEX IF NOT EXISTS kms_grant_retiring ON kms_grant (retiring, id) WHERE retiring <> "
+    "'';"
+    "CREATE INDEX IF NOT EXISTS kms_grant_name ON kms_grant (key_id, name) WHERE name <> '';"
     "CREATE TABLE IF NOT EXISTS kms_kept ("
     " name TEXT PRIMARY KEY, public BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS cluster_role ("
@@ -164,6 +173,8 @@ struct sl_rc keys_purge(struct kms_db *db, int64_t now_ms, struct sl_error *err)
         "AND deletion_ms <= ?)",
         "DELETE FROM kms_import WHERE key_id IN (SELECT id FROM kms_key WHERE deletion_ms > 0 "
         "AND deletion_ms <= ?)",
+        "DELETE FROM kms_grant WHERE key_id IN (SELECT id FROM kms_key WHERE deletion_ms > 0 AND "
+        "deletion_ms <= ?)",
         "DELETE FROM kms_key WHERE deletion_ms > 0 AND deletion_ms <= ?",
     };
     struct sqlite3 *conn = NULL;

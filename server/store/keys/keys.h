@@ -59,7 +59,7 @@ struct sl_rc keys_rotated(struct sqlite3 *conn, const struct key_row *k, int64_t
 struct sl_rc keys_list(struct sqlite3 *conn, struct slice account, struct slice region,
                        struct slice after, int64_t now_ms, size_t max, struct arena *a,
                        struct slice **ret_ids, size_t *ret_count, struct sl_error *err);
-/* Destroys keys whose deletion time has come, with their aliases and tags. */
+/* Destroys keys whose deletion time has come, with all that hangs on them. */
 struct sl_rc keys_purge(struct kms_db *db, int64_t now_ms, struct sl_error *err);
 
 struct alias_row {
