@@ -12,6 +12,8 @@
 #include "server/audit/event.h"
 #include "server/audit/segment.h"
 
+enum { EVENT_ARENA_BYTES = 32 * 1024 * 1024 }; /* the longest record, of empty lists */
+
 struct search {
     struct slice key, principal, event, request; /* empty: any */
     int64_t from_s, to_s;
@@ -110,7 +112,7 @@ static void print_event(const struct search *s, const struct audit_event *e) {
 static struct sl_rc search_segment(const struct search *s, int dir_fd, uint64_t first,
                                    struct sl_error *err) {
     SL_CLEANUP(audit_reader_fini) struct audit_reader r = {.fd = -1};
-    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(8 * 1024 * 1024);
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(EVENT_ARENA_BYTES);
     TRY(audit_reader_open(&r, dir_fd, first, err));
     for (;;) {
         enum audit_read kind;

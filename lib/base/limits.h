@@ -51,6 +51,8 @@ enum {
     LIMIT_AUDIT_RESERVE_BYTES = 16 * 1024 * 1024,
     LIMIT_AUDIT_QUEUE = 4096, /* callers waiting at once */
     LIMIT_AUDIT_FLUSH_MS = 50,
+    LIMIT_AUDIT_REFUSED_EVERY_MS = 1000, /* records of requests that nobody known has signed */
+    LIMIT_AUDIT_REFUSED_BURST = 100,
     LIMIT_AUDIT_LOOKUP_BYTES = 64 * 1024 * 1024, /* of the log, read for one page of LookupEvents */
 };
 

@@ -13,7 +13,7 @@
 
 enum seam_edge { SEAM_S3 = 1, SEAM_GATEWAY = 2, SEAM_POSTGRES = 3, SEAM_SUPERVISOR = 4 };
 enum seam_mode { SEAM_RPC = 1, SEAM_HTTP = 2 };
-enum { SEAM_TOKEN_LEN = 32, SEAM_SESSION_MAX = 8192 };
+enum { SEAM_TOKEN_LEN = 32, SEAM_SESSION_MAX = 8192, SEAM_CIPHER_MAX = 40 };
 
 struct seam_hello {
     uint8_t edge;
@@ -22,9 +22,11 @@ struct seam_hello {
     char peer_ip[46]; /* SEAM_HTTP: the client's address */
     uint16_t peer_port;
     bool peer_tls;
+    uint8_t peer_tls_minor;            /* 2 or 3 of TLS 1.2 or 1.3; 0 without TLS */
+    char peer_cipher[SEAM_CIPHER_MAX]; /* OpenSSL's name of the cipher suite */
 };
-/* The hello is a frame of type 'H': u8 edge, u8 mode, token, u16+ip, u16 port, u8 tls. Answer:
- * frame 'O' (ok) or 'E'. */
+/* The hello is a frame of type 'H': u8 edge, u8 mode, token, u16+ip, u16 port, u8 tls, u8 minor,
+ * u16+cipher. Answer: frame 'O' (ok) or 'E'. */
 void seam_hello_put(struct buf *out, const struct seam_hello *h);
 struct sl_rc seam_hello_get(struct slice payload, struct seam_hello *ret, struct sl_error *err);
 /* Connects a Unix stream socket, says hello, waits for the answer. */

@@ -8,6 +8,23 @@ void seam_hello_put(struct buf *out, const struct seam_hello *h) {
     buf_vec16(out, slice_of(h->peer_ip, strnlen(h->peer_ip, sizeof h->peer_ip)));
     buf_u16(out, h->peer_port);
     buf_u8(out, h->peer_tls ? 1 : 0);
+    buf_u8(out, h->peer_tls_minor);
+    buf_vec16(out, slice_of(h->peer_cipher, strnlen(h->peer_cipher, sizeof h->peer_cipher)));
+}
+
+/* A word of printing characters, with its NUL. */
+static bool get_word(struct slice s, char *out, size_t size) {
+    if (s.len >= size) {
+        return false;
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] <= ' ' || s.ptr[i] >= 0x7f) {
+            return false;
+        }
+        out[i] = (char)s.ptr[i];
+    }
+    out[s.len] = '\0';
+    return true;
 }
 
 struct sl_rc seam_hello_get(struct slice payload, struct seam_hello *ret, struct sl_error *err) {
@@ -19,14 +36,14 @@ struct sl_rc seam_hello_get(struct slice payload, struct seam_hello *ret, struct
     struct slice ip = rdr_vec16(&r);
     h.peer_port = rdr_u16(&r);
     h.peer_tls = rdr_u8(&r) != 0;
+    h.peer_tls_minor = rdr_u8(&r);
+    struct slice cipher = rdr_vec16(&r);
     TRY(rdr_end(&r, err, "hello"));
     ENSURE(h.edge >= SEAM_S3 && h.edge <= SEAM_SUPERVISOR, err, SL_E_PARSE, "hello: unknown edge");
     ENSURE(h.mode == SEAM_RPC || h.mode == SEAM_HTTP, err, SL_E_PARSE, "hello: unknown mode");
-    ENSURE(ip.len < sizeof h.peer_ip, err, SL_E_PARSE, "hello: address too long");
-    for (size_t i = 0; i < ip.len; i++) {
-        ENSURE(ip.ptr[i] > ' ' && ip.ptr[i] < 0x7f, err, SL_E_PARSE, "hello: bad address");
-        h.peer_ip[i] = (char)ip.ptr[i];
-    }
+    ENSURE(get_word(ip, h.peer_ip, sizeof h.peer_ip), err, SL_E_PARSE, "hello: bad address");
+    ENSURE(get_word(cipher, h.peer_cipher, sizeof h.peer_cipher), err, SL_E_PARSE,
+           "hello: bad cipher suite");
     memcpy(h.token, token.ptr, SEAM_TOKEN_LEN);
     *ret = h;
     secret_wipe(&h, sizeof h);

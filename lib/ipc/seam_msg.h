@@ -1,7 +1,7 @@
 /* Layouts of the seam's frames, shared by its client (seam.c) and the kms process. Integers are
  * big-endian; vec16 and vec32 are bytes behind a length. Private to the two sides.
  *
- *   hello 'H'   u8 edge, u8 mode, token, vec16 ip, u16 port, u8 tls
+ *   hello 'H'   u8 edge, u8 mode, token, vec16 ip, u16 port, u8 tls, u8 minor, vec16 cipher
  *   ok 'O'      the answer of the request, or empty
  *   failed 'E'  vec16 name of the sl_code, vec16 detail, vec16 hint, vec16 sealed explanation of a
  *               denial, vec32 canonical, vec32 string-to-sign

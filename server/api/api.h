@@ -23,6 +23,7 @@ struct api_call {
     struct slice audit_request;  /* requestParameters or empty */
     struct slice audit_response; /* responseElements or empty */
     struct slice audit_resource; /* ARN of the resource or empty */
+    struct slice audit_more;     /* additionalEventData or empty */
 };
 
 struct api_operation {

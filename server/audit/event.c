@@ -24,6 +24,7 @@ bool audit_event_parse(struct slice record, struct arena *a, struct audit_event 
     const struct json *who = json_get(root, "userIdentity");
     const struct json *issuer = json_get(json_get(who, "sessionContext"), "sessionIssuer");
     const struct json *read_only = json_get(root, "readOnly");
+    const struct json *management = json_get(root, "managementEvent");
     const struct json *resources = json_get(root, "resources");
     struct audit_event e = {
         .record = record,
@@ -40,6 +41,7 @@ bool audit_event_parse(struct slice record, struct arena *a, struct audit_event 
         .service = text(who, "invokedBy"),
         .error = text(root, "errorCode"),
         .read_only = read_only != NULL && read_only->boolean,
+        .management = management == NULL || management->boolean,
         .resources = resources != NULL && resources->type == JSON_ARRAY ? resources : NULL,
     };
     if (e.user_name.len == 0) {

@@ -14,6 +14,7 @@ struct audit_event {
     struct slice service;                 /* that asked for itself or for somebody */
     struct slice error;                   /* code, empty: the call went well */
     bool read_only;
+    bool management;              /* not of an object */
     const struct json *resources; /* array or NULL */
 };
 /* Slices in `a` and in `record`. False for what is no event: a segment's header, or text that isn't

@@ -1,15 +1,15 @@
 /* Audit records in CloudTrail's shape (docs/decisions/4-audit-record.md). Texts from requests are
- * written by the JSON writer, so no newline or tab gets in; plaintexts, ciphertexts and signatures
- * are left out by name. */
+ * written by the JSON writer, so no newline or tab gets in. */
 #include "server/main/kms_service.h"
 
 #include <stdio.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/crypto/crypto.h"
 
-enum { RECORD_MAX_BYTES = 256 * 1024, AGENT_KEPT = 512 };
+enum { AGENT_KEPT = 512, HOST_KEPT = 256 };
 
 static void put(struct jsonw *w, const char *name, struct slice v) {
     jsonw_name(w, name);
@@ -27,8 +27,6 @@ static void put_issuer(struct jsonw *w, const struct policy_principal *p) {
     while (slash > 0 && p->role_arn.ptr[slash - 1] != '/') {
         slash--;
     }
-    jsonw_name(w, "sessionContext");
-    jsonw_object_begin(w);
     jsonw_name(w, "sessionIssuer");
     jsonw_object_begin(w);
     put(w, "type", SLICE_LIT("Role"));
@@ -37,14 +35,48 @@ static void put_issuer(struct jsonw *w, const struct policy_principal *p) {
     put(w, "accountId", p->account);
     put(w, "userName", slice_sub(p->role_arn, slash, p->role_arn.len));
     jsonw_object_end(w);
-    jsonw_name(w, "attributes");
-    jsonw_object_begin(w);
+}
+
+/* Of temporary credentials. */
+static void put_session(struct jsonw *w, const struct auth_caller *caller) {
+    const struct policy_principal *p = &caller->who.principal;
     char issued[21];
     clock_iso(p->token_issued_s, issued);
+    jsonw_name(w, "sessionContext");
+    jsonw_object_begin(w);
+    if (p->type == PRINCIPAL_ROLE_SESSION) {
+        put_issuer(w, p);
+    }
+    jsonw_name(w, "attributes");
+    jsonw_object_begin(w);
     jsonw_name(w, "creationDate");
     jsonw_cstr(w, issued);
+    put(w, "mfaAuthenticated", SLICE_LIT("false"));
     jsonw_object_end(w);
+    if (caller->sts != NULL) {
+        put_if(w, "sourceIdentity", caller->sts->source_identity);
+    }
     jsonw_object_end(w);
+}
+
+static void put_principal(struct jsonw *w, const struct auth_caller *caller) {
+    const struct policy_principal *p = &caller->who.principal;
+    put(w, "principalId", p->type == PRINCIPAL_ROOT ? p->account : p->user_id);
+    put(w, "arn", p->arn);
+    put(w, "accountId", p->account);
+    put_if(w, "accessKeyId", caller->who.access_key_id);
+    put_if(w, "userName", p->user_name);
+    if (p->type == PRINCIPAL_ROLE_SESSION || caller->sts != NULL) {
+        put_session(w, caller);
+    }
+    if (caller->via_service.len > 0) {
+        /* "s3.us-east-1.amazonaws.com" */
+        char by[64];
+        size_t dot = slice_find(caller->via_service, '.');
+        snprintf(by, sizeof by, "%.*s.amazonaws.com",
+                 SLICE_FMT(slice_sub(caller->via_service, 0, dot < 40 ? dot : 40)));
+        put(w, "invokedBy", slice_cstr(by));
+    }
 }
 
 static void put_identity(struct jsonw *w, const struct auth_caller *caller) {
@@ -56,203 +88,213 @@ static void put_identity(struct jsonw *w, const struct auth_caller *caller) {
     const struct policy_principal *p = &caller->who.principal;
     jsonw_name(w, "userIdentity");
     jsonw_object_begin(w);
-    jsonw_name(w, "type");
-    jsonw_cstr(w, types[p->type]);
+    if (p->type == PRINCIPAL_ANONYMOUS && caller->who.access_key_id.len > 0) {
+        /* Claimed, and not proven. */
+        put(w, "type", SLICE_LIT("Unknown"));
+        put(w, "accessKeyId", caller->who.access_key_id);
+        jsonw_object_end(w);
+        return;
+    }
+    put(w, "type", slice_cstr(types[p->type]));
     if (p->type == PRINCIPAL_SERVICE) {
         put(w, "invokedBy", p->service);
     } else if (p->type == PRINCIPAL_ANONYMOUS) {
-        put(w, "principalId", SLICE_LIT("ANONYMOUS_PRINCIPAL"));
+        put(w, "principalId", SLICE_EMPTY);
+        put(w, "accountId", SLICE_LIT("ANONYMOUS_PRINCIPAL"));
     } else {
-        put(w, "principalId", p->user_id);
-        put(w, "arn", p->arn);
-        put(w, "accountId", p->account);
-        put_if(w, "accessKeyId", caller->who.access_key_id);
-        put_if(w, "userName", p->user_name);
-        if (p->type == PRINCIPAL_ROLE_SESSION) {
-            put_issuer(w, p);
-        }
-        if (caller->via_service.len > 0) {
-            size_t dot = slice_find(caller->via_service, '.');
-            char by[64];
-            snprintf(by, sizeof by, "%.*s.amazonaws.com",
-                     SLICE_FMT(slice_sub(caller->via_service, 0, dot < 40 ? dot : 40)));
-            jsonw_name(w, "invokedBy");
-            jsonw_cstr(w, by);
-        }
+        put_principal(w, caller);
     }
     jsonw_object_end(w);
 }
 
-static void put_value(struct jsonw *w, const struct json *v) {
-    switch (v->type) {
-    case JSON_OBJECT:
-        jsonw_object_begin(w);
-        for (const struct json *m = v->child; m != NULL; m = m->next) {
-            jsonw_name_slice(w, m->name);
-            put_value(w, m);
-        }
-        jsonw_object_end(w);
-        break;
-    case JSON_ARRAY:
-        jsonw_array_begin(w);
-        for (const struct json *e = v->child; e != NULL; e = e->next) {
-            put_value(w, e);
-        }
-        jsonw_array_end(w);
-        break;
-    case JSON_STRING:
-        jsonw_string(w, v->text);
-        break;
-    case JSON_NUMBER:
-        jsonw_raw(w, v->text);
-        break;
-    case JSON_BOOL:
-        jsonw_bool(w, v->boolean);
-        break;
-    default:
-        jsonw_null(w);
-        break;
+/* Whose resource it is, as its ARN says; S3's don't. */
+static struct slice arn_part(struct slice arn, int part) {
+    for (; part > 0; part--) {
+        arn = slice_sub(arn, slice_find(arn, ':') + 1, arn.len);
     }
+    return slice_sub(arn, 0, slice_find(arn, ':'));
 }
 
-static bool hidden(struct slice name) {
-    static const char *const names[] = {"Plaintext",
-                                        "CiphertextBlob",
-                                        "GrantTokens",
-                                        "Recipient",
-                                        "Password",
-                                        "NewPassword",
-                                        "OldPassword",
-                                        "TokenCode",
-                                        "Message",
-                                        "Mac",
-                                        "Signature",
-                                        "ImportToken",
-                                        "EncryptedKeyMaterial",
-                                        "SAMLAssertion",
-                                        "WebIdentityToken",
-                                        "EncodedMessage",
-                                        "Action",
-                                        "Version",
-                                        NULL};
-    for (size_t i = 0; names[i] != NULL; i++) {
-        if (slice_eq_cstr(name, names[i])) {
-            return true;
+static const char *resource_type(struct slice arn) {
+    static const struct {
+        const char *service, *begins, *type;
+    } types[] = {
+        {"kms", "key/", "AWS::KMS::Key"},     {"kms", "alias/", "AWS::KMS::Alias"},
+        {"iam", "user/", "AWS::IAM::User"},   {"iam", "role/", "AWS::IAM::Role"},
+        {"iam", "group/", "AWS::IAM::Group"}, {"iam", "policy/", "AWS::IAM::Policy"},
+        {"s3", "", "AWS::S3::Bucket"},        {"redshift", "cluster", "AWS::Redshift::Cluster"},
+    };
+    struct slice service = arn_part(arn, 2), rest = arn;
+    for (int i = 0; i < 5; i++) {
+        rest = slice_sub(rest, slice_find(rest, ':') + 1, rest.len);
+    }
+    if (slice_eq_cstr(service, "s3") && slice_find(rest, '/') < rest.len) {
+        return "AWS::S3::Object";
+    }
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (slice_eq_cstr(service, types[i].service) &&
+            slice_starts(rest, slice_cstr(types[i].begins))) {
+            return types[i].type;
         }
     }
-    return slice_starts(name, SLICE_LIT("X-Amz-"));
+    return NULL;
 }
 
-/* "KeyId" -> "keyId" */
-static void put_name(struct jsonw *w, struct slice name) {
-    char lower[128];
-    size_t n = name.len < sizeof lower ? name.len : sizeof lower;
-    memcpy(lower, name.ptr, n);
-    if (lower[0] >= 'A' && lower[0] <= 'Z') {
-        lower[0] = (char)(lower[0] - 'A' + 'a');
+static void put_resources(struct jsonw *w, struct slice arn) {
+    const char *type = resource_type(arn);
+    jsonw_name(w, "resources");
+    jsonw_array_begin(w);
+    jsonw_object_begin(w);
+    put_if(w, "accountId", arn_part(arn, 4));
+    if (type != NULL) {
+        put(w, "type", slice_cstr(type));
     }
-    jsonw_name_slice(w, slice_of(lower, n));
+    put(w, "ARN", arn);
+    jsonw_object_end(w);
+    jsonw_array_end(w);
 }
 
-static void put_request(struct jsonw *w, const struct api_call *c) {
-    jsonw_name(w, "requestParameters");
-    if (c->audit_request.len > 0) {
-        jsonw_raw(w, c->audit_request);
+static void put_tls(struct jsonw *w, const struct net_peer *peer, struct slice host) {
+    if (peer == NULL || peer->tls_minor == 0) {
         return;
     }
+    jsonw_name(w, "tlsDetails");
     jsonw_object_begin(w);
-    for (const struct json *m = c->body ? c->body->child : NULL; m != NULL; m = m->next) {
-        if (m->name.len > 0 && !hidden(m->name)) {
-            put_name(w, m->name);
-            put_value(w, m);
-        }
-    }
-    for (size_t i = 0; i < c->form.count; i++) {
-        const struct param *p = &c->form.items[i];
-        if (p->name.len > 0 && !hidden(p->name)) {
-            put_name(w, p->name);
-            jsonw_string(w, p->value);
-        }
-    }
+    put(w, "tlsVersion", peer->tls_minor == 3 ? SLICE_LIT("TLSv1.3") : SLICE_LIT("TLSv1.2"));
+    put(w, "cipherSuite", slice_cstr(peer->cipher));
+    put_if(w, "clientProvidedHostHeader", slice_sub(host, 0, HOST_KEPT));
     jsonw_object_end(w);
 }
 
-static void put_outcome(struct jsonw *w, const struct api_call *c, struct sl_rc rc) {
+static void put_outcome(struct jsonw *w, const struct kms_event *e, const struct api_call *c,
+                        struct sl_rc rc) {
     jsonw_name(w, "responseElements");
-    if (!sl_failed(rc) && c->audit_response.len > 0) {
-        jsonw_raw(w, c->audit_response);
-    } else {
-        jsonw_null(w);
-    }
+    kms_audit_response(w, e, c, rc);
     if (sl_failed(rc)) {
         jsonw_name(w, "errorCode");
         jsonw_cstr(w, sl_code_info(rc.code)->wire);
         put_if(w, "errorMessage", slice_cstr(sl_error_message(c->err, rc.code)));
     }
+    if (c->audit_more.len > 0) {
+        jsonw_name(w, "additionalEventData");
+        jsonw_raw(w, c->audit_more);
+    }
     if (c->audit_resource.len > 0) {
-        jsonw_name(w, "resources");
-        jsonw_array_begin(w);
-        jsonw_object_begin(w);
-        put(w, "ARN", c->audit_resource);
-        if (slice_starts(c->audit_resource, SLICE_LIT("arn:aws:kms:"))) {
-            put(w, "type", SLICE_LIT("AWS::KMS::Key"));
-        }
-        jsonw_object_end(w);
-        jsonw_array_end(w);
+        put_resources(w, c->audit_resource);
     }
 }
 
-static void put_record(struct buf *out, const struct kms_event *e, const struct api_call *c,
-                       struct sl_rc rc) {
-    const struct auth_caller *caller = c->caller;
+/* A record for one account; `shared` ties it to the record of the other account's, or is empty. */
+struct record {
+    const struct kms_event *event;
+    const struct api_call *call;
+    struct sl_rc rc;
+    struct slice recipient;
+    struct slice shared;
+};
+
+static void put_record(struct buf *out, const struct record *r) {
+    const struct kms_event *e = r->event;
+    const struct auth_caller *caller = r->call->caller;
     char when[21], id[37];
-    clock_iso(c->env->real_ms / 1000, when);
+    clock_iso(r->call->env->real_ms / 1000, when);
     crypto_uuid(id);
     struct jsonw w = jsonw_of(out);
     jsonw_object_begin(&w);
-    put(&w, "eventVersion", SLICE_LIT("1.09"));
+    put(&w, "eventVersion", SLICE_LIT("1.11"));
     put_identity(&w, caller);
     put(&w, "eventTime", slice_cstr(when));
     put(&w, "eventSource", slice_cstr(e->source));
     put(&w, "eventName", e->name);
-    put(&w, "awsRegion", caller->region.len > 0 ? caller->region : c->env->region);
+    put(&w, "awsRegion", caller->region.len > 0 ? caller->region : r->call->env->region);
     put(&w, "sourceIPAddress",
         caller->who.principal.type == PRINCIPAL_SERVICE ? caller->who.principal.service
                                                         : caller->source_ip);
     put_if(&w, "userAgent", slice_sub(caller->user_agent, 0, AGENT_KEPT));
-    put_request(&w, c);
-    put_outcome(&w, c, rc);
-    put(&w, "requestID", slice_cstr(c->request_id));
+    jsonw_name(&w, "requestParameters");
+    kms_audit_request(&w, r->call);
+    put_outcome(&w, e, r->call, r->rc);
+    put(&w, "requestID", slice_cstr(r->call->request_id));
     put(&w, "eventID", slice_cstr(id));
     jsonw_name(&w, "readOnly");
     jsonw_bool(&w, e->read_only);
     put(&w, "eventType", SLICE_LIT("AwsApiCall"));
     jsonw_name(&w, "managementEvent");
-    jsonw_bool(&w, true);
-    put(&w, "recipientAccountId",
-        caller->who.principal.account.len > 0 ? caller->who.principal.account : c->env->account);
+    jsonw_bool(&w, !e->data);
+    put(&w, "recipientAccountId", r->recipient);
+    put_if(&w, "sharedEventID", r->shared);
+    put(&w, "eventCategory", e->data ? SLICE_LIT("Data") : SLICE_LIT("Management"));
+    put_tls(&w, e->peer, e->host);
     jsonw_object_end(&w);
+}
+
+static struct sl_rc write_record(struct kms_service *k, const struct record *r,
+                                 struct sl_error *err) {
+    SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(LIMIT_AUDIT_RECORD_BYTES);
+    put_record(&out, r);
+    if (out.failed) {
+        /* Too long a request: who, what and how it ended are kept. */
+        struct api_call brief = *r->call;
+        struct record again = *r;
+        brief.audit_request = SLICE_LIT("{\"omitted\":\"too long\"}");
+        brief.audit_response = SLICE_EMPTY;
+        brief.out = NULL;
+        again.call = &brief;
+        buf_reset(&out);
+        out.failed = false;
+        put_record(&out, &again);
+    }
+    TRY(buf_check(&out, err));
+    /* A call that changes nothing, or was refused, may share a flush. */
+    bool flush = !r->event->key_use && !r->event->read_only && !sl_failed(r->rc);
+    return audit_write(k->audit, buf_slice(&out), flush, err);
+}
+
+/* The caller's account has the record; where the key or role is another's, and may be used, that
+ * account has one too. */
+static struct sl_rc write_records(struct kms_service *k, const struct kms_event *e,
+                                  const struct api_call *c, struct sl_rc rc, struct sl_error *err) {
+    const struct policy_principal *p = &c->caller->who.principal;
+    struct slice owner = arn_part(c->audit_resource, 4);
+    struct record r = {e, c, rc, p->account, SLICE_EMPTY};
+    char shared[37];
+    if (r.recipient.len == 0) {
+        r.recipient = e->account.len > 0 ? e->account : owner.len > 0 ? owner : c->env->account;
+    }
+    bool two = owner.len > 0 && !slice_eq(owner, r.recipient) && rc.code != SL_E_ACCESS_DENIED;
+    if (two) {
+        crypto_uuid(shared);
+        r.shared = slice_cstr(shared);
+    }
+    TRY(write_record(k, &r, err));
+    if (two) {
+        r.recipient = owner;
+        TRY(write_record(k, &r, err));
+    }
+    return SL_OK;
+}
+
+/* Whoever has no key can't fill the log: LIMIT_AUDIT_REFUSED_BURST at once, one in
+ * LIMIT_AUDIT_REFUSED_EVERY_MS for long; the rest are counted in the next. */
+static bool may_record(struct kms_service *k) {
+    long long now = clock_mono_ms(), next = atomic_load(&k->refused_next_ms), then;
+    do {
+        then = (next > now ? next : now) + LIMIT_AUDIT_REFUSED_EVERY_MS;
+        if (then - now > (long long)LIMIT_AUDIT_REFUSED_BURST * LIMIT_AUDIT_REFUSED_EVERY_MS) {
+            atomic_fetch_add(&k->refused_unrecorded, 1);
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&k->refused_next_ms, &next, then));
+    return !audit_is_short(k->audit);
 }
 
 struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct api_call *c,
                        struct sl_rc rc) {
-    SL_CLEANUP(buf_fini) struct buf record = BUF_INIT(RECORD_MAX_BYTES);
     struct sl_error why = {0};
-    put_record(&record, e, c, rc);
-    if (record.failed) {
-        /* Too long a request: who, what and how it ended are kept. */
-        struct api_call brief = *c;
-        brief.audit_request = SLICE_LIT("{\"omitted\":\"too long\"}");
-        brief.audit_response = SLICE_EMPTY;
-        buf_reset(&record);
-        put_record(&record, e, &brief, rc);
+    if (c->caller->who.principal.type == PRINCIPAL_ANONYMOUS && sl_failed(rc) && !may_record(k)) {
+        return rc;
     }
-    struct sl_rc written = buf_check(&record, &why);
-    if (!sl_failed(written)) {
-        /* A call that changes nothing, or was refused, may share a flush. */
-        bool flush = !e->key_use && !e->read_only && !sl_failed(rc);
-        written = audit_write(k->audit, buf_slice(&record), flush, &why);
-    }
+    struct sl_rc written = write_records(k, e, c, rc, &why);
     if (sl_failed(written)) {
         sl_log(SL_ERROR, "audit.failed", "request=%s error=%s", c->request_id,
                SL_Q(slice_cstr(sl_error_message(&why, written.code))));
@@ -260,4 +302,61 @@ struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct 
         return sl_fail(c->err, SL_E_KMS_INTERNAL, "The call could not be recorded.");
     }
     return rc;
+}
+
+/* ---- Refused before anybody was known ---- */
+
+/* The access key id that the request claims, as far as it looks like one. */
+static struct slice claimed_key(struct slice authorization, struct slice query) {
+    static const char in_header[] = "Credential=", in_query[] = "X-Amz-Credential=";
+    const uint8_t *at = authorization.len > 0 ? memmem(authorization.ptr, authorization.len,
+                                                       in_header, sizeof in_header - 1)
+                                              : NULL;
+    struct slice all = authorization;
+    size_t skip = sizeof in_header - 1;
+    if (at == NULL && query.len > 0) {
+        at = memmem(query.ptr, query.len, in_query, sizeof in_query - 1);
+        all = query;
+        skip = sizeof in_query - 1;
+    }
+    if (at == NULL) {
+        return SLICE_EMPTY;
+    }
+    struct slice id = slice_sub(all, (size_t)(at - all.ptr) + skip, all.len);
+    size_t n = 0;
+    while (n < id.len && n < 128 &&
+           ((id.ptr[n] >= 'A' && id.ptr[n] <= 'Z') || (id.ptr[n] >= '0' && id.ptr[n] <= '9'))) {
+        n++;
+    }
+    return slice_sub(id, 0, n);
+}
+
+void kms_audit_refused(struct kms_service *k, const struct kms_refused *f, struct sl_rc rc) {
+    if (sl_code_info(rc.code)->http_status >= 500 || !may_record(k)) {
+        return;
+    }
+    struct sl_error ignored = {0};
+    struct auth_caller caller = {
+        .source_ip = f->source_ip, .user_agent = f->user_agent, .region = f->env->region};
+    struct kms_event e = f->event;
+    caller.who.principal.type = PRINCIPAL_ANONYMOUS;
+    caller.who.access_key_id = claimed_key(f->authorization, f->query);
+    if (caller.who.access_key_id.len > 0) {
+        sl_ignore(identity_key_account(f->env->db, caller.who.access_key_id, f->arena, &ignored,
+                                       &e.account));
+    }
+    struct api_call c = {.env = f->env,
+                         .caller = &caller,
+                         .arena = f->arena,
+                         .err = f->err,
+                         .request_id = f->request_id};
+    long long missed = atomic_exchange(&k->refused_unrecorded, 0);
+    if (missed > 0) {
+        c.audit_more = slice_cstr(arena_printf(f->arena, "{\"notRecordedBefore\":%lld}", missed));
+    }
+    struct sl_rc written = write_records(k, &e, &c, rc, &ignored);
+    if (sl_failed(written)) {
+        sl_log(SL_ERROR, "audit.failed", "request=%s error=%s", f->request_id,
+               SL_Q(slice_cstr(sl_error_message(&ignored, written.code))));
+    }
 }

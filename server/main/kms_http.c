@@ -284,8 +284,41 @@ static struct sl_rc run(struct http *h, struct kms_service *k, const struct serv
     if (!sl_failed(rc)) {
         rc = buf_check(c->out, c->err);
     }
-    struct kms_event event = {s->source, c->operation, op->read_only, op->key_use};
+    struct kms_event event = {.source = s->source,
+                              .name = c->operation,
+                              .read_only = op->read_only,
+                              .key_use = op->key_use,
+                              .peer = h->peer,
+                              .host = http_header(h, "host")};
     return kms_audit(k, &event, c, rc);
+}
+
+static void record_refused(struct http *h, struct kms_service *k, const struct auth_env *env,
+                           const struct service *s, const struct params *form, struct sl_rc rc) {
+    const struct param *action = params_get(form, "Action");
+    struct slice target = http_header(h, "x-amz-target");
+    struct slice name = action != NULL ? action->value : SLICE_EMPTY;
+    if (s->target != NULL && slice_starts(target, slice_cstr(s->target))) {
+        name = slice_sub(target, strlen(s->target), target.len);
+    }
+    const struct api_operation *op = find(s, name);
+    struct kms_refused f = {
+        .event = {.source = s->source,
+                  .name = op != NULL ? slice_cstr(op->name) : SLICE_LIT("Unknown"),
+                  .read_only = op != NULL && op->read_only,
+                  .key_use = true,
+                  .peer = h->peer,
+                  .host = http_header(h, "host")},
+        .env = env,
+        .arena = h->arena,
+        .err = &h->err,
+        .request_id = h->request_id,
+        .source_ip = slice_cstr(h->peer->ip),
+        .user_agent = http_header(h, "user-agent"),
+        .authorization = http_header(h, "authorization"),
+        .query = h->query,
+    };
+    kms_audit_refused(k, &f, rc);
 }
 
 static void serve(struct http *h, struct kms_service *k, const struct auth_env *env,
@@ -302,6 +335,7 @@ static void serve(struct http *h, struct kms_service *k, const struct auth_env *
     if (sl_failed(rc)) {
         sl_log(SL_INFO, "auth.refused", "request=%s ip=%s code=%s", h->request_id, h->peer->ip,
                sl_code_info(rc.code)->name);
+        record_refused(h, k, env, s, &form, rc);
         reply_error(h, s, rc);
         return;
     }

@@ -79,8 +79,14 @@ struct sl_rc kms_hello(struct net_conn *c, struct net_peer *ret_peer, void *user
         return rc;
     }
     struct net_peer peer = {
-        .port = hello.peer_port, .tls = hello.peer_tls, .edge = hello.edge, .mode = hello.mode};
+        .port = hello.peer_port,
+        .tls = hello.peer_tls,
+        .tls_minor = hello.peer_tls_minor,
+        .edge = hello.edge,
+        .mode = hello.mode,
+    };
     memcpy(peer.ip, hello.peer_ip, sizeof peer.ip);
+    memcpy(peer.cipher, hello.peer_cipher, sizeof peer.cipher);
     TRY(write_frame(c, SEAM_OK, &out));
     *ret_peer = peer;
     return SL_OK;
@@ -93,6 +99,7 @@ struct on_behalf {
     struct auth_caller caller;
     struct api_call call;
     char request_id[37];
+    const struct seam_check *first; /* of an authorize */
 };
 
 static void act(struct kms_rpc *r, struct on_behalf *b) {
@@ -173,18 +180,41 @@ static struct sl_rc one_check(struct kms_rpc *r, struct on_behalf *b,
     struct sl_rc rc = auth_decide(
         &r->env, &b->caller, check->action, check->resource, check->resource_account, resource,
         r->edge == SEAM_S3 ? POLICY_BUCKET : POLICY_IDENTITY, keys, n, r->arena, &r->err);
-    if (rc.code != SL_E_ACCESS_DENIED) {
-        return rc;
+    /* The first check names the operation; further ones are part of it. */
+    bool record = rc.code == SL_E_ACCESS_DENIED || (sl_is_ok(rc) && check == b->first);
+    return record ? kms_audit_check(r->service, &b->call, check->action, check->resource, rc) : rc;
+}
+
+static void record_refused(struct kms_rpc *r, const struct seam_authorize *q, struct sl_rc rc) {
+    char source[64];
+    struct slice action = q->check_count > 0 ? q->checks[0].action : SLICE_EMPTY;
+    size_t colon = slice_find(action, ':');
+    snprintf(source, sizeof source, "%.*s.amazonaws.com", SLICE_FMT(slice_sub(q->service, 0, 40)));
+    struct kms_refused f = {
+        .event = {.source = source,
+                  .name = colon < action.len ? slice_sub(action, colon + 1, action.len)
+                                             : SLICE_LIT("Unknown"),
+                  .read_only = true,
+                  .key_use = true,
+                  .data = slice_eq_cstr(q->service, "s3")},
+        .env = &r->env,
+        .arena = r->arena,
+        .err = &r->err,
+        .request_id = arena_cstr(r->arena, q->request_id),
+        .source_ip = q->peer_ip,
+        .query = q->request.query,
+    };
+    for (size_t i = 0; i < q->request.header_count; i++) {
+        const struct sigv4_header *h = &q->request.headers[i];
+        if (slice_ieq(h->name, SLICE_LIT("authorization"))) {
+            f.authorization = h->value;
+        } else if (slice_ieq(h->name, SLICE_LIT("user-agent"))) {
+            f.user_agent = h->value;
+        }
     }
-    /* Denials are recorded here; what was allowed is in the service's own log. */
-    size_t colon = slice_find(check->action, ':');
-    char *source =
-        arena_printf(r->arena, "%.*s.amazonaws.com", SLICE_FMT(slice_sub(check->action, 0, colon)));
-    struct kms_event event = {source ? source : "", slice_sub(check->action, colon + 1, SIZE_MAX),
-                              true, true};
-    b->call.audit_resource = check->resource;
-    b->call.audit_request = SLICE_LIT("{}");
-    return kms_audit(r->service, &event, &b->call, rc);
+    if (f.request_id != NULL) {
+        kms_audit_refused(r->service, &f, rc);
+    }
 }
 
 static struct sl_rc who_asks(struct kms_rpc *r, const struct seam_authorize *q, struct on_behalf *b,
@@ -205,8 +235,13 @@ static struct sl_rc who_asks(struct kms_rpc *r, const struct seam_authorize *q, 
            "authorize: service");
     memcpy(service, q->service.ptr, q->service.len);
     service[q->service.len] = '\0';
-    TRY(auth_verify(&r->env, &q->request, service, q->peer_ip, q->peer_tls, r->arena, &r->err,
-                    &b->caller, ret_signing_key, &r->canonical, &r->string_to_sign));
+    struct sl_rc rc =
+        auth_verify(&r->env, &q->request, service, q->peer_ip, q->peer_tls, r->arena, &r->err,
+                    &b->caller, ret_signing_key, &r->canonical, &r->string_to_sign);
+    if (sl_failed(rc)) {
+        record_refused(r, q, rc);
+        return rc;
+    }
     r->canonical = r->string_to_sign = SLICE_EMPTY;
     act(r, b);
     return SL_OK;
@@ -219,6 +254,8 @@ static struct sl_rc authorize(struct kms_rpc *r, struct slice payload, struct bu
     SL_CLEANUP(secret_fini) struct secret signing = {0};
     TRY(seam_authorize_get(payload, r->arena, &q, &r->err));
     TRY(who_asks(r, &q, &b, &signing));
+    snprintf(b.request_id, sizeof b.request_id, "%.*s", SLICE_FMT(q.request_id));
+    b.first = q.checks;
     if (q.resource_policy.len > 0) {
         struct sl_error why = {0};
         struct sl_rc rc = policy_parse(q.resource_policy, POLICY_BUCKET, r->arena, &why, &resource);

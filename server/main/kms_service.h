@@ -23,6 +23,8 @@ struct kms_service {
     struct secret forward_key;
     struct secret denial_key;
     struct http_service http;
+    atomic_llong refused_next_ms; /* monotonic: when the next refusal is free again */
+    atomic_llong refused_unrecorded;
     atomic_llong next_due_ms;    /* by the service's clock; kms_clock.c */
     atomic_llong clock_ahead_ms; /* of the service's clock before real time; ephemeral only */
     pthread_mutex_t clock_mu;    /* one move at a time */
@@ -42,12 +44,35 @@ struct kms_event {
     const char *source; /* "kms.amazonaws.com" */
     struct slice name;  /* "Decrypt" */
     bool read_only;
-    bool key_use; /* flushed in a group */
+    bool key_use;                /* flushed in a group */
+    bool data;                   /* an object's event, which CloudTrail's default leaves out */
+    struct slice account;        /* whose event, where the caller has no account; may be empty */
+    const struct net_peer *peer; /* of a client's own call, for the TLS details; or NULL */
+    struct slice host;           /* the Host header of it */
 };
 /* Writes the record of a call that ended with rc; c holds caller, err and the audit fields. The
  * call's result, or a failure when the record could not be written: then the call has failed. */
 struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct api_call *c,
                        struct sl_rc rc);
+
+/* Writes the record of a request that was refused before its caller was known, as far as
+ * LIMIT_AUDIT_REFUSED_* goes; its answer never waits for the disk, nor fails with it. */
+struct kms_refused {
+    struct kms_event event;
+    const struct auth_env *env;
+    struct arena *arena;
+    struct sl_error *err; /* of the refusal */
+    const char *request_id;
+    struct slice source_ip, user_agent, authorization, query;
+};
+void kms_audit_refused(struct kms_service *k, const struct kms_refused *f, struct sl_rc rc);
+/* kms_checked.c: the same for a decision that s3 or gateway asked for. */
+struct sl_rc kms_audit_check(struct kms_service *k, struct api_call *c, struct slice action,
+                             struct slice resource, struct sl_rc rc);
+/* kms_params.c: requestParameters and responseElements, values or null. */
+void kms_audit_request(struct jsonw *w, const struct api_call *c);
+void kms_audit_response(struct jsonw *w, const struct kms_event *e, const struct api_call *c,
+                        struct sl_rc rc);
 
 /* kms_http.c: http_handle_fn; user is the struct kms_service. */
 void kms_http_handle(struct http *h, void *user);

@@ -48,8 +48,8 @@ void upstreams_free(struct upstreams *u) {
 }
 
 static bool same(const struct kept *k, const char *path, const struct net_peer *peer) {
-    return k->path == path && k->peer.port == peer->port && k->peer.tls == peer->tls &&
-           strcmp(k->peer.ip, peer->ip) == 0;
+    return k->path == path && k->peer.port == peer->port && k->peer.tls_minor == peer->tls_minor &&
+           strcmp(k->peer.ip, peer->ip) == 0 && strcmp(k->peer.cipher, peer->cipher) == 0;
 }
 
 static int find(struct upstreams *u, const char *path, const struct net_peer *peer) {
@@ -76,10 +76,14 @@ struct sl_rc upstreams_take(struct upstreams *u, const char *socket_path,
         }
         close(fd); /* ended meanwhile */
     }
-    struct seam_hello hello = {
-        .edge = SEAM_S3, .mode = SEAM_HTTP, .peer_port = peer->port, .peer_tls = peer->tls};
+    struct seam_hello hello = {.edge = SEAM_S3,
+                               .mode = SEAM_HTTP,
+                               .peer_port = peer->port,
+                               .peer_tls = peer->tls,
+                               .peer_tls_minor = peer->tls_minor};
     memcpy(hello.token, u->token, SEAM_TOKEN_LEN);
     snprintf(hello.peer_ip, sizeof hello.peer_ip, "%s", peer->ip);
+    snprintf(hello.peer_cipher, sizeof hello.peer_cipher, "%s", peer->cipher);
     struct sl_rc rc = seam_connect(socket_path, &hello, ret_fd, err);
     secret_wipe(&hello, sizeof hello);
     return rc;

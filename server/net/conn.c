@@ -4,6 +4,7 @@
 
 #include "lib/base/clock.h"
 
+#include <stdio.h>
 #include <openssl/err.h>
 
 #include <arpa/inet.h>
@@ -155,6 +156,7 @@ struct sl_rc conn_tls_step(struct net_conn *c, short *ret_want) {
     if (n == 1) {
         c->peer.tls = true;
         c->peer.tls_minor = SSL_version(c->w->ssl) == TLS1_3_VERSION ? 3 : 2;
+        snprintf(c->peer.cipher, sizeof c->peer.cipher, "%s", SSL_get_cipher_name(c->w->ssl));
         return SL_OK;
     }
     bool eof = false;

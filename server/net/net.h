@@ -18,7 +18,8 @@ struct net_peer {
     char ip[46]; /* client address; for Unix listeners the one told in the hello */
     uint16_t port;
     bool tls;          /* the client's side of the outermost hop was TLS */
-    uint8_t tls_minor; /* TCP listeners: 2 or 3 of TLS 1.2 or 1.3; 0 without TLS */
+    uint8_t tls_minor; /* 2 or 3 of TLS 1.2 or 1.3; 0 without TLS */
+    char cipher[40];   /* OpenSSL's name of the cipher suite */
     uint8_t edge;      /* enum seam_edge for Unix listeners, 0 for TCP */
     uint8_t mode;      /* enum seam_mode for Unix listeners */
 };

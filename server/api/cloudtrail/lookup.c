@@ -12,8 +12,8 @@
 enum {
     RESULTS_MAX = 50,
     VALUE_MAX = 2000,
-    EVENT_ARENA_BYTES = 8 * 1024 * 1024,
-    EVENT_ROOM_BYTES = 600 * 1024, /* the longest record, quoted */
+    EVENT_ARENA_BYTES = 32 * 1024 * 1024, /* the longest record, of empty lists */
+    EVENT_ROOM_BYTES = 600 * 1024,        /* the longest record, quoted */
     QUERY_HASH_LEN = 16,
     /* Events are written a little after their time. */
     LATE_S = 60,
@@ -269,7 +269,7 @@ static struct sl_rc put_page(struct api_call *c, const struct lookup *l, struct 
         }
         arena_reset(&a);
         if (!is_own(c, l, line.record) || !audit_event_parse(line.record, &a, &e) ||
-            !slice_eq(e.account, c->caller->who.principal.account)) {
+            !e.management || !slice_eq(e.account, c->caller->who.principal.account)) {
             continue;
         }
         if (l->start_ms > 0 && (e.time_s + LATE_S) * 1000 < l->start_ms) {

@@ -75,31 +75,6 @@ static enum iam_kind kind_of(struct slice operation) {
     return 0;
 }
 
-/* requestParameters: the form as it came; IAM's requests carry no secrets. */
-static void note_request(struct api_call *c) {
-    SL_CLEANUP(buf_fini) struct buf text = BUF_INIT(256 * 1024);
-    struct jsonw w = jsonw_of(&text);
-    jsonw_object_begin(&w);
-    for (size_t i = 0; i < c->form.count; i++) {
-        struct slice name = c->form.items[i].name;
-        if (name.len == 0 || slice_eq_cstr(name, "Action") || slice_eq_cstr(name, "Version")) {
-            continue;
-        }
-        uint8_t *lower = arena_alloc(c->arena, name.len);
-        if (lower == NULL) {
-            return;
-        }
-        memcpy(lower, name.ptr, name.len);
-        lower[0] = lower[0] >= 'A' && lower[0] <= 'Z' ? lower[0] + 32 : lower[0];
-        jsonw_name_slice(&w, slice_of(lower, name.len));
-        jsonw_string(&w, c->form.items[i].value);
-    }
-    jsonw_object_end(&w);
-    if (sl_is_ok(buf_check(&text, NULL))) {
-        c->audit_request = arena_copy(c->arena, buf_slice(&text));
-    }
-}
-
 static struct sl_rc run_in_transaction(struct iam_ctx *x, const struct operation *op) {
     struct kms_db *db = x->c->env->db;
     if (op->mode == READ) {
@@ -122,7 +97,6 @@ static struct sl_rc iam_run(struct api_call *c) {
                         .account = c->caller->who.principal.account,
                         .kind = kind_of(c->operation),
                         .now_s = c->env->now_ms / 1000};
-    note_request(c);
     ENSURE(x.account.len > 0, c->err, SL_E_MISSING_TOKEN,
            "Request is missing Authentication Token");
     /* A user's session without a second factor can't change who may do what. */

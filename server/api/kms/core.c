@@ -394,6 +394,11 @@ struct sl_rc kms_dry(struct api_call *c, bool dry_run) {
     return SL_OK;
 }
 
+/* Which version of the key it was. */
+static void audit_material(struct api_call *c, const char *id) {
+    c->audit_more = slice_cstr(arena_printf(c->arena, "{\"keyMaterialId\":\"%s\"}", id));
+}
+
 struct sl_rc kms_data_key(struct api_call *c, struct slice key_id, const char *action,
                           const struct context *context, size_t n, bool dry_run,
                           struct kms_made *ret, struct secret *ret_plaintext,
@@ -407,8 +412,10 @@ struct sl_rc kms_data_key(struct api_call *c, struct slice key_id, const char *a
     TRY(kms_use(c, key_id, &w, &ret->key));
     TRY(kms_need_enabled(c, &ret->key));
     TRY(kms_dry(c, dry_run));
-    return keyholder_data_key(c->env->keys, ret->key.row.record, context, n, ret_plaintext,
-                              ret_blob, ret->material_id, c->err);
+    TRY(keyholder_data_key(c->env->keys, ret->key.row.record, context, n, ret_plaintext, ret_blob,
+                           ret->material_id, c->err));
+    audit_material(c, ret->material_id);
+    return SL_OK;
 }
 
 struct sl_rc kms_encrypt(struct api_call *c, struct slice key_id, const struct context *context,
@@ -422,8 +429,10 @@ struct sl_rc kms_encrypt(struct api_call *c, struct slice key_id, const struct c
     TRY(kms_use(c, key_id, &w, &ret->key));
     TRY(kms_need_enabled(c, &ret->key));
     TRY(kms_dry(c, dry_run));
-    return keyholder_encrypt(c->env->keys, ret->key.row.record, context, plaintext, ret_blob,
-                             ret->material_id, c->err);
+    TRY(keyholder_encrypt(c->env->keys, ret->key.row.record, context, plaintext, ret_blob,
+                          ret->material_id, c->err));
+    audit_material(c, ret->material_id);
+    return SL_OK;
 }
 
 struct sl_rc kms_blob_key(struct api_call *c, struct slice key_id, struct slice blob,
@@ -474,7 +483,9 @@ struct sl_rc kms_decrypt(struct api_call *c, struct slice key_id, struct slice b
                          .context = context};
     TRY(kms_blob_key(c, key_id, blob, &w, &ret->key));
     TRY(kms_dry(c, dry_run));
-    return kms_unwrap(c, &ret->key, blob, context, ret_plaintext, ret->material_id);
+    TRY(kms_unwrap(c, &ret->key, blob, context, ret_plaintext, ret->material_id));
+    audit_material(c, ret->material_id);
+    return SL_OK;
 }
 
 struct slice kms_audit_use(struct api_call *c, struct slice key_id, const struct context *context) {

@@ -196,6 +196,9 @@ struct sl_rc kms_op_reencrypt(struct api_call *c) {
     TRY(kms_unwrap(c, &source, buf_slice(&blob), &from, &plain, source_material));
     TRY(keyholder_encrypt(c->env->keys, target.row.record, &to, secret_view(&plain), &again,
                           target_material, c->err));
+    c->audit_more = slice_cstr(arena_printf(
+        c->arena, "{\"sourceKeyMaterialId\":\"%s\",\"destinationKeyMaterialId\":\"%s\"}",
+        source_material, target_material));
     struct jsonw w = jsonw_of(c->out);
     jsonw_object_begin(&w);
     put_blob(&w, "CiphertextBlob", buf_slice(&again));

@@ -18,7 +18,9 @@ static void hello(void **state) {
                            .mode = SEAM_HTTP,
                            .peer_ip = "2001:db8::1",
                            .peer_port = 65535,
-                           .peer_tls = true};
+                           .peer_tls = true,
+                           .peer_tls_minor = 3,
+                           .peer_cipher = "TLS_AES_128_GCM_SHA256"};
     struct seam_hello got;
     memset(h.token, 7, sizeof h.token);
     struct buf b = BUF_INIT(256);
@@ -27,6 +29,8 @@ static void hello(void **state) {
     assert_memory_equal(got.token, h.token, sizeof h.token);
     assert_string_equal(got.peer_ip, "2001:db8::1");
     assert_int_equal(got.peer_port, 65535);
+    assert_int_equal(got.peer_tls_minor, 3);
+    assert_string_equal(got.peer_cipher, "TLS_AES_128_GCM_SHA256");
     assert_true(got.peer_tls && got.edge == SEAM_GATEWAY && got.mode == SEAM_HTTP);
     for (size_t n = 0; n < b.len; n++) {
         FAILS(seam_hello_get(slice_sub(buf_slice(&b), 0, n), &got, NULL), SL_E_PARSE);
@@ -34,7 +38,7 @@ static void hello(void **state) {
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 0}, {0, 5}, {1, 0}, {1, 3}, {34, 1}, {36, '\n'}, {40, 0}};
+    } bad[] = {{0, 0}, {0, 5}, {1, 0}, {1, 3}, {34, 1}, {36, '\n'}, {40, 0}, {60, '\n'}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t was = b.ptr[bad[i].at];
         b.ptr[bad[i].at] = bad[i].value;
