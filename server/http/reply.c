@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { RESPONSE_HEAD_MAX = 256 * 1024 };
+enum { RESPONSE_HEAD_MAX = 256 * 1024, REPLY_TOGETHER_MAX = 16 * 1024 };
 
 /* llhttp's names are "NOT_FOUND"; out is "Not Found". */
 static void reason(int status, char out[64]) {
@@ -177,8 +177,9 @@ static bool ours(const char *name) {
            strcasecmp(name, "transfer-encoding") == 0 || strcasecmp(name, "date") == 0;
 }
 
-/* `length` NULL: no Content-Length. */
-static struct sl_rc begin(struct http *h, const uint64_t *length, bool complete) {
+/* Puts the head into `b`. `length` NULL: no Content-Length. */
+static struct sl_rc make_head(struct http *h, const uint64_t *length, bool complete,
+                              struct buf *b) {
     struct http_state *st = http_state_of(h);
     sl_assert(st->phase == OUT_NONE || st->phase == OUT_CUT);
     if (st->phase == OUT_CUT) {
@@ -188,30 +189,35 @@ static struct sl_rc begin(struct http *h, const uint64_t *length, bool complete)
     char date[30], why[64];
     reason(st->status, why);
     clock_http(clock_real_ms() / 1000, date);
-    SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(RESPONSE_HEAD_MAX);
-    buf_printf(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", st->status, why, date);
+    buf_printf(b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", st->status, why, date);
     bool server = false;
     for (const struct http_field *f = st->fields; f != NULL; f = f->next) {
         if (!ours(f->name)) {
             server = server || strcasecmp(f->name, "server") == 0;
-            buf_puts(&b, f->name);
-            buf_puts(&b, ": ");
-            buf_put(&b, f->value);
-            buf_puts(&b, "\r\n");
+            buf_puts(b, f->name);
+            buf_puts(b, ": ");
+            buf_put(b, f->value);
+            buf_puts(b, "\r\n");
         }
     }
     if (!server) {
-        buf_puts(&b, "Server: Sealift\r\n");
+        buf_puts(b, "Server: Sealift\r\n");
     }
     if (length != NULL) {
-        buf_printf(&b, "Content-Length: %llu\r\n", (unsigned long long)*length);
+        buf_printf(b, "Content-Length: %llu\r\n", (unsigned long long)*length);
     }
-    buf_puts(&b, st->keep ? "\r\n" : "Connection: close\r\n\r\n");
-    if (sl_failed(buf_check(&b, &h->err))) {
+    buf_puts(b, st->keep ? "\r\n" : "Connection: close\r\n\r\n");
+    if (sl_failed(buf_check(b, &h->err))) {
         st->phase = OUT_CUT;
         return sl_rc_of(SL_E_LIMIT);
     }
     st->phase = OUT_BODY;
+    return SL_OK;
+}
+
+static struct sl_rc begin(struct http *h, const uint64_t *length, bool complete) {
+    SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(RESPONSE_HEAD_MAX);
+    TRY(make_head(h, length, complete, &b));
     return put(h, buf_slice(&b));
 }
 
@@ -223,11 +229,18 @@ struct sl_rc http_reply(struct http *h, struct slice body) {
     struct http_state *st = http_state_of(h);
     sl_assert(!bodiless(st) || body.len == 0);
     uint64_t length = body.len;
-    TRY(begin(h, bodiless(st) ? NULL : &length, true));
-    if (!st->is_head) {
-        TRY(put(h, body));
+    SL_CLEANUP(buf_fini)
+    struct buf b = {.max = RESPONSE_HEAD_MAX + REPLY_TOGETHER_MAX, .wipe = true};
+    TRY(make_head(h, bodiless(st) ? NULL : &length, true, &b));
+    bool together = body.len <= REPLY_TOGETHER_MAX;
+    if (!st->is_head && together) {
+        buf_put(&b, body);
+        TRY(buf_check(&b, &h->err));
     }
-    TRY(flush(h));
+    TRY(http_send(h, buf_slice(&b)));
+    if (!st->is_head && !together) {
+        TRY(http_send(h, body));
+    }
     st->phase = OUT_DONE;
     return SL_OK;
 }
