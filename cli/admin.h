@@ -10,6 +10,7 @@
  * the text. */
 enum admin_request {
     ADMIN_KMS = 'K', /* answer carries a connection to kms on the supervisor's edge (seam RPC) */
+    ADMIN_TLS = 'T', /* s3 and gateway look for a new certificate */
 };
 enum { ADMIN_BYTES_MAX = 64 * 1024 };
 

@@ -321,6 +321,7 @@ SL_NORETURN static void child_exec(const struct supervisor *s, enum child_id id,
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* until the child is ready to look at its certificate again */
     prctl(PR_SET_PDEATHSIG, id == CHILD_POSTGRES ? SIGQUIT : SIGTERM);
     child_log(s, child_names[id]);
     place_fds(fds, count);
@@ -638,6 +639,15 @@ void supervise_end_alone(struct supervisor *s) {
         s->keyholder_control = -1;
     }
     stop_one(s, CHILD_KEYHOLDER, SIGTERM);
+}
+
+void supervise_reload_tls(const struct supervisor *s) {
+    static const enum child_id serving[] = {CHILD_S3, CHILD_GATEWAY};
+    for (size_t i = 0; i < sizeof serving / sizeof *serving; i++) {
+        if (s->child[serving[i]].pid > 0) {
+            kill(s->child[serving[i]].pid, SIGHUP);
+        }
+    }
 }
 
 void supervise_stop(struct supervisor *s) {

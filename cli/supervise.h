@@ -46,6 +46,8 @@ struct sl_rc supervise_keyholder_alone(struct supervisor *s, struct instance *in
 void supervise_end_alone(struct supervisor *s);
 /* Runs until SIGTERM or SIGINT, restarting the dead, then stops all. */
 void supervise_run(struct supervisor *s);
+/* s3 and gateway look for a new certificate. */
+void supervise_reload_tls(const struct supervisor *s);
 void supervise_stop(struct supervisor *s);
 
 #endif

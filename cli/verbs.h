@@ -10,5 +10,6 @@ int verb_down(int argc, char **argv);
 int verb_account(int argc, char **argv);
 int verb_audit(int argc, char **argv);
 int verb_clock(int argc, char **argv);
+int verb_tls(int argc, char **argv);
 
 #endif

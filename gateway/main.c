@@ -18,6 +18,7 @@
 #include "server/http/http.h"
 #include "server/main/conf.h"
 #include "server/main/sandbox.h"
+#include "server/main/tls_renew.h"
 
 enum { FD_SQL = 3, FD_HTTP = 4, FD_TOKENS = 5, FD_READY = 6 };
 enum { KMS_RETRY_MS = 250, HTTP_WORKERS = 4 };
@@ -48,7 +49,10 @@ static struct sl_rc tls_identity(struct gateway *g, bool *ret_stop, struct sl_er
             close(fd);
         }
         if (sl_is_ok(rc)) {
-            return net_tls_new(chain, secret_view(&key), false, &g->sql.tls, err);
+            TRY(net_tls_new(chain, secret_view(&key), false, &g->sql.tls, err));
+            const struct tls_renewer renewer = {g->sql.tls, g->conf.kms_socket, g->api.hello,
+                                                chain};
+            return tls_renew_start(&renewer, err);
         }
         if (!told) {
             sl_log(SL_INFO, "waiting_for_kms", "reason=%s",

@@ -29,7 +29,7 @@ MAY = [
     ('server/api/s3', ['lib', 'server/net', 'server/http', 'server/policy', 'server/store/index', 'server/store/blob', 'server/main/conf.h']),
     ('server/api', ['lib', 'server/auth', 'server/policy', 'server/keys', 'server/store', 'server/audit', 'server/main/conf.h']),
     ('server/main', ['lib', 'server']),
-    ('gateway', ['lib', 'server/net', 'server/http', 'server/main/conf.h', 'server/main/sandbox.h']),
+    ('gateway', ['lib', 'server/net', 'server/http', 'server/main/conf.h', 'server/main/sandbox.h', 'server/main/tls_renew.h']),
     ('cli', ['lib', 'server', 'gateway']),
     ('extension', ['lib']),
     ('tests', ['lib', 'server', 'gateway', 'cli', 'extension']),

@@ -16,6 +16,7 @@ enum {
     LIMIT_HTTP_FRAMING_BYTES = 16 * 1024, /* chunk extensions or trailers in a row */
     LIMIT_HTTP_MIN_RATE = 1024, /* bytes a second of a body, once it took longer than a stall */
     LIMIT_NET_HANDSHAKE_MS = 10 * 1000, /* TLS handshake, hello */
+    LIMIT_TLS_LOOK_MS = 3600 * 1000,    /* between looks for a renewed certificate */
     LIMIT_NET_LINGER_MS = 2 * 1000,
     LIMIT_NET_LINGER_BYTES = 1024 * 1024,
     LIMIT_NET_STOP_MS = 10 * 1000,      /* for requests in progress at a stop */

@@ -298,6 +298,12 @@ struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,
     return SL_OK;
 }
 
+struct sl_rc seam_tls_renew(int fd, struct sl_error *err) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    return call(fd, SEAM_TLS_RENEW, &out, NULL, err, &in, NULL);
+}
+
 struct sl_rc seam_ca(int fd, struct arena *a, struct sl_error *err, struct slice *ret_ca_pem) {
     SEAM_BUF out = seam_buf();
     SEAM_BUF in = seam_buf();

@@ -169,6 +169,9 @@ struct sl_rc seam_reset(int fd, struct sl_error *err);
  * instance's own CA, sealed by the keyholder. */
 struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,
                                struct slice *ret_chain_pem, struct secret *ret_key_pem);
+/* Edge SUPERVISOR: a new server certificate and key, under the same CA, now. Who serves the old one
+ * has to ask again. */
+struct sl_rc seam_tls_renew(int fd, struct sl_error *err);
 /* Edge SUPERVISOR: the CA certificate (PEM), public. */
 struct sl_rc seam_ca(int fd, struct arena *a, struct sl_error *err, struct slice *ret_ca_pem);
 

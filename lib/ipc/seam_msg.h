@@ -36,6 +36,7 @@ enum seam_type {
     SEAM_PRINCIPALS = 24,      /* list of principals -> u16 index of the first that is none, or n */
     SEAM_CLOCK = 50,           /* u8 how, u64 ms -> u64 service's clock, real clock (ms) */
     SEAM_RESET = 51,           /* -> */
+    SEAM_TLS_RENEW = 52,       /* -> */
 };
 
 enum {

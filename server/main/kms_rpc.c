@@ -492,6 +492,7 @@ static const struct rpc rpcs[] = {
     [SEAM_AUDIT_HEAD] = {EDGE(SEAM_SUPERVISOR), kms_log_head},
     [SEAM_PRINCIPALS] = {EDGE(SEAM_S3), principals},
     [SEAM_CLOCK] = {EDGE(SEAM_SUPERVISOR), kms_clock_rpc},
+    [SEAM_TLS_RENEW] = {EDGE(SEAM_SUPERVISOR), kms_tls_renew},
     [SEAM_RESET] = {EDGE(SEAM_GATEWAY), kms_reset_rpc},
 };
 

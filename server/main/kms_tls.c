@@ -91,10 +91,10 @@ static struct sl_rc keep(struct kms_rpc *r, const char *name, const struct hosts
     return SL_OK;
 }
 
-static struct sl_rc get_ca(struct kms_rpc *r, const struct hosts *h, struct pair *ret,
-                           bool *ret_new) {
+static struct sl_rc get_ca(struct kms_rpc *r, const struct hosts *h, int64_t least_s,
+                           struct pair *ret, bool *ret_new) {
     bool ok = false;
-    TRY(load(r, "tls-ca", h, CA_RENEW_S, &ok, ret));
+    TRY(load(r, "tls-ca", h, least_s, &ok, ret));
     *ret_new = !ok;
     if (ok) {
         return SL_OK;
@@ -107,9 +107,9 @@ static struct sl_rc get_ca(struct kms_rpc *r, const struct hosts *h, struct pair
 }
 
 static struct sl_rc get_server(struct kms_rpc *r, const struct hosts *h, const struct pair *ca,
-                               bool ca_new, struct pair *ret) {
+                               bool anew, struct pair *ret) {
     bool ok = false;
-    if (!ca_new) {
+    if (!anew) {
         TRY(load(r, "tls-server", h, RENEW_S, &ok, ret));
     }
     if (ok) {
@@ -120,41 +120,46 @@ static struct sl_rc get_server(struct kms_rpc *r, const struct hosts *h, const s
     return keep(r, "tls-server", h, &cert, ret);
 }
 
+enum want { WANT_SERVER, WANT_CA, WANT_NEW_SERVER };
+
 /* Whoever asks first makes them. Both together, or an old certificate would be served under a new
- * CA. */
-static struct sl_rc get(struct kms_rpc *r, struct pair *ret_ca, struct pair *ret_server) {
+ * CA. A CA near its end is replaced only when the supervisor asks for it, at a start, as it hands
+ * the CA to the clients. */
+static struct sl_rc get(struct kms_rpc *r, enum want want, struct pair *ret_ca,
+                        struct pair *ret_server) {
     struct hosts h = {0};
     bool ca_new = false;
     TRY(all_hosts(r, &h));
-    TRY(get_ca(r, &h, ret_ca, &ca_new));
-    return get_server(r, &h, ret_ca, ca_new, ret_server);
+    TRY(get_ca(r, &h, want == WANT_CA ? CA_RENEW_S : 0, ret_ca, &ca_new));
+    return get_server(r, &h, ret_ca, ca_new || want == WANT_NEW_SERVER, ret_server);
 }
 
-struct sl_rc kms_tls_identity(struct kms_rpc *r, struct slice payload, struct buf *out) {
+static struct sl_rc answer(struct kms_rpc *r, enum want want, struct buf *out) {
     struct pair ca = {0}, server = {0};
     pthread_mutex_lock(&r->service->tls_mu);
-    struct sl_rc rc = get(r, &ca, &server);
+    struct sl_rc rc = get(r, want, &ca, &server);
     pthread_mutex_unlock(&r->service->tls_mu);
-    if (!sl_failed(rc)) {
+    if (!sl_failed(rc) && want == WANT_SERVER) {
         buf_u32(out, (uint32_t)(server.cert.len + ca.cert.len));
         buf_put(out, server.cert);
         buf_put(out, ca.cert);
         buf_vec32(out, secret_view(&server.key));
-    }
-    secret_fini(&ca.key);
-    secret_fini(&server.key);
-    return rc;
-}
-
-struct sl_rc kms_tls_ca(struct kms_rpc *r, struct slice payload, struct buf *out) {
-    struct pair ca = {0}, server = {0};
-    pthread_mutex_lock(&r->service->tls_mu);
-    struct sl_rc rc = get(r, &ca, &server);
-    pthread_mutex_unlock(&r->service->tls_mu);
-    if (!sl_failed(rc)) {
+    } else if (!sl_failed(rc) && want == WANT_CA) {
         buf_vec32(out, ca.cert);
     }
     secret_fini(&ca.key);
     secret_fini(&server.key);
     return rc;
+}
+
+struct sl_rc kms_tls_identity(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    return answer(r, WANT_SERVER, out);
+}
+
+struct sl_rc kms_tls_ca(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    return answer(r, WANT_CA, out);
+}
+
+struct sl_rc kms_tls_renew(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    return answer(r, WANT_NEW_SERVER, out);
 }

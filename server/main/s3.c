@@ -20,6 +20,7 @@
 #include "server/main/s3_route.h"
 #include "server/main/s3_upstream.h"
 #include "server/main/sandbox.h"
+#include "server/main/tls_renew.h"
 
 enum { FD_HTTPS = 3, FD_PLAIN = 4, FD_TOKENS = 5, FD_READY = 6 };
 enum {
@@ -163,7 +164,15 @@ static struct sl_rc fetch_identity(struct service *s, struct arena *a, struct ne
     }
     rc = net_tls_new(id.chain, secret_view(&id.key), true, ret, err);
     secret_fini(&id.key);
-    return rc;
+    TRY(rc);
+    struct tls_renewer renewer = {
+        .tls = *ret,
+        .kms_socket = s->conf.kms_socket,
+        .hello = {.edge = SEAM_S3, .mode = SEAM_RPC},
+        .chain = id.chain,
+    };
+    memcpy(renewer.hello.token, s->tokens.token[SEAM_S3], SEAM_TOKEN_LEN);
+    return tls_renew_start(&renewer, err);
 }
 
 static struct sl_rc listen_all(const struct service *s, struct net_server *made,
@@ -212,9 +221,7 @@ static struct sl_rc start(struct service *s, struct arena *a, struct sl_error *e
                               .blobs = s->env.blobs};
     reset_init(&s->reset);
     TRY(fetch_identity(s, a, &tls, err));
-    rc = serve(s, tls, err);
-    net_tls_free(tls);
-    return rc;
+    return serve(s, tls, err); /* tls stays the renewing thread's */
 }
 
 static void stop(struct service *s) {

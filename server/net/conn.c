@@ -133,9 +133,11 @@ static struct sl_rc tls_outcome(struct net_wire *w, int result, short *ret_want,
     }
 }
 
-struct sl_rc conn_tls_begin(struct net_conn *c, SSL_CTX *ctx) {
+struct sl_rc conn_tls_begin(struct net_conn *c, struct net_tls *t) {
     ERR_clear_error();
+    SSL_CTX *ctx = tls_ctx(t);
     SSL *ssl = SSL_new(ctx);
+    SSL_CTX_free(ctx);
     BIO *bio = conn_bio_new(c->w->fd);
     if (ssl == NULL || bio == NULL) {
         SSL_free(ssl);
@@ -169,7 +171,7 @@ struct sl_rc net_conn_tls_accept(struct net_conn *c, struct net_tls *t, int64_t 
     check(c);
     ENSURE(c->w->ssl == NULL, err, SL_E_PARSE, "TLS is on already.");
     ENSURE(c->w->pos == c->w->len, err, SL_E_PARSE, "Bytes came before the TLS handshake.");
-    TRY(conn_tls_begin(c, t->ctx));
+    TRY(conn_tls_begin(c, t));
     for (;;) {
         short want;
         struct sl_rc rc = conn_tls_step(c, &want);

@@ -5,6 +5,7 @@
 #include "server/net/net.h"
 
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum { NET_CONN_MAGIC = 0x6e657443 };
@@ -54,13 +55,19 @@ struct net_conn {
 };
 
 struct net_tls {
-    SSL_CTX *ctx;
+    atomic_int refs;
+    bool http;
+    pthread_mutex_t mu;
+    SSL_CTX *ctx; /* under mu: replaced when the certificate is renewed */
 };
+struct net_tls *tls_hold(struct net_tls *t);
+/* The present context, a reference of the caller's own. */
+SSL_CTX *tls_ctx(struct net_tls *t);
 
 /* Takes fd on success only. */
 struct net_conn *conn_new(int fd);
 /* Makes the TLS state for a server-side handshake. */
-struct sl_rc conn_tls_begin(struct net_conn *c, SSL_CTX *ctx);
+struct sl_rc conn_tls_begin(struct net_conn *c, struct net_tls *t);
 /* One step of the handshake; *ret_want as net_try_read. */
 struct sl_rc conn_tls_step(struct net_conn *c, short *ret_want);
 /* Tells the peer that nothing more comes; no waiting. */

@@ -25,7 +25,7 @@ enum { WORKERS_DEFAULT = 64, WORKER_STACK = 1024 * 1024, TICK_MS = 500, ACCEPT_B
 struct net_listener {
     enum net_kind kind;
     int fd;
-    SSL_CTX *tls;
+    struct net_tls *tls; /* or NULL */
     net_hello_fn hello;
     struct net_listener *next;
     _Atomic int64_t rearm_at; /* out of descriptors until then; 0 = armed */
@@ -123,8 +123,7 @@ struct sl_rc net_listen(struct net_server *s, int take_fd, struct net_tls *tls, 
     l->fd = take_fd;
     l->hello = hello;
     if (tls != NULL) {
-        l->tls = tls->ctx;
-        SSL_CTX_up_ref(l->tls);
+        l->tls = tls_hold(tls);
     }
     pthread_mutex_lock(&s->mu);
     l->next = s->listeners;
@@ -438,7 +437,7 @@ void net_server_free(struct net_server *s) {
         struct net_listener *l = s->listeners;
         s->listeners = l->next;
         close(l->fd);
-        SSL_CTX_free(l->tls);
+        net_tls_free(l->tls);
         free(l);
     }
     if (s->epoll_fd >= 0) {

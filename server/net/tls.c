@@ -140,27 +140,66 @@ static struct sl_rc setup(SSL_CTX *ctx, struct slice chain_pem, struct slice key
     return load_key(ctx, key_pem, err);
 }
 
-struct sl_rc net_tls_new(struct slice chain_pem, struct slice key_pem, bool http,
-                         struct net_tls **ret, struct sl_error *err) {
+static struct sl_rc make_ctx(struct slice chain_pem, struct slice key_pem, bool http, SSL_CTX **ret,
+                             struct sl_error *err) {
     ERR_clear_error();
-    struct net_tls *t = calloc(1, sizeof *t);
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     struct sl_rc rc =
-        t == NULL || ctx == NULL ? sl_rc_of(SL_E_NOMEM) : setup(ctx, chain_pem, key_pem, http, err);
+        ctx == NULL ? sl_rc_of(SL_E_NOMEM) : setup(ctx, chain_pem, key_pem, http, err);
     ERR_clear_error();
     if (sl_failed(rc)) {
         SSL_CTX_free(ctx);
+        return rc;
+    }
+    *ret = ctx;
+    return SL_OK;
+}
+
+struct sl_rc net_tls_new(struct slice chain_pem, struct slice key_pem, bool http,
+                         struct net_tls **ret, struct sl_error *err) {
+    struct net_tls *t = calloc(1, sizeof *t);
+    ENSURE(t != NULL, err, SL_E_NOMEM, "Out of memory.");
+    struct sl_rc rc = make_ctx(chain_pem, key_pem, http, &t->ctx, err);
+    if (sl_failed(rc)) {
         free(t);
         return rc;
     }
-    t->ctx = ctx;
+    t->http = http;
+    atomic_init(&t->refs, 1);
+    pthread_mutex_init(&t->mu, NULL);
     *ret = t;
     return SL_OK;
 }
 
+struct sl_rc net_tls_replace(struct net_tls *t, struct slice chain_pem, struct slice key_pem,
+                             struct sl_error *err) {
+    SSL_CTX *ctx;
+    TRY(make_ctx(chain_pem, key_pem, t->http, &ctx, err));
+    pthread_mutex_lock(&t->mu);
+    SSL_CTX *old = t->ctx;
+    t->ctx = ctx;
+    pthread_mutex_unlock(&t->mu);
+    SSL_CTX_free(old); /* connections hold references of their own */
+    return SL_OK;
+}
+
+SSL_CTX *tls_ctx(struct net_tls *t) {
+    pthread_mutex_lock(&t->mu);
+    SSL_CTX *ctx = t->ctx;
+    SSL_CTX_up_ref(ctx);
+    pthread_mutex_unlock(&t->mu);
+    return ctx;
+}
+
+struct net_tls *tls_hold(struct net_tls *t) {
+    atomic_fetch_add(&t->refs, 1);
+    return t;
+}
+
 void net_tls_free(struct net_tls *t) {
-    if (t != NULL) {
+    if (t != NULL && atomic_fetch_sub(&t->refs, 1) == 1) {
         SSL_CTX_free(t->ctx);
+        pthread_mutex_destroy(&t->mu);
         free(t);
     }
 }

@@ -283,6 +283,24 @@ static void certificates(void **state) {
     OK(call(r, SEAM_SUPERVISOR, SEAM_CA, &none));
     assert_true(slice_eq(slice_sub(buf_slice(&r->out), 4, SIZE_MAX), ca));
     r->env.real_ms = now;
+    /* Or at once, when the supervisor says so. */
+    FAILS(call(r, SEAM_S3, SEAM_TLS_RENEW, &none), SL_E_ACCESS_DENIED);
+    OK(call(r, SEAM_S3, SEAM_TLS, &none));
+    identity = arena_copy(&r->a, buf_slice(&r->out));
+    OK(call(r, SEAM_SUPERVISOR, SEAM_TLS_RENEW, &none));
+    assert_int_equal(r->out.len, 0);
+    OK(call(r, SEAM_S3, SEAM_TLS, &none));
+    assert_false(slice_eq(buf_slice(&r->out), identity));
+    OK(call(r, SEAM_SUPERVISOR, SEAM_CA, &none));
+    assert_true(slice_eq(slice_sub(buf_slice(&r->out), 4, SIZE_MAX), ca));
+    /* A CA near its end is replaced at a start alone, when its new self reaches the clients. */
+    r->env.real_ms += 3300LL * 24 * 3600 * 1000;
+    OK(call(r, SEAM_S3, SEAM_TLS, &none));
+    in = rdr_of(buf_slice(&r->out));
+    assert_true(slice_ends(rdr_vec32(&in), ca));
+    OK(call(r, SEAM_SUPERVISOR, SEAM_CA, &none));
+    assert_false(slice_eq(slice_sub(buf_slice(&r->out), 4, SIZE_MAX), ca));
+    r->env.real_ms = now;
     /* Another host name needs another CA, which is constrained to its hosts. */
     const char *hosts[] = {"sealift.example"};
     r->conf.hosts = hosts;
