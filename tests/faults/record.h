@@ -74,7 +74,8 @@ struct faults_control {
     _Atomic int32_t error;
     char process[20];
     _Atomic int64_t countdown;
-    _Atomic uint64_t failed; /* calls that were made to fail */
+    _Atomic uint64_t failed;  /* calls that were made to fail */
+    _Atomic uint32_t no_room; /* the disk is full: no file gets a block that it doesn't have */
 };
 
 #endif

@@ -55,6 +55,10 @@ class Log:
         struct.pack_into('<I', self.page, 40, 0)
         return struct.unpack_from('<Q', self.page, 80)[0]
 
+    def disk_full(self, on):
+        """no file gets a block that it doesn't have"""
+        struct.pack_into('<I', self.page, 88, int(on))
+
     def close(self):
         self.page.close()
         self.file.close()

@@ -114,6 +114,11 @@ static bool fails(uint32_t kind) {
     return true;
 }
 
+/* A full disk: what lies in a file's own blocks, those allocated ahead too, can be written. */
+static bool is_full(void) {
+    return control != NULL && atomic_load_explicit(&control->no_room, memory_order_relaxed);
+}
+
 /* ---- the log ---- */
 
 static bool recording(void) {
@@ -354,6 +359,10 @@ EXPORT int rmdir(const char *path) {
 EXPORT int mkdirat(int dir_fd, const char *path, mode_t mode) {
     struct place at;
     struct stat st;
+    if (is_full()) {
+        errno = ENOSPC;
+        return -1;
+    }
     if (fails(FAULTS_KIND_NAME)) {
         return -1;
     }
@@ -395,29 +404,57 @@ static ssize_t put_write(int fd, const struct iovec *iov, int pieces, ssize_t n,
     return n;
 }
 
-static bool write_fails(int fd) {
+static bool no_room(int fd, off_t end) {
     struct stat st;
+    if (!is_full() || !regular(fd, &st) || end <= (off_t)st.st_blocks * 512) {
+        return false;
+    }
+    errno = ENOSPC;
+    return true;
+}
+
+static size_t bytes_of(const struct iovec *iov, int pieces) {
+    size_t n = 0;
+    for (int i = 0; i < pieces; i++) {
+        n += iov[i].iov_len;
+    }
+    return n;
+}
+
+static bool write_fails(int fd, size_t n, off_t offset) {
+    struct stat st;
+    if (is_full() && regular(fd, &st)) {
+        bool append = offset < 0 && (fcntl(fd, F_GETFL) & O_APPEND);
+        off_t at = offset >= 0 ? offset : append ? st.st_size : lseek(fd, 0, SEEK_CUR);
+        if (no_room(fd, at + (off_t)n)) {
+            return true;
+        }
+    }
     return control != NULL && (atomic_load(&control->kinds) & FAULTS_KIND_WRITE) &&
            regular(fd, &st) && fails(FAULTS_KIND_WRITE);
 }
 
 EXPORT ssize_t write(int fd, const void *p, size_t n) {
     struct iovec iov = {(void *)(uintptr_t)p, n};
-    return write_fails(fd) ? -1 : put_write(fd, &iov, 1, REAL(write)(fd, p, n), -1);
+    return write_fails(fd, n, -1) ? -1 : put_write(fd, &iov, 1, REAL(write)(fd, p, n), -1);
 }
 
 EXPORT ssize_t pwrite(int fd, const void *p, size_t n, off_t offset) {
     struct iovec iov = {(void *)(uintptr_t)p, n};
-    return write_fails(fd) ? -1 : put_write(fd, &iov, 1, REAL(pwrite)(fd, p, n, offset), offset);
+    return write_fails(fd, n, offset)
+               ? -1
+               : put_write(fd, &iov, 1, REAL(pwrite)(fd, p, n, offset), offset);
 }
 ALSO(pwrite) ssize_t pwrite64(int fd, const void *p, size_t n, off64_t offset);
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count) {
-    return write_fails(fd) ? -1 : put_write(fd, iov, count, REAL(writev)(fd, iov, count), -1);
+    return write_fails(fd, bytes_of(iov, count), -1)
+               ? -1
+               : put_write(fd, iov, count, REAL(writev)(fd, iov, count), -1);
 }
 
 EXPORT ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset) {
-    return write_fails(fd)
+    return write_fails(fd, bytes_of(iov, count), offset)
                ? -1
                : put_write(fd, iov, count, REAL(pwritev)(fd, iov, count, offset), offset);
 }
@@ -465,7 +502,7 @@ ALSO(truncate) int truncate64(const char *path, off64_t size);
 
 EXPORT int posix_fallocate(int fd, off_t offset, off_t len) {
     int saved = errno;
-    if (fails(FAULTS_KIND_TRUNC)) {
+    if (no_room(fd, offset + len) || fails(FAULTS_KIND_TRUNC)) {
         int code = errno;
         errno = saved;
         return code;
@@ -479,7 +516,7 @@ EXPORT int posix_fallocate(int fd, off_t offset, off_t len) {
 ALSO(posix_fallocate) int posix_fallocate64(int fd, off64_t offset, off64_t len);
 
 EXPORT int fallocate(int fd, int mode, off_t offset, off_t len) {
-    if (fails(FAULTS_KIND_TRUNC)) {
+    if (no_room(fd, offset + len) || fails(FAULTS_KIND_TRUNC)) {
         return -1;
     }
     int rc = REAL(fallocate)(fd, mode, offset, len);
