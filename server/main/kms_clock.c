@@ -38,11 +38,12 @@ int64_t kms_clock_ahead_s(const struct auth_env *env) {
 }
 
 /* Keys whose time has come are not found any more from that moment, imported material is not used
- * any more; this removes them. */
+ * any more; this removes them. And keys get the new material that is due. */
 static struct sl_rc due_work(const struct auth_env *env, struct sl_error *err) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
     TRY(keys_purge(env->db, env->now_ms, err));
-    return kms_expire(env, &a, err);
+    TRY(kms_expire(env, &a, err));
+    return kms_rotate(env, err);
 }
 
 void kms_clock_tick(struct kms_service *k, const struct auth_env *env) {

@@ -9,8 +9,7 @@
 
 static const char *const models[] = {"KEY_MATERIAL_EXPIRES", "KEY_MATERIAL_DOES_NOT_EXPIRE"};
 
-#define DAY_MS ((int64_t)24 * 60 * 60 * 1000)
-#define VALID_TO_MAX_MS (365 * DAY_MS)
+#define VALID_TO_MAX_MS (365 * KMS_DAY_MS)
 
 static struct sl_rc need_external(struct api_call *c, const struct key_row *k) {
     ENSURE(k->origin == KEY_ORIGIN_EXTERNAL, c->err, SL_E_KMS_UNSUPPORTED,
@@ -69,7 +68,7 @@ struct sl_rc kms_op_import_parameters(struct api_call *c) {
     TRY(wrapping_of(c, &wrapping, &bits));
     SL_CLEANUP(buf_fini) struct buf public_der = BUF_INIT(4096);
     SL_CLEANUP(buf_fini) struct buf token = BUF_INIT(8192);
-    int64_t valid_to_ms = c->env->now_ms + DAY_MS;
+    int64_t valid_to_ms = c->env->now_ms + KMS_DAY_MS;
     TRY(keyholder_import_begin(c->env->keys, t.row.record, wrapping, bits, valid_to_ms, &public_der,
                                &token, c->err));
     struct jsonw w = jsonw_of(c->out);

@@ -13,6 +13,7 @@
 #endif
 #endif
 
+#define KMS_DAY_MS ((int64_t)24 * 60 * 60 * 1000)
 enum { KMS_TAGS_MAX = 50, KMS_ALIASES_MAX = 50, KMS_NAMES_MAX = 256 };
 #define KMS_S3_ALIAS "alias/aws/s3"
 
@@ -25,6 +26,19 @@ struct sl_rc kms_dry(struct api_call *c, bool dry_run);
 struct sl_rc kms_unwrap(struct api_call *c, const struct kms_target *t, struct slice blob,
                         const struct context *context, struct secret *ret_plaintext,
                         char ret_material[65]);
+
+/* ---- manage.c ---- */
+
+/* The answer of operations that name the key alone. */
+void kms_put_key_id(struct api_call *c, struct slice arn);
+
+/* ---- rotate.c ---- */
+
+/* Keys of AWS and of services rotate each year; others when EnableKeyRotation says so. */
+enum { KMS_ROTATION_DAYS = 365 };
+/* Rotates this key if it is enabled and its automatic rotation is due. */
+struct sl_rc kms_rotate_due(const struct auth_env *env, const struct key_row *k, struct arena *a,
+                            struct sl_error *err);
 
 /* ---- make.c: new keys ---- */
 

@@ -88,6 +88,8 @@ struct sl_rc kms_managed_make(struct api_call *c, struct key_row *ret) {
         .state = KEY_ENABLED,
         .manager = KEY_AWS,
         .created_ms = c->env->now_ms,
+        .rotation_days = KMS_ROTATION_DAYS,
+        .rotation_ms = c->env->now_ms + KMS_ROTATION_DAYS * KMS_DAY_MS,
         .origin = KEY_ORIGIN_KMS,
     };
     ENSURE(row.id.ptr && row.policy.ptr, c->err, SL_E_NOMEM, "Out of memory.");
@@ -128,6 +130,8 @@ static struct sl_rc service_row(struct api_call *c, bool make, struct key_row *r
         .state = KEY_ENABLED,
         .manager = KEY_SERVICE,
         .created_ms = c->env->now_ms,
+        .rotation_days = KMS_ROTATION_DAYS,
+        .rotation_ms = c->env->now_ms + KMS_ROTATION_DAYS * KMS_DAY_MS,
         .origin = KEY_ORIGIN_KMS,
     };
     ENSURE(row.id.ptr != NULL, c->err, SL_E_NOMEM, "Out of memory.");

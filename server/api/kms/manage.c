@@ -1,4 +1,4 @@
-/* The life of a key: made, described, listed, enabled, disabled, deleted, rotated. */
+/* The life of a key: made, described, listed, enabled, disabled, deleted. */
 #include "server/api/kms/kms_in.h"
 
 #include "lib/base/limits.h"
@@ -274,7 +274,8 @@ static struct sl_rc to_disabled(struct api_call *c, struct sqlite3 *conn, struct
 
 struct sl_rc kms_op_enable_key(struct api_call *c) {
     struct kms_target t = {0};
-    return change_op(c, "kms:EnableKey", to_enabled, &t);
+    TRY(change_op(c, "kms:EnableKey", to_enabled, &t));
+    return kms_rotate_due(c->env, &t.row, c->arena, c->err); /* what has waited for this */
 }
 
 struct sl_rc kms_op_disable_key(struct api_call *c) {
@@ -282,13 +283,11 @@ struct sl_rc kms_op_disable_key(struct api_call *c) {
     return change_op(c, "kms:DisableKey", to_disabled, &t);
 }
 
-enum { DAY_MS = 24 * 60 * 60 * 1000 };
-
 static struct sl_rc to_pending(struct api_call *c, struct sqlite3 *conn, struct kms_target *t) {
     TRY(kms_need_not_pending(c, t));
     t->row.state = KEY_PENDING_DELETION;
     t->row.window_days = (int32_t)kms_int(c, "PendingWindowInDays", 30);
-    t->row.deletion_ms = c->env->now_ms + (int64_t)t->row.window_days * DAY_MS;
+    t->row.deletion_ms = c->env->now_ms + (int64_t)t->row.window_days * KMS_DAY_MS;
     return SL_OK;
 }
 
@@ -325,7 +324,7 @@ static struct sl_rc to_saved(struct api_call *c, struct sqlite3 *conn, struct km
     return SL_OK;
 }
 
-static void put_key_id(struct api_call *c, struct slice arn) {
+void kms_put_key_id(struct api_call *c, struct slice arn) {
     struct jsonw w = jsonw_of(c->out);
     jsonw_object_begin(&w);
     put_string(&w, "KeyId", arn);
@@ -335,7 +334,7 @@ static void put_key_id(struct api_call *c, struct slice arn) {
 struct sl_rc kms_op_cancel_deletion(struct api_call *c) {
     struct kms_target t = {0};
     TRY(change_op(c, "kms:CancelKeyDeletion", to_saved, &t));
-    put_key_id(c, t.row.arn);
+    kms_put_key_id(c, t.row.arn);
     return SL_OK;
 }
 
@@ -349,121 +348,4 @@ struct sl_rc kms_op_update_description(struct api_call *c) {
     struct sl_rc rc = keys_set_description(conn, t.row.id, kms_string(c, "Description"), c->err);
     struct sl_rc end = kms_db_write_end(c->env->db, conn, !sl_failed(rc), c->err);
     return sl_failed(rc) ? rc : end;
-}
-
-/* ---- Rotation ---- */
-
-struct sl_rc kms_op_rotation_status(struct api_call *c) {
-    struct kms_target t = {0};
-    struct kms_want want = {.action = "kms:GetKeyRotationStatus", .foreign = true};
-    TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));
-    struct jsonw w = jsonw_of(c->out);
-    jsonw_object_begin(&w);
-    put_string(&w, "KeyId", t.row.arn);
-    jsonw_name(&w, "KeyRotationEnabled");
-    jsonw_bool(&w, false);
-    jsonw_object_end(&w);
-    return SL_OK;
-}
-
-enum { ON_DEMAND_MAX = 25 };
-
-static struct sl_rc rotate(struct api_call *c, struct sqlite3 *conn, struct kms_target *t) {
-    SL_CLEANUP(buf_fini) struct buf record = BUF_INIT(64 * 1024);
-    struct rotation_row *past = NULL;
-    size_t n = 0;
-    bool found = false;
-    char material[65];
-    TRY(keys_get(conn, t->row.account, t->row.region, t->row.id, c->env->now_ms, c->arena, &found,
-                 &t->row, c->err));
-    ENSURE(found, c->err, SL_E_KMS_NOT_FOUND, "Key '%.*s' does not exist", SLICE_FMT(t->row.arn));
-    if (t->row.origin == KEY_ORIGIN_EXTERNAL) {
-        TRY(kms_import_settle(c, conn, &t->row));
-    }
-    TRY(kms_need_enabled(c, t));
-    TRY(keys_rotation_list(conn, t->row.id, c->arena, &past, &n, c->err));
-    ENSURE(n <= ON_DEMAND_MAX, c->err, SL_E_KMS_LIMIT,
-           "The on-demand rotations limit has been reached for the given keyId. No more on-demand "
-           "rotations can be performed for this key: %.*s",
-           SLICE_FMT(t->row.arn));
-    TRY(keyholder_key_rotate(c->env->keys, t->row.record, &record, material, c->err));
-    t->row.record = buf_slice(&record);
-    t->row.material_id = slice_cstr(material);
-    struct sl_rc rc = keys_rotated(conn, &t->row, c->env->now_ms, c->err);
-    if (!sl_failed(rc) && t->row.origin == KEY_ORIGIN_EXTERNAL) {
-        rc = kms_import_promoted(c, conn, &t->row);
-    }
-    t->row.record = t->row.material_id = SLICE_EMPTY;
-    return rc;
-}
-
-struct sl_rc kms_op_rotate(struct api_call *c) {
-    struct kms_target t = {0};
-    struct kms_want want = {.action = "kms:RotateKeyOnDemand"};
-    TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));
-    struct sqlite3 *conn = NULL;
-    TRY(kms_db_write(c->env->db, &conn, c->err));
-    struct sl_rc rc = rotate(c, conn, &t);
-    struct sl_rc end = kms_db_write_end(c->env->db, conn, !sl_failed(rc), c->err);
-    TRY(sl_failed(rc) ? rc : end);
-    put_key_id(c, t.row.arn);
-    return SL_OK;
-}
-
-static void put_rotation(struct jsonw *w, struct slice key_id, const struct rotation_row *r,
-                         const char *state, const struct kms_imports *imports) {
-    jsonw_object_begin(w);
-    put_string(w, "KeyId", key_id);
-    put_string(w, "KeyMaterialId", r->material_id);
-    put_string(w, "KeyMaterialState", slice_cstr(state));
-    kms_import_put(w, imports, r->material_id);
-    if (r->at_ms > 0) {
-        jsonw_name(w, "RotationDate");
-        jsonw_epoch_ms(w, r->at_ms);
-        put_string(w, "RotationType", SLICE_LIT("ON_DEMAND"));
-    }
-    jsonw_object_end(w);
-}
-
-struct sl_rc kms_op_list_rotations(struct api_call *c) {
-    struct kms_target t = {0};
-    struct kms_want want = {.action = "kms:ListKeyRotations"};
-    TRY(kms_use(c, kms_string(c, "KeyId"), &want, &t));
-    uint64_t from = 0;
-    struct slice marker = kms_string(c, "Marker");
-    ENSURE(marker.len == 0 || slice_u64(marker, LIMIT_KMS_BACKING_KEYS, &from), c->err,
-           SL_E_KMS_MARKER, "Invalid marker");
-    bool all = slice_eq_cstr(kms_string(c, "IncludeKeyMaterial"), "ALL_KEY_MATERIAL");
-    if (!all && from == 0) {
-        from = 1; /* the first material came by no rotation */
-    }
-    struct rotation_row *r = NULL;
-    size_t n = 0;
-    struct sqlite3 *conn = NULL;
-    TRY(kms_db_read(c->env->db, &conn, c->err));
-    struct kms_imports imports = {0};
-    struct sl_rc rc = keys_rotation_list(conn, t.row.id, c->arena, &r, &n, c->err);
-    rc = sl_failed(rc) ? rc : kms_imports_read(c, conn, &t.row, &imports);
-    kms_db_read_end(c->env->db, conn);
-    TRY(rc);
-    size_t done = n; /* what comes after waits for its rotation */
-    TRY(all ? kms_imports_pending(c, &imports, &r, &n) : SL_OK);
-    size_t limit = (size_t)kms_int(c, "Limit", 100), i = (size_t)from;
-    struct jsonw w = jsonw_of(c->out);
-    jsonw_object_begin(&w);
-    jsonw_name(&w, "Rotations");
-    jsonw_array_begin(&w);
-    for (; i < n && i < from + limit; i++) {
-        const char *as = i >= done ? "PENDING_ROTATION" : i == done - 1 ? "CURRENT" : "NON_CURRENT";
-        put_rotation(&w, t.row.id, &r[i], as, &imports);
-    }
-    jsonw_array_end(&w);
-    if (i < n) {
-        jsonw_name(&w, "NextMarker");
-        jsonw_cstr(&w, arena_printf(c->arena, "%zu", i));
-    }
-    jsonw_name(&w, "Truncated");
-    jsonw_bool(&w, i < n);
-    jsonw_object_end(&w);
-    return SL_OK;
 }

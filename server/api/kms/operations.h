@@ -17,7 +17,9 @@
     X(CHANGE, DeleteImportedKeyMaterial, delete_import)                                            \
     X(READ, DescribeKey, describe_key)                                                             \
     X(CHANGE, DisableKey, disable_key)                                                             \
+    X(CHANGE, DisableKeyRotation, disable_rotation)                                                \
     X(CHANGE, EnableKey, enable_key)                                                               \
+    X(CHANGE, EnableKeyRotation, enable_rotation)                                                  \
     X(USE, Encrypt, encrypt)                                                                       \
     X(USE, GenerateDataKey, data_key)                                                              \
     X(USE, GenerateDataKeyWithoutPlaintext, data_key_blind)                                        \

@@ -57,8 +57,8 @@ struct sl_rc import_store_key(struct sqlite3 *conn, struct key_row *k, bool firs
                 " AND imported = 1 AND pending = 0 AND expires = 1), 0) WHERE id = ?1",
                 ARGS(T(k->id), I(k->state), B(k->record), T(k->material_id)), err));
     return first ? sql_run(conn,
-                           "INSERT INTO kms_rotation (key_id, n, material_id, at_ms)"
-                           " VALUES (?, 0, ?, 0)",
+                           "INSERT INTO kms_rotation (key_id, n, material_id, at_ms, automatic)"
+                           " VALUES (?, 0, ?, 0, 0)",
                            ARGS(T(k->id), T(k->material_id)), err)
                  : SL_OK;
 }

@@ -10,9 +10,11 @@ const char keys_schema[] =
     " description TEXT NOT NULL, policy TEXT NOT NULL, record BLOB NOT NULL,"
     " material_id TEXT NOT NULL, state INTEGER NOT NULL, manager INTEGER NOT NULL,"
     " created_ms INTEGER NOT NULL, deletion_ms INTEGER NOT NULL, window_days INTEGER NOT NULL,"
-    " origin INTEGER NOT NULL, expires_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    " origin INTEGER NOT NULL, expires_ms INTEGER NOT NULL, rotation_days INTEGER NOT NULL,"
+    " rotation_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS kms_key_owner ON kms_key (account, region, id);"
     "CREATE INDEX IF NOT EXISTS kms_key_deletion ON kms_key (deletion_ms) WHERE deletion_ms > 0;"
+    "CREATE INDEX IF NOT EXISTS kms_key_rotation ON kms_key (rotation_ms) WHERE rotation_ms > 0;"
     "CREATE TABLE IF NOT EXISTS kms_alias ("
     " account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL, key_id TEXT NOT NULL,"
     " created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
@@ -23,6 +25,7 @@ const char keys_schema[] =
     " PRIMARY KEY (key_id, name)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS kms_rotation ("
     " key_id TEXT NOT NULL, n INTEGER NOT NULL, material_id TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+    " automatic INTEGER NOT NULL,"
     " PRIMARY KEY (key_id, n)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS kms_import ("
     " key_id TEXT NOT NULL, n INTEGER NOT NULL, material_id TEXT NOT NULL,"
@@ -55,7 +58,7 @@ const struct db_keep keys_kept[] = {{"kms_key", "id IN " SERVICE_KEYS},
 
 #define KEY_COLUMNS                                                                                \
     "id, account, region, arn, description, policy, record, material_id, state, manager,"          \
-    " created_ms, deletion_ms, window_days, origin, expires_ms"
+    " created_ms, deletion_ms, window_days, origin, expires_ms, rotation_days, rotation_ms"
 #define ALIVE(alias_) "(" alias_ "deletion_ms = 0 OR " alias_ "deletion_ms > ?)"
 
 static bool take_key(struct sqlite3_stmt *st, struct arena *a, void *item) {
@@ -76,6 +79,8 @@ static bool take_key(struct sqlite3_stmt *st, struct arena *a, void *item) {
     k->window_days = (int32_t)sql_int(st, 12);
     k->origin = (int)sql_int(st, 13);
     k->expires_ms = sql_int(st, 14);
+    k->rotation_days = (int32_t)sql_int(st, 15);
+    k->rotation_ms = sql_int(st, 16);
     return ok;
 }
 
@@ -101,18 +106,20 @@ struct sl_rc keys_get(struct sqlite3 *conn, struct slice account, struct slice r
 }
 
 struct sl_rc keys_insert(struct sqlite3 *conn, const struct key_row *k, struct sl_error *err) {
-    TRY(sql_run(
-        conn, "INSERT INTO kms_key (" KEY_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        ARGS(T(k->id), T(k->account), T(k->region), T(k->arn), T(k->description), T(k->policy),
-             B(k->record), T(k->material_id), I(k->state), I(k->manager), I(k->created_ms),
-             I(k->deletion_ms), I(k->window_days), I(k->origin), I(k->expires_ms)),
-        err));
+    TRY(sql_run(conn,
+                "INSERT INTO kms_key (" KEY_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                ARGS(T(k->id), T(k->account), T(k->region), T(k->arn), T(k->description),
+                     T(k->policy), B(k->record), T(k->material_id), I(k->state), I(k->manager),
+                     I(k->created_ms), I(k->deletion_ms), I(k->window_days), I(k->origin),
+                     I(k->expires_ms), I(k->rotation_days), I(k->rotation_ms)),
+                err));
     if (k->material_id.len == 0) { /* nothing imported yet */
         return SL_OK;
     }
-    return sql_run(conn,
-                   "INSERT INTO kms_rotation (key_id, n, material_id, at_ms) VALUES (?,0,?,0)",
-                   ARGS(T(k->id), T(k->material_id)), err);
+    return sql_run(
+        conn,
+        "INSERT INTO kms_rotation (key_id, n, material_id, at_ms, automatic) VALUES (?,0,?,0,0)",
+        ARGS(T(k->id), T(k->material_id)), err);
 }
 
 struct sl_rc keys_set_state(struct sqlite3 *conn, const struct key_row *k, struct sl_error *err) {
@@ -134,14 +141,38 @@ struct sl_rc keys_set_policy(struct sqlite3 *conn, struct slice id, struct slice
     return sql_run(conn, "UPDATE kms_key SET policy = ? WHERE id = ?", ARGS(T(policy), T(id)), err);
 }
 
-struct sl_rc keys_rotated(struct sqlite3 *conn, const struct key_row *k, int64_t now_ms,
-                          struct sl_error *err) {
-    TRY(sql_run(conn, "UPDATE kms_key SET record = ?, material_id = ? WHERE id = ?",
-                ARGS(B(k->record), T(k->material_id), T(k->id)), err));
+struct sl_rc keys_rotated(struct sqlite3 *conn, const struct key_row *k, bool automatic,
+                          int64_t now_ms, struct sl_error *err) {
+    TRY(sql_run(conn,
+                "UPDATE kms_key SET record = ?, material_id = ?, rotation_ms = ? WHERE id = ?",
+                ARGS(B(k->record), T(k->material_id), I(k->rotation_ms), T(k->id)), err));
     return sql_run(conn,
-                   "INSERT INTO kms_rotation (key_id, n, material_id, at_ms) "
-                   "SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3 FROM kms_rotation WHERE key_id = ?1",
-                   ARGS(T(k->id), T(k->material_id), I(now_ms)), err);
+                   "INSERT INTO kms_rotation (key_id, n, material_id, at_ms, automatic) SELECT ?1,"
+                   " coalesce(max(n), 0) + 1, ?2, ?3, ?4 FROM kms_rotation WHERE key_id = ?1",
+                   ARGS(T(k->id), T(k->material_id), I(now_ms), I(automatic)), err);
+}
+
+struct sl_rc keys_set_rotation(struct sqlite3 *conn, const struct key_row *k,
+                               struct sl_error *err) {
+    return sql_run(conn, "UPDATE kms_key SET rotation_days = ?, rotation_ms = ? WHERE id = ?",
+                   ARGS(I(k->rotation_days), I(k->rotation_ms), T(k->id)), err);
+}
+
+struct sl_rc keys_rotation_due(struct sqlite3 *conn, struct slice after, struct slice only,
+                               int64_t now_ms, struct arena *a, bool *ret_found,
+                               struct key_row *ret, struct sl_error *err) {
+    void *items = NULL;
+    size_t n = 0;
+    TRY(sql_rows(conn,
+                 "SELECT " KEY_COLUMNS " FROM kms_key WHERE rotation_ms > 0 AND rotation_ms <= ?1"
+                 " AND id > ?2 AND (?3 = '' OR id = ?3) AND state = ?4 ORDER BY id LIMIT 1",
+                 ARGS(I(now_ms), T(after), T(only), I(KEY_ENABLED)), 1, sizeof *ret, take_key, a,
+                 &items, &n, err));
+    *ret_found = n == 1;
+    if (n == 1) {
+        *ret = *(struct key_row *)items;
+    }
+    return SL_OK;
 }
 
 static bool take_slice(struct sqlite3_stmt *st, struct arena *a, void *item) {
@@ -303,6 +334,7 @@ static bool take_rotation(struct sqlite3_stmt *st, struct arena *a, void *item) 
     bool ok = true;
     r->material_id = sql_text(st, 0, a, &ok);
     r->at_ms = sql_int(st, 1);
+    r->automatic = sql_int(st, 2) != 0;
     return ok;
 }
 
@@ -310,8 +342,9 @@ struct sl_rc keys_rotation_list(struct sqlite3 *conn, struct slice id, struct ar
                                 struct rotation_row **ret, size_t *ret_count,
                                 struct sl_error *err) {
     void *items = NULL;
-    TRY(sql_rows(conn, "SELECT material_id, at_ms FROM kms_rotation WHERE key_id = ? ORDER BY n",
-                 ARGS(T(id)), SIZE_MAX, sizeof **ret, take_rotation, a, &items, ret_count, err));
+    TRY(sql_rows(
+        conn, "SELECT material_id, at_ms, automatic FROM kms_rotation WHERE key_id = ? ORDER BY n",
+        ARGS(T(id)), SIZE_MAX, sizeof **ret, take_rotation, a, &items, ret_count, err));
     *ret = items;
     return SL_OK;
 }

@@ -36,8 +36,10 @@ struct key_row {
     int64_t created_ms;
     int64_t deletion_ms; /* 0 = none scheduled */
     int32_t window_days;
-    int origin;         /* enum key_origin */
-    int64_t expires_ms; /* earliest end of imported material that the key needs; 0 = none */
+    int origin;            /* enum key_origin */
+    int64_t expires_ms;    /* earliest end of imported material that the key needs; 0 = none */
+    int32_t rotation_days; /* between automatic rotations; 0 = none */
+    int64_t rotation_ms;   /* the next one; a key that is not enabled waits longer */
 };
 
 /* All slices in `a`. now_ms decides whether a scheduled deletion has happened, and whether imported
@@ -52,9 +54,16 @@ struct sl_rc keys_set_description(struct sqlite3 *conn, struct slice id, struct 
                                   struct sl_error *err);
 struct sl_rc keys_set_policy(struct sqlite3 *conn, struct slice id, struct slice text,
                              struct sl_error *err);
-/* New record and material; adds to the rotations' list. */
-struct sl_rc keys_rotated(struct sqlite3 *conn, const struct key_row *k, int64_t now_ms,
-                          struct sl_error *err);
+/* New record, material and rotation_ms; adds to the rotations' list. */
+struct sl_rc keys_rotated(struct sqlite3 *conn, const struct key_row *k, bool automatic,
+                          int64_t now_ms, struct sl_error *err);
+/* rotation_days and rotation_ms. */
+struct sl_rc keys_set_rotation(struct sqlite3 *conn, const struct key_row *k, struct sl_error *err);
+/* The first enabled key, by id above `after`, whose automatic rotation is due; `only` that one
+ * unless it is empty. */
+struct sl_rc keys_rotation_due(struct sqlite3 *conn, struct slice after, struct slice only,
+                               int64_t now_ms, struct arena *a, bool *ret_found,
+                               struct key_row *ret, struct sl_error *err);
 /* Ids above `after` in order; at most max; also those pending deletion. */
 struct sl_rc keys_list(struct sqlite3 *conn, struct slice account, struct slice region,
                        struct slice after, int64_t now_ms, size_t max, struct arena *a,
@@ -99,6 +108,7 @@ struct sl_rc keys_tag_list(struct sqlite3 *conn, struct slice id, struct slice a
 struct rotation_row {
     struct slice material_id;
     int64_t at_ms; /* 0: the first material */
+    bool automatic;
 };
 struct sl_rc keys_rotation_list(struct sqlite3 *conn, struct slice id, struct arena *a,
                                 struct rotation_row **ret, size_t *ret_count, struct sl_error *err);
