@@ -14,9 +14,13 @@ void sl_log_init(const char *who, enum sl_level least) {
     log_least = least;
 }
 
+bool sl_log_wants(enum sl_level level) {
+    return level >= log_least;
+}
+
 void sl_log(enum sl_level level, const char *event, const char *fmt, ...) {
     static const char *const names[] = {"debug", "info", "warn", "error"};
-    if (level < log_least) {
+    if (!sl_log_wants(level)) {
         return;
     }
     char line[2048];

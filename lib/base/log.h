@@ -13,6 +13,8 @@ enum sl_level { SL_DEBUG, SL_INFO, SL_WARN, SL_ERROR };
 void sl_log_init(const char *who, enum sl_level least);
 /* fmt gives the rest of the line: `key=value` pairs. Use SL_Q for values from outside. */
 void sl_log(enum sl_level level, const char *event, const char *fmt, ...) SL_PRINTF(3, 4);
+/* Is such a line written at all? Saves making its values where every request comes by. */
+bool sl_log_wants(enum sl_level level);
 /* Quotes and cuts `s` (at most 200 bytes, control bytes as \xNN) into `out`, returns out. */
 const char *sl_quote(struct slice s, char *out, size_t out_size);
 #define SL_Q(s) sl_quote((s), (char[840]){0}, 840)

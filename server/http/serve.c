@@ -68,9 +68,11 @@ static enum net_verdict finish(struct http *h, struct net_conn *c) {
         sl_log(SL_ERROR, "no_answer", "path=%s id=%s", SL_Q(h->path), h->request_id);
         http_refuse(h, 500);
     }
-    sl_log(SL_DEBUG, "request", "method=%s path=%s status=%d bytes=%llu ms=%lld id=%s",
-           SL_Q(h->method), SL_Q(h->path), st->status, (unsigned long long)st->out_bytes,
-           (long long)(clock_mono_ms() - st->started_ms), h->request_id);
+    if (sl_log_wants(SL_DEBUG)) {
+        sl_log(SL_DEBUG, "request", "method=%s path=%s status=%d bytes=%llu ms=%lld id=%s",
+               SL_Q(h->method), SL_Q(h->path), st->status, (unsigned long long)st->out_bytes,
+               (long long)(clock_mono_ms() - st->started_ms), h->request_id);
+    }
     if (st->phase != OUT_DONE || (!st->is_head && st->out_left > 0)) {
         return NET_CLOSE; /* cut, or ended short of the announced length */
     }

@@ -144,6 +144,17 @@ class RevokeTest(SealiftTest):
         self.toggles(self.callers(self.user), lambda: kms.put_key_policy(KeyId=self.keys[0], PolicyName='default', Policy=json.dumps(denying)),
                      lambda: kms.put_key_policy(KeyId=self.keys[0], PolicyName='default', Policy=before), 'AccessDeniedException')
 
+    def test_grant_revoked(self):
+        kms = self.admin('kms')
+        dave = self.s.new_user('dave', [])
+        grant = {}
+
+        def give():
+            grant['id'] = kms.create_grant(KeyId=self.keys[0], GranteePrincipal='arn:aws:iam::%s:user/dave' % self.s.account, Operations=['Decrypt'])['GrantId']
+
+        give()
+        self.toggles(self.callers(dave), lambda: kms.revoke_grant(KeyId=self.keys[0], GrantId=grant['id']), give, 'AccessDeniedException')
+
     def test_role_session(self):
         iam = self.admin('iam')
         iam.create_role(RoleName='reader', AssumeRolePolicyDocument=json.dumps(
