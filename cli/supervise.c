@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "cli/admin.h"
+#include "cli/logs.h"
 #include "cli/warehouse.h"
 #include "lib/base/clock.h"
 #include "lib/base/folder.h"
@@ -604,7 +605,10 @@ void supervise_run(struct supervisor *s) {
     int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     sl_assert(signals >= 0);
     write_status(s);
+    char logs[INSTANCE_PATH_MAX];
+    instance_path(s->in, "log", logs, sizeof logs);
     while (!told_to_stop(s, signals)) {
+        logs_watch(logs);
         bool changed = reap(s);
         changed |= restart_due(s);
         if (changed) {

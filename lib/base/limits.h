@@ -54,6 +54,10 @@ enum {
     LIMIT_AUDIT_FLUSH_MS = 50,
     LIMIT_AUDIT_REFUSED_EVERY_MS = 1000, /* records of requests that nobody known has signed */
     LIMIT_AUDIT_REFUSED_BURST = 100,
+    LIMIT_LOG_BYTES = 16 * 1024 * 1024, /* a process's log; LIMIT_LOG_KEPT older ones stay */
+    LIMIT_LOG_KEPT = 4,
+    LIMIT_LOG_LOOK_MS = 1000,
+    LIMIT_LOG_RETRY_MS = 60 * 1000,
     LIMIT_AUDIT_LOOKUP_BYTES = 64 * 1024 * 1024, /* of the log, read for one page of LookupEvents */
 };
 

@@ -50,6 +50,17 @@ class Processes(SealiftTest):
                 self.assertEqual(len(s.awsj('kms list-keys')['Keys']), 1)
                 self.assertEqual(s.sqlv('select count(*) from kept'), '1')
 
+    def test_2b_logs_are_bounded(self):
+        """a log that grew too long moves on while its process writes"""
+        log = os.path.join(self.s.data, 'log/s3.log')
+        with open(log, 'ab') as f:
+            f.write((b'x' * 1023 + b'\n') * (17 << 10))
+        deadline = time.time() + 30
+        while os.path.getsize(log) > 1 << 20 and time.time() < deadline:
+            time.sleep(0.1)
+        self.assertLess(os.path.getsize(log), 1 << 20)
+        self.assertGreater(os.path.getsize(log + '.1'), 16 << 20)
+
     def test_3_kill_everything(self):
         s = self.s
         for _ in range(2):
