@@ -335,8 +335,11 @@ struct sl_rc kms_use(struct api_call *c, struct slice key_id, const struct kms_w
     bool found = false;
     TRY(parse_ref(c, key_id, w, &r));
     TRY(find_key(c, &r, &found, &k));
-    if (!found && w->make_managed && !r.foreign && slice_eq_cstr(r.alias, KMS_S3_ALIAS)) {
-        TRY(kms_managed_make(c, &t->row));
+    if (!found && w->make_managed && !r.foreign && kms_is_managed(r.alias)) {
+        if (c->caller->via_service.len == 0) {
+            TRY(kms_allow(c, w->action, SLICE_LIT("*"), NULL, 0)); /* not by just anyone */
+        }
+        TRY(kms_managed_make(c, r.alias, &t->row));
         TRY(find_key(c, &r, &found, &k));
     }
     if (!found) {

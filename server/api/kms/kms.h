@@ -21,7 +21,7 @@ struct kms_want {
     const char *action;            /* "kms:Decrypt" */
     bool aliases;                  /* the key may be named by an alias */
     bool foreign;                  /* works on another account's keys */
-    bool make_managed;             /* alias/aws/s3 is made on first use */
+    bool make_managed;             /* alias/aws/… is made on first use */
     bool algorithm;                /* kms:EncryptionAlgorithm is known */
     const struct context *context; /* encryption context or NULL */
     const struct policy_key *more; /* the operation's own condition keys */

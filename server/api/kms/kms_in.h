@@ -15,7 +15,6 @@
 
 #define KMS_DAY_MS ((int64_t)24 * 60 * 60 * 1000)
 enum { KMS_TAGS_MAX = 50, KMS_ALIASES_MAX = 50, KMS_NAMES_MAX = 256 };
-#define KMS_S3_ALIAS "alias/aws/s3"
 
 bool kms_is_uuid(struct slice s);
 /* What stands behind "key/" of an ARN; all of it when there is none. */
@@ -45,9 +44,11 @@ struct sl_rc kms_rotate_due(const struct auth_env *env, const struct key_row *k,
 /* Makes the key at the keyholder and fills arn, record and material; id, account and region are
  * given. */
 struct sl_rc kms_material(struct api_call *c, struct key_row *row);
-/* alias/aws/s3 of the caller's account and region: makes it, or finds what another call has just
+/* Is this the alias of a key of AWS, as alias/aws/s3? */
+bool kms_is_managed(struct slice alias);
+/* That key of the caller's account and region: makes it, or finds what another call has just
  * made. */
-struct sl_rc kms_managed_make(struct api_call *c, struct key_row *ret);
+struct sl_rc kms_managed_make(struct api_call *c, struct slice alias, struct key_row *ret);
 
 /* ---- check.c: requests and answers against the model ---- */
 

@@ -1,4 +1,4 @@
-/* New keys: a customer's, the account's alias/aws/s3, and S3's own service key. */
+/* New keys: a customer's, the account's alias/aws/…, and S3's own service key. */
 #include "server/api/kms/kms_in.h"
 
 #include "lib/crypto/crypto.h"
@@ -23,26 +23,58 @@ struct sl_rc kms_material(struct api_call *c, struct key_row *row) {
     return SL_OK;
 }
 
-/* AWS's policy of alias/aws/s3. */
-static struct slice managed_policy(struct api_call *c) {
+/* The services that have a key of AWS in each account and region, named alias/aws/…. */
+struct managed {
+    const char *service;
+    const char *description;
+    const char *policy_id;
+    const char *called; /* as the policy calls it */
+    const char *actions;
+};
+static const struct managed managed[] = {
+    {"s3", "Default key that protects my S3 objects when no other key is defined", "auto-s3-2",
+     "S3", "\"kms:GenerateDataKey*\", \"kms:DescribeKey\""},
+    {"redshift", "Default key that protects my Redshift clusters when no other key is defined",
+     "auto-redshift-1", "RedShift",
+     "\"kms:GenerateDataKey*\", \"kms:CreateGrant\", \"kms:DescribeKey\""},
+};
+
+static const struct managed *managed_of(struct slice alias) {
+    struct slice start = SLICE_LIT("alias/aws/");
+    for (size_t i = 0; i < sizeof managed / sizeof *managed; i++) {
+        if (slice_starts(alias, start) &&
+            slice_eq_cstr(slice_sub(alias, start.len, alias.len), managed[i].service)) {
+            return &managed[i];
+        }
+    }
+    return NULL;
+}
+
+bool kms_is_managed(struct slice alias) {
+    return managed_of(alias) != NULL;
+}
+
+/* AWS's policy of such a key: its service for the account's own principals; the account may look.
+ */
+static struct slice managed_policy(struct api_call *c, const struct managed *m) {
     struct slice region = c->caller->region, account = c->caller->who.principal.account;
     char *text = arena_printf(
         c->arena,
-        "{\n  \"Version\" : \"2012-10-17\",\n  \"Id\" : \"auto-s3-2\",\n  \"Statement\" : [ {\n"
-        "    \"Sid\" : \"Allow access through S3 for all principals in the account that are "
-        "authorized to use S3\",\n"
+        "{\n  \"Version\" : \"2012-10-17\",\n  \"Id\" : \"%s\",\n  \"Statement\" : [ {\n"
+        "    \"Sid\" : \"Allow access through %s for all principals in the account that are "
+        "authorized to use %s\",\n"
         "    \"Effect\" : \"Allow\",\n    \"Principal\" : {\n      \"AWS\" : \"*\"\n    },\n"
-        "    \"Action\" : [ \"kms:Encrypt\", \"kms:Decrypt\", \"kms:ReEncrypt*\", "
-        "\"kms:GenerateDataKey*\", \"kms:DescribeKey\" ],\n"
+        "    \"Action\" : [ \"kms:Encrypt\", \"kms:Decrypt\", \"kms:ReEncrypt*\", %s ],\n"
         "    \"Resource\" : \"*\",\n    \"Condition\" : {\n      \"StringEquals\" : {\n"
         "        \"kms:CallerAccount\" : \"%.*s\",\n"
-        "        \"kms:ViaService\" : \"s3.%.*s.amazonaws.com\"\n      }\n    }\n  }, {\n"
+        "        \"kms:ViaService\" : \"%s.%.*s.amazonaws.com\"\n      }\n    }\n  }, {\n"
         "    \"Sid\" : \"Allow direct access to key metadata to the account\",\n"
         "    \"Effect\" : \"Allow\",\n    \"Principal\" : {\n"
         "      \"AWS\" : \"arn:aws:iam::%.*s:root\"\n    },\n"
         "    \"Action\" : [ \"kms:Describe*\", \"kms:Get*\", \"kms:List*\" ],\n"
         "    \"Resource\" : \"*\"\n  } ]\n}",
-        SLICE_FMT(account), SLICE_FMT(region), SLICE_FMT(account));
+        m->policy_id, m->called, m->called, m->actions, SLICE_FMT(account), m->service,
+        SLICE_FMT(region), SLICE_FMT(account));
     return slice_cstr(text);
 }
 
@@ -77,14 +109,15 @@ static struct slice new_id(struct api_call *c) {
     return arena_copy(c->arena, slice_cstr(id));
 }
 
-struct sl_rc kms_managed_make(struct api_call *c, struct key_row *ret) {
+struct sl_rc kms_managed_make(struct api_call *c, struct slice alias, struct key_row *ret) {
+    const struct managed *m = managed_of(alias);
+    sl_assert(m != NULL);
     struct key_row row = {
         .id = new_id(c),
         .account = c->caller->who.principal.account,
         .region = c->caller->region,
-        .description =
-            SLICE_LIT("Default key that protects my S3 objects when no other key is defined"),
-        .policy = managed_policy(c),
+        .description = slice_cstr(m->description),
+        .policy = managed_policy(c, m),
         .state = KEY_ENABLED,
         .manager = KEY_AWS,
         .created_ms = c->env->now_ms,
@@ -94,7 +127,7 @@ struct sl_rc kms_managed_make(struct api_call *c, struct key_row *ret) {
     };
     ENSURE(row.id.ptr && row.policy.ptr, c->err, SL_E_NOMEM, "Out of memory.");
     ENSURE(row.account.len > 0, c->err, SL_E_ACCESS_DENIED, "Access Denied");
-    TRY(make_named(c, SLICE_LIT(KMS_S3_ALIAS), &row));
+    TRY(make_named(c, alias, &row));
     *ret = row;
     return SL_OK;
 }

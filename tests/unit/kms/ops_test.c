@@ -495,11 +495,39 @@ static void managed(void **state) {
         {"ScheduleKeyDeletion", ""},
         {"PutKeyPolicy", ",\"Policy\":\"{}\""},
         {"TagResource", ",\"Tags\":[]"},
+        {"UntagResource", ",\"TagKeys\":[]"},
+        {"EnableKey", ""},
+        {"CancelKeyDeletion", ""},
+        {"UpdateKeyDescription", ",\"Description\":\"x\""},
+        {"RotateKeyOnDemand", ""},
+        {"CreateGrant",
+         ",\"GranteePrincipal\":\"arn:aws:iam::" ACCOUNT ":root\",\"Operations\":[\"Encrypt\"]"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         FAILS(RUN(r, &r->admin, refused[i][0], "{\"KeyId\":\"%s\"%s}", id, refused[i][1]),
               SL_E_ACCESS_DENIED);
     }
+    FAILS(RUN(r, &r->admin, "CreateAlias",
+              "{\"AliasName\":\"alias/of-aws\",\"TargetKeyId\":\"%s\"}", id),
+          SL_E_ACCESS_DENIED);
+    static const char *const reserved[] = {"CreateAlias", "UpdateAlias", "DeleteAlias"};
+    for (size_t i = 0; i < 3; i++) {
+        FAILS(RUN(r, &r->admin, reserved[i],
+                  "{\"AliasName\":\"alias/aws/s3\",\"TargetKeyId\":\"%s\"}", new_key(r)),
+              SL_E_KMS_RESERVED);
+    }
+    /* Made for whom policies let look, or through its service; not for just anyone, and not for any
+     * name. */
+    struct auth_caller olaf = as_user(r, ACCOUNT, "olaf", NULL);
+    FAILS(kms_run(r, &olaf, "DescribeKey", "{\"KeyId\":\"alias/aws/redshift\"}"),
+          SL_E_ACCESS_DENIED);
+    OK(kms_run(r, &r->admin, "ListAliases", "{}"));
+    assert_null(memmem(r->out.ptr, r->out.len, "alias/aws/redshift", 18));
+    olaf.via_service = SLICE_LIT("redshift.us-east-1.amazonaws.com");
+    OK(RUN(r, &olaf, "GenerateDataKey",
+           "{\"KeyId\":\"alias/aws/redshift\",\"KeySpec\":\"AES_256\"}"));
+    FAILS(kms_run(r, &r->admin, "DescribeKey", "{\"KeyId\":\"alias/aws/ebs2\"}"),
+          SL_E_KMS_NOT_FOUND);
     OK(RUN(r, &r->admin, "GetKeyPolicy", "{\"KeyId\":\"%s\"}", id));
     struct auth_caller through = r->admin;
     through.via_service = SLICE_LIT("s3.us-east-1.amazonaws.com");
