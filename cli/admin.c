@@ -59,8 +59,7 @@ static struct sl_rc handle(struct supervisor *s, uint8_t type, struct slice payl
         return supervise_connect(s, &a->fd, err);
     case ADMIN_TLS:
         ENSURE(payload.len == 0, err, SL_E_PARSE, "admin request: payload not expected");
-        supervise_reload_tls(s);
-        return SL_OK;
+        return supervise_reload_tls(s, err);
     default:
         return sl_fail(err, SL_E_PARSE, "admin request %u is not known", type);
     }

@@ -10,7 +10,7 @@
  * the text. */
 enum admin_request {
     ADMIN_KMS = 'K', /* answer carries a connection to kms on the supervisor's edge (seam RPC) */
-    ADMIN_TLS = 'T', /* s3 and gateway look for a new certificate */
+    ADMIN_TLS = 'T', /* one's own certificate is read again; s3 and gateway look for new ones */
 };
 enum { ADMIN_BYTES_MAX = 64 * 1024 };
 

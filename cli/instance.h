@@ -21,6 +21,7 @@ struct instance {
     uint16_t https_port, sql_port, plain_port; /* plain: 0 = none */
     bool ephemeral;
     bool audit_strict;
+    const char *tls_cert, *tls_key;      /* files of one's own certificate, or NULL */
     const char *access_key, *secret_key; /* given for an ephemeral first start, or NULL */
     bool as_root;
     uint32_t uid_base; /* as root: first of the run of uids */

@@ -22,6 +22,7 @@
 
 #include "cli/admin.h"
 #include "cli/logs.h"
+#include "cli/own_tls.h"
 #include "cli/warehouse.h"
 #include "lib/base/clock.h"
 #include "lib/base/folder.h"
@@ -585,9 +586,21 @@ static bool told_to_stop(struct supervisor *s, int signals) {
     if (poll(p, 2, TICK_MS) <= 0) {
         return false;
     }
-    bool stop = false;
+    bool stop = false, reload = false;
     while (p[0].revents != 0 && read(signals, &info, sizeof info) == sizeof info) {
         stop |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+        /* A terminal that closes, or the administrator of a certificate of one's own. */
+        bool hup = info.ssi_signo == SIGHUP;
+        reload |= hup && s->in->tls_cert != NULL;
+        stop |= hup && s->in->tls_cert == NULL;
+    }
+    if (!stop && reload) {
+        struct sl_error err = {0};
+        struct sl_rc rc = supervise_reload_tls(s, &err);
+        if (sl_failed(rc)) {
+            sl_log(SL_WARN, "tls.not_read", "error=%s",
+                   SL_Q(slice_cstr(sl_error_message(&err, rc.code))));
+        }
     }
     if (!stop && p[1].revents != 0) {
         admin_serve(s);
@@ -601,6 +614,7 @@ void supervise_run(struct supervisor *s) {
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     sl_assert(signals >= 0);
@@ -645,13 +659,23 @@ void supervise_end_alone(struct supervisor *s) {
     stop_one(s, CHILD_KEYHOLDER, SIGTERM);
 }
 
-void supervise_reload_tls(const struct supervisor *s) {
+struct sl_rc supervise_own_tls(const struct supervisor *s, struct sl_error *err) {
+    int kms;
+    TRY(supervise_connect(s, &kms, err));
+    struct sl_rc rc = own_tls_give(s->in, kms, err);
+    close(kms);
+    return rc;
+}
+
+struct sl_rc supervise_reload_tls(const struct supervisor *s, struct sl_error *err) {
     static const enum child_id serving[] = {CHILD_S3, CHILD_GATEWAY};
+    struct sl_rc rc = s->in->tls_cert != NULL ? supervise_own_tls(s, err) : SL_OK;
     for (size_t i = 0; i < sizeof serving / sizeof *serving; i++) {
         if (s->child[serving[i]].pid > 0) {
             kill(s->child[serving[i]].pid, SIGHUP);
         }
     }
+    return rc;
 }
 
 void supervise_stop(struct supervisor *s) {

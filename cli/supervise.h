@@ -46,8 +46,10 @@ struct sl_rc supervise_keyholder_alone(struct supervisor *s, struct instance *in
 void supervise_end_alone(struct supervisor *s);
 /* Runs until SIGTERM or SIGINT, restarting the dead, then stops all. */
 void supervise_run(struct supervisor *s);
-/* s3 and gateway look for a new certificate. */
-void supervise_reload_tls(const struct supervisor *s);
+/* Gives kms the administrator's own certificate, or tells it that there is none. */
+struct sl_rc supervise_own_tls(const struct supervisor *s, struct sl_error *err);
+/* Reads that certificate again; s3 and gateway look for new ones, whether that failed or not. */
+struct sl_rc supervise_reload_tls(const struct supervisor *s, struct sl_error *err);
 void supervise_stop(struct supervisor *s);
 
 #endif

@@ -10,7 +10,8 @@
 static const char usage[] =
     "usage: sealift tls renew [--data DIR]\n"
     "Gives a running instance a new server certificate and key, under the same CA. Connections go "
-    "on; new\nones see it. It is renewed by itself 30 days before its end.\n";
+    "on; new\nones see it. It is renewed by itself 30 days before its end. The files of --tls-cert "
+    "and\n--tls-key are read again too.\n";
 
 enum { ADMIN_MS = 10 * 1000 };
 

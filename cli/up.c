@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cli/own_tls.h"
 #include "cli/supervise.h"
 #include "cli/verb.h"
 #include "cli/verbs.h"
@@ -42,6 +43,10 @@ static const char usage[] =
     "  --listen ADDR      address to listen on (default 127.0.0.1)\n"
     "  --host NAME        a further name or address for the certificate; may be given several "
     "times\n"
+    "  --tls-cert FILE    a certificate of your own (PEM, the chain after it), for clients that "
+    "use "
+    "a name\n                     it covers; given together with\n"
+    "  --tls-key FILE     its private key (PEM, without a passphrase)\n"
     "  --plain-port N     also plain HTTP on loopback (default: off)\n"
     "  --account ID       12 digits, at the first start (default 000000000000)\n"
     "  --region NAME      default region, at the first start (default us-east-1)\n"
@@ -113,6 +118,12 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
     case 'e':
         in->ephemeral = true;
         return SL_OK;
+    case 'C':
+    case 'T':
+        ENSURE(arg[0] == '/', err, SL_E_VALIDATION, "--tls-%s wants an absolute path, not '%s'",
+               opt == 'C' ? "cert" : "key", arg);
+        *(opt == 'C' ? &in->tls_cert : &in->tls_key) = arg;
+        return SL_OK;
     case 'K':
         in->access_key = arg;
         return SL_OK;
@@ -130,12 +141,12 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_options *o,
                           struct sl_error *err) {
     static const struct option options[] = {
-        {"data", 1, NULL, 'd'},       {"port", 1, NULL, 'p'},       {"sql-port", 1, NULL, 's'},
-        {"plain-port", 1, NULL, 'P'}, {"listen", 1, NULL, 'l'},     {"host", 1, NULL, 'h'},
-        {"account", 1, NULL, 'a'},    {"region", 1, NULL, 'r'},     {"root-key", 1, NULL, 'k'},
-        {"audit", 1, NULL, 'A'},      {"ephemeral", 0, NULL, 'e'},  {"detach", 0, NULL, 'D'},
-        {"access-key", 1, NULL, 'K'}, {"secret-key", 1, NULL, 'S'}, {"help", 0, NULL, 'H'},
-        {NULL, 0, NULL, 0},
+        {"data", 1, NULL, 'd'},       {"port", 1, NULL, 'p'},      {"sql-port", 1, NULL, 's'},
+        {"plain-port", 1, NULL, 'P'}, {"listen", 1, NULL, 'l'},    {"host", 1, NULL, 'h'},
+        {"account", 1, NULL, 'a'},    {"region", 1, NULL, 'r'},    {"root-key", 1, NULL, 'k'},
+        {"audit", 1, NULL, 'A'},      {"ephemeral", 0, NULL, 'e'}, {"detach", 0, NULL, 'D'},
+        {"tls-cert", 1, NULL, 'C'},   {"tls-key", 1, NULL, 'T'},   {"access-key", 1, NULL, 'K'},
+        {"secret-key", 1, NULL, 'S'}, {"help", 0, NULL, 'H'},      {NULL, 0, NULL, 0},
     };
     in->https_port = DEFAULT_PORT;
     in->sql_port = DEFAULT_SQL_PORT;
@@ -152,6 +163,8 @@ static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_
            "'%s' is not an option of 'sealift up'; see sealift up --help", argv[optind]);
     ENSURE(!in->ephemeral || strcmp(in->listen, "127.0.0.1") == 0, err, SL_E_VALIDATION,
            "--ephemeral listens on 127.0.0.1 only");
+    ENSURE((in->tls_cert == NULL) == (in->tls_key == NULL), err, SL_E_VALIDATION,
+           "--tls-cert and --tls-key go together");
     ENSURE((in->access_key == NULL) == (in->secret_key == NULL), err, SL_E_VALIDATION,
            "--access-key and --secret-key go together");
     ENSURE(in->access_key == NULL || in->ephemeral, err, SL_E_VALIDATION,
@@ -278,6 +291,7 @@ static struct sl_rc start_all(struct supervisor *s, struct client_credentials *c
         TRY(bootstrap_identities(s, c, err));
     }
     TRY(save_ca(s, err));
+    TRY(supervise_own_tls(s, err));
     TRY(supervise_start(s, CHILD_S3, err));
     if (maker != 0) {
         TRY(warehouse_make_wait(s->in, maker, err));
@@ -402,6 +416,7 @@ int verb_up(int argc, char **argv) {
     struct sl_error err = {0};
     sl_log_init("supervisor", SL_INFO);
     struct sl_rc rc = parse(argc, argv, &in, &o, &err);
+    rc = sl_is_ok(rc) && in.tls_cert != NULL ? own_tls_check(&in, &err) : rc;
     rc = sl_is_ok(rc) ? instance_create(&in, &err) : rc;
     rc = sl_is_ok(rc) ? check_root_key(&in, &err) : rc;
     if (sl_failed(rc)) {

@@ -39,20 +39,18 @@ static struct sl_rc tls_identity(struct gateway *g, bool *ret_stop, struct sl_er
     bool told = false;
     for (;;) {
         SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(LIMIT_FRAME_BYTES);
-        SL_CLEANUP(secret_fini) struct secret key = {0};
-        struct slice chain;
+        SL_CLEANUP(seam_tls_fini) struct seam_tls t = {0};
         int fd = -1;
         sl_error_clear(err);
         struct sl_rc rc = seam_connect(g->conf.kms_socket, &g->api.hello, &fd, err);
         if (sl_is_ok(rc)) {
-            rc = seam_tls_identity(fd, &a, err, &chain, &key);
+            rc = seam_tls_identity(fd, &a, err, &t);
             close(fd);
         }
         if (sl_is_ok(rc)) {
-            TRY(net_tls_new(chain, secret_view(&key), false, &g->sql.tls, err));
-            const struct tls_renewer renewer = {g->sql.tls, g->conf.kms_socket, g->api.hello,
-                                                chain};
-            return tls_renew_start(&renewer, err);
+            TRY(net_tls_new(t.chain, secret_view(&t.key), false, &g->sql.tls, err));
+            const struct tls_renewer renewer = {g->sql.tls, g->conf.kms_socket, g->api.hello};
+            return tls_renew_start(&renewer, &t, err);
         }
         if (!told) {
             sl_log(SL_INFO, "waiting_for_kms", "reason=%s",

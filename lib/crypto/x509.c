@@ -355,3 +355,42 @@ struct sl_rc x509_valid_for(struct slice cert_pem, int64_t now_s, int64_t *ret_s
     *ret_s = (int64_t)timegm(&tm) - now_s;
     return SL_OK;
 }
+
+static bool names_a_host(X509 *cert) {
+    GENERAL_NAMES *names SL_CLEANUP(end_names) =
+        X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        if (sk_GENERAL_NAME_value(names, i)->type == GEN_DNS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct sl_rc x509_check_own(struct slice chain_pem, const struct secret *key_pem, int64_t now_s,
+                            struct sl_error *err) {
+    X509 *cert SL_CLEANUP(end_x509) = NULL;
+    time_t now = (time_t)now_s;
+    ENSURE(sl_is_ok(read_cert(chain_pem, &cert, NULL)), err, SL_E_VALIDATION,
+           "the certificate can't be read: it has to be PEM, the server's first");
+    BIO *bio SL_CLEANUP(end_bio) = BIO_new_mem_buf(key_pem->ptr, (int)key_pem->len);
+    EVP_PKEY *key SL_CLEANUP(end_pkey) =
+        bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    ENSURE(key != NULL, err, SL_E_VALIDATION,
+           "the private key can't be read: it has to be PEM, without a passphrase");
+    ENSURE(X509_check_private_key(cert, key) == 1, err, SL_E_VALIDATION,
+           "the private key is not the certificate's");
+    ENSURE(X509_cmp_time(X509_get0_notAfter(cert), &now) > 0, err, SL_E_VALIDATION,
+           "the certificate has expired");
+    ENSURE(X509_cmp_time(X509_get0_notBefore(cert), &now) < 0, err, SL_E_VALIDATION,
+           "the certificate is not valid yet");
+    ENSURE(names_a_host(cert), err, SL_E_VALIDATION,
+           "the certificate names no host (subjectAltName), so no client would see it");
+    return SL_OK;
+}
+
+bool x509_names(struct slice chain_pem, const char *host) {
+    X509 *cert SL_CLEANUP(end_x509) = NULL;
+    return sl_is_ok(read_cert(chain_pem, &cert, NULL)) &&
+           X509_check_host(cert, host, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
+}

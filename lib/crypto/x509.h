@@ -18,4 +18,12 @@ struct sl_rc x509_issue(struct slice ca_cert_pem, const struct secret *ca_key_pe
 struct sl_rc x509_valid_for(struct slice cert_pem, int64_t now_s, int64_t *ret_s,
                             struct sl_error *err);
 
+/* A certificate of the administrator's own: the chain begins with the server's certificate, which
+ * is valid at now_s, is the key's, and names at least one host. SL_E_VALIDATION says what is wrong.
+ */
+struct sl_rc x509_check_own(struct slice chain_pem, const struct secret *key_pem, int64_t now_s,
+                            struct sl_error *err);
+/* Does the chain's first certificate name this host? */
+bool x509_names(struct slice chain_pem, const char *host);
+
 #endif

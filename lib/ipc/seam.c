@@ -283,19 +283,45 @@ struct sl_rc seam_reset(int fd, struct sl_error *err) {
     return call(fd, SEAM_RESET, &out, NULL, err, &in, NULL);
 }
 
+void seam_tls_fini(struct seam_tls *t) {
+    secret_fini(&t->key);
+    secret_fini(&t->own_key);
+}
+
+static struct sl_rc tls_get(struct rdr *r, struct arena *a, struct sl_error *err,
+                            struct seam_tls *t) {
+    struct slice chain = rdr_vec32(r), key = rdr_vec32(r);
+    struct slice own_chain = rdr_vec32(r), own_key = rdr_vec32(r);
+    TRY(rdr_end(r, err, "TLS identity"));
+    TRY(copy(a, chain, &t->chain, err));
+    TRY(copy(a, own_chain, &t->own_chain, err));
+    TRY(secret_from(&t->key, key));
+    return own_key.len > 0 ? secret_from(&t->own_key, own_key) : SL_OK;
+}
+
 struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,
-                               struct slice *ret_chain_pem, struct secret *ret_key_pem) {
+                               struct seam_tls *ret) {
     SEAM_BUF out = seam_buf();
     SEAM_BUF in = seam_buf();
+    struct seam_tls t = {0};
     TRY(call(fd, SEAM_TLS, &out, a, err, &in, NULL));
     struct rdr r = rdr_of(buf_slice(&in));
-    struct slice chain = rdr_vec32(&r);
-    struct slice key = rdr_vec32(&r);
-    TRY(rdr_end(&r, err, "TLS identity"));
-    TRY(copy(a, chain, &chain, err));
-    TRY(secret_from(ret_key_pem, key));
-    *ret_chain_pem = chain;
+    struct sl_rc rc = tls_get(&r, a, err, &t);
+    if (sl_failed(rc)) {
+        seam_tls_fini(&t);
+        return rc;
+    }
+    *ret = t;
     return SL_OK;
+}
+
+struct sl_rc seam_tls_own(int fd, struct slice chain_pem, const struct secret *key_pem,
+                          struct sl_error *err) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_vec32(&out, chain_pem);
+    buf_vec32(&out, secret_view(key_pem));
+    return call(fd, SEAM_TLS_OWN, &out, NULL, err, &in, NULL);
 }
 
 struct sl_rc seam_tls_renew(int fd, struct sl_error *err) {

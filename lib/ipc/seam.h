@@ -164,11 +164,19 @@ struct sl_rc seam_clock(int fd, enum seam_clock how, int64_t ms, struct sl_error
 /* Edge GATEWAY, ephemeral instances only: identities and keys are as after the first start, in one
  * step; accounts, their `admin` and its first access key stay. The clock is real time again. */
 struct sl_rc seam_reset(int fd, struct sl_error *err);
-/* Edges S3, GATEWAY: the instance's TLS certificate chain (PEM) and private key (PEM). Made by kms
- * on first use for the instance's host names (localhost, 127.0.0.1, ::1 and --host), under the
- * instance's own CA, sealed by the keyholder. */
-struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err,
-                               struct slice *ret_chain_pem, struct secret *ret_key_pem);
+/* Edges S3, GATEWAY: what to serve TLS with, as PEM. The instance's certificate is made by kms on
+ * first use for the instance's host names (localhost, 127.0.0.1, ::1 and --host), under the
+ * instance's own CA, and renewed ahead of its end; private keys are sealed by the keyholder. The
+ * administrator's own (empty: none) is for the hosts that it names. */
+struct seam_tls {
+    struct slice chain, own_chain;
+    struct secret key, own_key;
+};
+void seam_tls_fini(struct seam_tls *t);
+struct sl_rc seam_tls_identity(int fd, struct arena *a, struct sl_error *err, struct seam_tls *ret);
+/* Edge SUPERVISOR: the administrator's own certificate, checked; both empty: none any more. */
+struct sl_rc seam_tls_own(int fd, struct slice chain_pem, const struct secret *key_pem,
+                          struct sl_error *err);
 /* Edge SUPERVISOR: a new server certificate and key, under the same CA, now. Who serves the old one
  * has to ask again. */
 struct sl_rc seam_tls_renew(int fd, struct sl_error *err);

@@ -29,7 +29,7 @@ enum seam_type {
     SEAM_CLUSTER_MODIFY = 9,   /* vec16 session; list add, list remove; vec16 default */
     SEAM_PING = 10,            /* -> */
     SEAM_BOOTSTRAP = 11,       /* u8 again, vec16 account -> credentials */
-    SEAM_TLS = 12,             /* -> vec32 chain, key */
+    SEAM_TLS = 12,             /* -> vec32 chain, key, own chain, own key */
     SEAM_CA = 13,              /* -> vec32 certificate */
     SEAM_AUDIT_CHECK = 40,     /* u64 segment, first; MAC before; n x (vec32 record, MAC) -> u32 */
     SEAM_AUDIT_HEAD = 41,      /* -> vec32 signed head */
@@ -37,6 +37,7 @@ enum seam_type {
     SEAM_CLOCK = 50,           /* u8 how, u64 ms -> u64 service's clock, real clock (ms) */
     SEAM_RESET = 51,           /* -> */
     SEAM_TLS_RENEW = 52,       /* -> */
+    SEAM_TLS_OWN = 53,         /* vec32 chain, key -> */
 };
 
 enum {

@@ -493,6 +493,7 @@ static const struct rpc rpcs[] = {
     [SEAM_PRINCIPALS] = {EDGE(SEAM_S3), principals},
     [SEAM_CLOCK] = {EDGE(SEAM_SUPERVISOR), kms_clock_rpc},
     [SEAM_TLS_RENEW] = {EDGE(SEAM_SUPERVISOR), kms_tls_renew},
+    [SEAM_TLS_OWN] = {EDGE(SEAM_SUPERVISOR), kms_tls_own},
     [SEAM_RESET] = {EDGE(SEAM_GATEWAY), kms_reset_rpc},
 };
 

@@ -111,6 +111,7 @@ struct sl_rc kms_log_head(struct kms_rpc *r, struct slice payload, struct buf *o
 /* kms_tls.c: the instance's certificates. */
 struct sl_rc kms_tls_identity(struct kms_rpc *r, struct slice payload, struct buf *out);
 struct sl_rc kms_tls_ca(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_tls_own(struct kms_rpc *r, struct slice payload, struct buf *out);
 struct sl_rc kms_tls_renew(struct kms_rpc *r, struct slice payload, struct buf *out);
 
 #endif

@@ -1,8 +1,10 @@
-/* The instance's CA and server certificate. Private keys lie in the database sealed by the
- * keyholder; the public part of a row is the list of host names it was made for, a newline, and the
- * certificate. The CA is constrained to its hosts, so another list of hosts needs another CA. */
+/* The instance's CA and server certificate, and the administrator's own certificate. Private keys
+ * lie in the database sealed by the keyholder; the public part of a row is the list of host names
+ * it was made for, a newline, and the certificate. The CA is constrained to its hosts, so another
+ * list of hosts needs another CA. */
 #include "server/main/kms_service.h"
 
+#include "lib/base/rdr.h"
 #include "lib/crypto/x509.h"
 #include "server/store/keys/keys.h"
 
@@ -134,6 +136,45 @@ static struct sl_rc get(struct kms_rpc *r, enum want want, struct pair *ret_ca,
     return get_server(r, &h, ret_ca, ca_new || want == WANT_NEW_SERVER, ret_server);
 }
 
+static const char own_name[] = "tls-own";
+
+static struct sl_rc put_own(struct kms_rpc *r, struct buf *out) {
+    SL_CLEANUP(secret_fini) struct secret key = {0};
+    struct sqlite3 *conn = NULL;
+    struct slice chain = SLICE_EMPTY, sealed = SLICE_EMPTY;
+    bool found = false;
+    TRY(kms_db_read(r->env.db, &conn, &r->err));
+    struct sl_rc rc = keys_kept_get(conn, own_name, r->arena, &found, &chain, &sealed, &r->err);
+    kms_db_read_end(r->env.db, conn);
+    TRY(rc);
+    if (chain.len > 0) {
+        TRY(keyholder_unseal(r->env.keys, "tls", slice_cstr(own_name), sealed, &key, &r->err));
+    }
+    buf_vec32(out, chain);
+    buf_vec32(out, secret_view(&key));
+    return SL_OK;
+}
+
+struct sl_rc kms_tls_own(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    struct rdr in = rdr_of(payload);
+    struct slice chain = rdr_vec32(&in), key = rdr_vec32(&in);
+    SL_CLEANUP(buf_fini) struct buf sealed = BUF_INIT(PEM_MAX_BYTES);
+    struct sqlite3 *conn = NULL;
+    TRY(rdr_end(&in, &r->err, "certificate"));
+    ENSURE(chain.len <= PEM_MAX_BYTES && key.len <= PEM_MAX_BYTES, &r->err, SL_E_LIMIT,
+           "The certificate or its key is too big.");
+    if (chain.len > 0) {
+        SL_CLEANUP(secret_fini) struct secret copy = {0};
+        TRY(secret_from(&copy, key));
+        TRY(x509_check_own(chain, &copy, r->env.real_ms / 1000, &r->err));
+        TRY(keyholder_seal(r->env.keys, "tls", slice_cstr(own_name), key, &sealed, &r->err));
+    }
+    TRY(kms_db_write(r->env.db, &conn, &r->err));
+    struct sl_rc rc = keys_kept_set(conn, own_name, chain, buf_slice(&sealed), &r->err);
+    struct sl_rc end = kms_db_write_end(r->env.db, conn, !sl_failed(rc), &r->err);
+    return sl_failed(rc) ? rc : end;
+}
+
 static struct sl_rc answer(struct kms_rpc *r, enum want want, struct buf *out) {
     struct pair ca = {0}, server = {0};
     pthread_mutex_lock(&r->service->tls_mu);
@@ -144,6 +185,7 @@ static struct sl_rc answer(struct kms_rpc *r, enum want want, struct buf *out) {
         buf_put(out, server.cert);
         buf_put(out, ca.cert);
         buf_vec32(out, secret_view(&server.key));
+        rc = put_own(r, out);
     } else if (!sl_failed(rc) && want == WANT_CA) {
         buf_vec32(out, ca.cert);
     }

@@ -133,13 +133,12 @@ static struct sl_rc open_stores(struct service *s, const char *dir, struct sl_er
 
 struct identity {
     struct arena *a;
-    struct slice chain;
-    struct secret key;
+    struct seam_tls tls;
 };
 
 static struct sl_rc identity_fn(int fd, void *arg, struct sl_error *err) {
     struct identity *id = arg;
-    return seam_tls_identity(fd, id->a, err, &id->chain, &id->key);
+    return seam_tls_identity(fd, id->a, err, &id->tls);
 }
 
 /* kms may still be starting, or sealed until somebody unseals it. */
@@ -162,17 +161,16 @@ static struct sl_rc fetch_identity(struct service *s, struct arena *a, struct ne
         sl_error_clear(err);
         nanosleep(&(struct timespec){.tv_nsec = IDENTITY_RETRY_MS * 1000000L}, NULL);
     }
-    rc = net_tls_new(id.chain, secret_view(&id.key), true, ret, err);
-    secret_fini(&id.key);
-    TRY(rc);
+    rc = net_tls_new(id.tls.chain, secret_view(&id.tls.key), true, ret, err);
     struct tls_renewer renewer = {
         .tls = *ret,
         .kms_socket = s->conf.kms_socket,
         .hello = {.edge = SEAM_S3, .mode = SEAM_RPC},
-        .chain = id.chain,
     };
     memcpy(renewer.hello.token, s->tokens.token[SEAM_S3], SEAM_TOKEN_LEN);
-    return tls_renew_start(&renewer, err);
+    rc = sl_failed(rc) ? rc : tls_renew_start(&renewer, &id.tls, err);
+    seam_tls_fini(&id.tls);
+    return rc;
 }
 
 static struct sl_rc listen_all(const struct service *s, struct net_server *made,

@@ -10,11 +10,12 @@ struct tls_renewer {
     struct net_tls *tls;
     const char *kms_socket;
     struct seam_hello hello; /* the process's own edge */
-    struct slice chain;      /* in service at the start; read by tls_renew_start only */
 };
 
-/* Starts the thread; copies what it is given, but for `tls` and the path, which must outlive the
- * process. Takes SIGHUP. At most once a process. */
-struct sl_rc tls_renew_start(const struct tls_renewer *what, struct sl_error *err);
+/* Puts `first`, which kms has just given, into service and starts the thread; copies what it is
+ * given, but for `tls` and the path, which must outlive the process. Takes SIGHUP. At most once a
+ * process. */
+struct sl_rc tls_renew_start(const struct tls_renewer *what, const struct seam_tls *first,
+                             struct sl_error *err);
 
 #endif

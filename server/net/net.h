@@ -59,9 +59,14 @@ void net_server_free(struct net_server *s);
  * postgresql. */
 struct sl_rc net_tls_new(struct slice chain_pem, struct slice key_pem, bool http,
                          struct net_tls **ret, struct sl_error *err);
-/* Handshakes that begin later use this certificate; connections go on as they are. */
-struct sl_rc net_tls_replace(struct net_tls *t, struct slice chain_pem, struct slice key_pem,
-                             struct sl_error *err);
+/* Handshakes that begin later use this certificate; connections go on as they are. `named` (or
+ * NULL) goes to clients that ask by SNI for a host that it names, but for localhost. */
+struct net_cert {
+    struct slice chain_pem;
+    struct slice key_pem;
+};
+struct sl_rc net_tls_replace(struct net_tls *t, const struct net_cert *cert,
+                             const struct net_cert *named, struct sl_error *err);
 void net_tls_free(struct net_tls *t);
 
 /* TLS on a descriptor outside the server (the gateway's sessions): blocking accept with a deadline.

@@ -3,10 +3,11 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <errno.h>
 #include <pthread.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 /* OpenSSL's own socket BIO writes with write(2), which raises SIGPIPE. */
@@ -171,10 +172,54 @@ struct sl_rc net_tls_new(struct slice chain_pem, struct slice key_pem, bool http
     return SL_OK;
 }
 
-struct sl_rc net_tls_replace(struct net_tls *t, struct slice chain_pem, struct slice key_pem,
-                             struct sl_error *err) {
+/* ---- A second certificate, by name */
+
+static int named_index = -1; /* of the second context, held by the first */
+static pthread_once_t named_once = PTHREAD_ONCE_INIT;
+
+static void named_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl,
+                       void *argp) {
+    SSL_CTX_free(ptr);
+}
+
+static void named_make(void) {
+    named_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, named_free);
+}
+
+static int by_name(SSL *ssl, int *alert, void *arg) {
+    SSL_CTX *named = arg;
+    const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (host != NULL && strcasecmp(host, "localhost") != 0 &&
+        X509_check_host(SSL_CTX_get0_certificate(named), host, 0,
+                        X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1) {
+        SSL_set_SSL_CTX(ssl, named);
+    }
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static struct sl_rc add_named(SSL_CTX *ctx, const struct net_cert *named, bool http,
+                              struct sl_error *err) {
+    SSL_CTX *second;
+    pthread_once(&named_once, named_make);
+    TRY(make_ctx(named->chain_pem, named->key_pem, http, &second, err));
+    if (named_index < 0 || SSL_CTX_set_ex_data(ctx, named_index, second) != 1) {
+        SSL_CTX_free(second);
+        return sl_fail(err, SL_E_NOMEM, "Out of memory.");
+    }
+    SSL_CTX_set_tlsext_servername_callback(ctx, by_name);
+    SSL_CTX_set_tlsext_servername_arg(ctx, second);
+    return SL_OK;
+}
+
+struct sl_rc net_tls_replace(struct net_tls *t, const struct net_cert *cert,
+                             const struct net_cert *named, struct sl_error *err) {
     SSL_CTX *ctx;
-    TRY(make_ctx(chain_pem, key_pem, t->http, &ctx, err));
+    TRY(make_ctx(cert->chain_pem, cert->key_pem, t->http, &ctx, err));
+    struct sl_rc rc = named != NULL ? add_named(ctx, named, t->http, err) : SL_OK;
+    if (sl_failed(rc)) {
+        SSL_CTX_free(ctx);
+        return rc;
+    }
     pthread_mutex_lock(&t->mu);
     SSL_CTX *old = t->ctx;
     t->ctx = ctx;

@@ -270,6 +270,8 @@ static void certificates(void **state) {
     struct slice identity = arena_copy(&r->a, buf_slice(&r->out));
     struct rdr in = rdr_of(identity);
     struct slice chain = rdr_vec32(&in), key = rdr_vec32(&in);
+    assert_int_equal(rdr_vec32(&in).len, 0); /* no certificate of the administrator's own */
+    assert_int_equal(rdr_vec32(&in).len, 0);
     OK(rdr_end(&in, NULL, "identity"));
     assert_true(slice_ends(chain, ca));
     assert_true(slice_starts(key, SLICE_LIT("-----BEGIN")));
@@ -301,6 +303,29 @@ static void certificates(void **state) {
     OK(call(r, SEAM_SUPERVISOR, SEAM_CA, &none));
     assert_false(slice_eq(slice_sub(buf_slice(&r->out), 4, SIZE_MAX), ca));
     r->env.real_ms = now;
+    /* One's own: kept as given once it is checked, and dropped when there is none any more. */
+    SL_CLEANUP(buf_fini) struct buf own = BUF_INIT(64 * 1024);
+    buf_vec32(&own, chain);
+    buf_vec32(&own, SLICE_LIT("no key"));
+    FAILS(call(r, SEAM_SUPERVISOR, SEAM_TLS_OWN, &own), SL_E_VALIDATION);
+    buf_reset(&own);
+    buf_vec32(&own, chain);
+    buf_vec32(&own, key);
+    FAILS(call(r, SEAM_S3, SEAM_TLS_OWN, &own), SL_E_ACCESS_DENIED);
+    r->env.real_ms += 400LL * 24 * 3600 * 1000;
+    FAILS(call(r, SEAM_SUPERVISOR, SEAM_TLS_OWN, &own), SL_E_VALIDATION); /* expired */
+    r->env.real_ms = now - 24 * 3600 * 1000;
+    FAILS(call(r, SEAM_SUPERVISOR, SEAM_TLS_OWN, &own), SL_E_VALIDATION); /* not valid yet */
+    r->env.real_ms = now;
+    OK(call(r, SEAM_SUPERVISOR, SEAM_TLS_OWN, &own));
+    OK(call(r, SEAM_S3, SEAM_TLS, &none));
+    assert_true(slice_ends(buf_slice(&r->out), buf_slice(&own)));
+    buf_reset(&own);
+    buf_vec32(&own, SLICE_EMPTY);
+    buf_vec32(&own, SLICE_EMPTY);
+    OK(call(r, SEAM_SUPERVISOR, SEAM_TLS_OWN, &own));
+    OK(call(r, SEAM_S3, SEAM_TLS, &none));
+    assert_true(slice_ends(buf_slice(&r->out), buf_slice(&own)));
     /* Another host name needs another CA, which is constrained to its hosts. */
     const char *hosts[] = {"sealift.example"};
     r->conf.hosts = hosts;
