@@ -69,6 +69,7 @@ enum {
     LIMIT_KMS_CONTEXT_BYTES = 8192,
     LIMIT_KMS_DATA_KEY_BYTES = 1024,
     LIMIT_KMS_DESCRIPTION_CHARS = 8192,
+    LIMIT_KMS_KEYS = 100000,   /* of an account in a region */
     LIMIT_KMS_GRANTS = 50000,  /* per key */
     LIMIT_KMS_GRANT_PAIRS = 8, /* in a constraint */
     LIMIT_KMS_GRANT_VALUE_CHARS = 384,

@@ -119,8 +119,14 @@ static struct sl_rc may_create(struct api_call *c, const struct tag_row *tags, s
 static struct sl_rc insert(struct api_call *c, const struct key_row *k, const struct tag_row *tags,
                            size_t tag_count) {
     struct sqlite3 *conn = NULL;
+    int64_t count = 0;
     TRY(kms_db_write(c->env->db, &conn, c->err));
-    struct sl_rc rc = keys_insert(conn, k, c->err);
+    struct sl_rc rc = keys_count(conn, k->account, k->region, c->env->now_ms, &count, c->err);
+    if (!sl_failed(rc) && count >= LIMIT_KMS_KEYS) {
+        rc = sl_fail(c->err, SL_E_KMS_LIMIT, "The account has %d keys in this region already.",
+                     LIMIT_KMS_KEYS);
+    }
+    rc = sl_failed(rc) ? rc : keys_insert(conn, k, c->err);
     for (size_t i = 0; i < tag_count && !sl_failed(rc); i++) {
         rc = keys_tag_set(conn, k->id, tags[i], c->err);
     }

@@ -72,21 +72,10 @@ struct sl_rc grant_named(struct sqlite3 *conn, struct slice key_id, struct slice
                 ARGS(T(key_id), T(name)), SIZE_MAX, a, ret, ret_count, err);
 }
 
-static bool take_count(struct sqlite3_stmt *st, struct arena *a, void *item) {
-    (void)a;
-    *(int64_t *)item = sql_int(st, 0);
-    return true;
-}
-
 struct sl_rc grant_count(struct sqlite3 *conn, struct slice key_id, int64_t *ret,
                          struct sl_error *err) {
-    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(64 * 1024);
-    void *items = NULL;
-    size_t n = 0;
-    TRY(sql_rows(conn, "SELECT count(*) FROM kms_grant WHERE key_id = ?", ARGS(T(key_id)), 1,
-                 sizeof *ret, take_count, &a, &items, &n, err));
-    *ret = *(int64_t *)items;
-    return SL_OK;
+    return sql_number(conn, "SELECT count(*) FROM kms_grant WHERE key_id = ?", ARGS(T(key_id)), ret,
+                      err);
 }
 
 struct sl_rc grant_any(struct sqlite3 *conn, struct slice key_id, bool *ret, struct sl_error *err) {

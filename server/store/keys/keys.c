@@ -194,6 +194,14 @@ struct sl_rc keys_list(struct sqlite3 *conn, struct slice account, struct slice 
     return SL_OK;
 }
 
+struct sl_rc keys_count(struct sqlite3 *conn, struct slice account, struct slice region,
+                        int64_t now_ms, int64_t *ret, struct sl_error *err) {
+    return sql_number(conn,
+                      "SELECT count(*) FROM kms_key WHERE account = ? AND region = ? AND "
+                      "manager = ? AND " ALIVE(""),
+                      ARGS(T(account), T(region), I(KEY_CUSTOMER), I(now_ms)), ret, err);
+}
+
 struct sl_rc keys_purge(struct kms_db *db, int64_t now_ms, struct sl_error *err) {
     static const char *const statements[] = {
         "DELETE FROM kms_alias WHERE key_id IN (SELECT id FROM kms_key WHERE deletion_ms > 0 AND "

@@ -68,6 +68,9 @@ struct sl_rc keys_rotation_due(struct sqlite3 *conn, struct slice after, struct 
 struct sl_rc keys_list(struct sqlite3 *conn, struct slice account, struct slice region,
                        struct slice after, int64_t now_ms, size_t max, struct arena *a,
                        struct slice **ret_ids, size_t *ret_count, struct sl_error *err);
+/* A customer's keys, those pending deletion too. */
+struct sl_rc keys_count(struct sqlite3 *conn, struct slice account, struct slice region,
+                        int64_t now_ms, int64_t *ret, struct sl_error *err);
 /* Destroys keys whose deletion time has come, with all that hangs on them. */
 struct sl_rc keys_purge(struct kms_db *db, int64_t now_ms, struct sl_error *err);
 

@@ -32,6 +32,19 @@ struct sl_rc sql_run(struct sqlite3 *conn, const char *sql, const struct sql_arg
     return rc;
 }
 
+struct sl_rc sql_number(struct sqlite3 *conn, const char *sql, const struct sql_arg *args,
+                        int64_t *ret, struct sl_error *err) {
+    struct sqlite3_stmt *st = NULL;
+    bool row = false;
+    TRY(sql_start(conn, sql, args, &st, err));
+    struct sl_rc rc = db_step(st, &row, err);
+    if (!sl_failed(rc) && row) {
+        *ret = sql_int(st, 0);
+    }
+    db_done(st);
+    return rc;
+}
+
 struct sl_rc sql_rows(struct sqlite3 *conn, const char *sql, const struct sql_arg *args, size_t max,
                       size_t size, sql_take_fn take, struct arena *a, void **ret, size_t *ret_count,
                       struct sl_error *err) {

@@ -22,6 +22,9 @@ struct sl_rc sql_start(struct sqlite3 *conn, const char *sql, const struct sql_a
 /* One step: a change. */
 struct sl_rc sql_run(struct sqlite3 *conn, const char *sql, const struct sql_arg *args,
                      struct sl_error *err);
+/* The number in the one row. */
+struct sl_rc sql_number(struct sqlite3 *conn, const char *sql, const struct sql_arg *args,
+                        int64_t *ret, struct sl_error *err);
 /* Calls `take` for each row, with room for `max` items of `size` bytes; more rows end the read. */
 typedef bool (*sql_take_fn)(struct sqlite3_stmt *st, struct arena *a, void *item);
 struct sl_rc sql_rows(struct sqlite3 *conn, const char *sql, const struct sql_arg *args, size_t max,

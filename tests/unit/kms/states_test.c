@@ -133,6 +133,58 @@ static void every_cell(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* The same operations on a key of another account that lets them all: by ARN those that work across
+ * accounts, as if it were one's own; the others never. By the bare id none. */
+static void across_accounts(void **state) {
+    static const char *const works[] = {"Encrypt",
+                                        "Decrypt",
+                                        "ReEncrypt",
+                                        "GenerateDataKey",
+                                        "GenerateDataKeyWithoutPlaintext",
+                                        "CreateGrant",
+                                        "DescribeKey",
+                                        "ListGrants",
+                                        "RevokeGrant",
+                                        "RetireGrant",
+                                        "GetKeyRotationStatus",
+                                        NULL};
+    struct kms_rig *r = *state;
+    add_account(r, "444444444444");
+    struct auth_caller guest = as_user(r, "444444444444", "guest", ALLOW("kms:*", "*"));
+    OK(RUN(r, &r->admin, "CreateKey",
+           "{\"Policy\":\"{\\\"Version\\\":\\\"2012-10-17\\\",\\\"Statement\\\":[{"
+           "\\\"Effect\\\":\\\"Allow\\\",\\\"Principal\\\":{\\\"AWS\\\":[\\\"" ACCOUNT
+           "\\\",\\\"444444444444\\\"]},\\\"Action\\\":\\\"kms:*\\\",\\\"Resource\\\":"
+           "\\\"*\\\"}]}\"}"));
+    const char *arn = got(r, "Arn"), *id = got(r, "KeyId");
+    OK(RUN(r, &r->admin, "Encrypt", "{\"KeyId\":\"%s\",\"Plaintext\":\"" HELLO64 "\"}", id));
+    const char *blob = got(r, "CiphertextBlob");
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (strstr(table[i].body, "AliasName") != NULL) {
+            continue; /* names are looked for at home */
+        }
+        enum sl_code want = SL_E_ACCESS_DENIED;
+        for (size_t k = 0; works[k] != NULL; k++) {
+            want = strcmp(works[k], table[i].operation) == 0 ? table[i].want[ENABLED] : want;
+        }
+        for (int by_id = 0; by_id < 2; by_id++) {
+            const char *body = arena_printf(&r->a, "{%s}", table[i].body);
+            body = filled(r, filled(r, body, "<key>", by_id ? id : arn), "<blob>", blob);
+            struct sl_rc rc = kms_run(r, &guest, table[i].operation, body);
+            if (rc.code != (by_id ? SL_E_KMS_NOT_FOUND : want)) {
+                print_error("%s by %s: %s %s\n", table[i].operation, by_id ? "id" : "ARN",
+                            sl_code_info(rc.code)->name, r->err.detail);
+                wrong++;
+            }
+        }
+    }
+    assert_int_equal(wrong, 0);
+    FAILS(
+        RUN(r, &guest, "CreateAlias", "{\"AliasName\":\"alias/far\",\"TargetKeyId\":\"%s\"}", arn),
+        SL_E_ACCESS_DENIED);
+}
+
 /* Each operation on a key is in the table. */
 static void complete(void **state) {
     static const char *const keyless[] = {"CreateKey", "GenerateRandom", "ListKeys",
@@ -177,6 +229,7 @@ static void precedence(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell),
+        cmocka_unit_test(across_accounts),
         cmocka_unit_test(complete),
         cmocka_unit_test(precedence),
     };
