@@ -495,7 +495,7 @@ struct sl_rc supervise_connect(const struct supervisor *s, int *ret_fd, struct s
  * -------------------------------------------------------------------------------------------------
  */
 
-static void write_status(struct supervisor *s) {
+void supervise_write_status(struct supervisor *s) {
     SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(16 * 1024);
     struct jsonw w = jsonw_of(&out);
     jsonw_object_begin(&w);
@@ -618,7 +618,6 @@ void supervise_run(struct supervisor *s) {
     sigprocmask(SIG_BLOCK, &set, NULL);
     int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     sl_assert(signals >= 0);
-    write_status(s);
     char logs[INSTANCE_PATH_MAX];
     instance_path(s->in, "log", logs, sizeof logs);
     while (!told_to_stop(s, signals)) {
@@ -626,7 +625,7 @@ void supervise_run(struct supervisor *s) {
         bool changed = reap(s);
         changed |= restart_due(s);
         if (changed) {
-            write_status(s);
+            supervise_write_status(s);
         }
     }
     close(signals);

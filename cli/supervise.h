@@ -44,6 +44,8 @@ struct sl_rc supervise_connect(const struct supervisor *s, int *ret_fd, struct s
 struct sl_rc supervise_keyholder_alone(struct supervisor *s, struct instance *in, int *ret_channel,
                                        struct sl_error *err);
 void supervise_end_alone(struct supervisor *s);
+/* What `sealift status` reads; written again at each change. */
+void supervise_write_status(struct supervisor *s);
 /* Runs until SIGTERM or SIGINT, restarting the dead, then stops all. */
 void supervise_run(struct supervisor *s);
 /* Gives kms the administrator's own certificate, or tells it that there is none. */

@@ -374,6 +374,7 @@ static int serve(struct supervisor *s, int ready_fd) {
         supervise_stop(s);
         return verb_report(&err, rc);
     }
+    supervise_write_status(s); /* whoever waited for us may ask at once */
     announce(s, begun);
     if (ready_fd >= 0) {
         if (write(ready_fd, "R", 1) != 1) {
