@@ -309,12 +309,12 @@ struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct 
 /* The access key id that the request claims, as far as it looks like one. */
 static struct slice claimed_key(struct slice authorization, struct slice query) {
     static const char in_header[] = "Credential=", in_query[] = "X-Amz-Credential=";
-    const uint8_t *at = authorization.len > 0 ? memmem(authorization.ptr, authorization.len,
-                                                       in_header, sizeof in_header - 1)
-                                              : NULL;
+    const uint8_t *at = authorization.ptr != NULL ? memmem(authorization.ptr, authorization.len,
+                                                           in_header, sizeof in_header - 1)
+                                                  : NULL;
     struct slice all = authorization;
     size_t skip = sizeof in_header - 1;
-    if (at == NULL && query.len > 0) {
+    if (at == NULL && query.ptr != NULL) {
         at = memmem(query.ptr, query.len, in_query, sizeof in_query - 1);
         all = query;
         skip = sizeof in_query - 1;
