@@ -306,24 +306,19 @@ struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct 
 
 /* ---- Refused before anybody was known ---- */
 
+/* What follows `word` in `s`; empty where it doesn't stand there. */
+static struct slice behind(struct slice s, struct slice word) {
+    const uint8_t *at = s.ptr != NULL ? memmem(s.ptr, s.len, word.ptr, word.len) : NULL;
+    return at != NULL ? slice_sub(s, (size_t)(at - s.ptr) + word.len, s.len) : SLICE_EMPTY;
+}
+
 /* The access key id that the request claims, as far as it looks like one. */
 static struct slice claimed_key(struct slice authorization, struct slice query) {
-    static const char in_header[] = "Credential=", in_query[] = "X-Amz-Credential=";
-    const uint8_t *at = authorization.ptr != NULL ? memmem(authorization.ptr, authorization.len,
-                                                           in_header, sizeof in_header - 1)
-                                                  : NULL;
-    struct slice all = authorization;
-    size_t skip = sizeof in_header - 1;
-    if (at == NULL && query.ptr != NULL) {
-        at = memmem(query.ptr, query.len, in_query, sizeof in_query - 1);
-        all = query;
-        skip = sizeof in_query - 1;
-    }
-    if (at == NULL) {
-        return SLICE_EMPTY;
-    }
-    struct slice id = slice_sub(all, (size_t)(at - all.ptr) + skip, all.len);
+    struct slice id = behind(authorization, SLICE_LIT("Credential="));
     size_t n = 0;
+    if (id.len == 0) {
+        id = behind(query, SLICE_LIT("X-Amz-Credential="));
+    }
     while (n < id.len && n < 128 &&
            ((id.ptr[n] >= 'A' && id.ptr[n] <= 'Z') || (id.ptr[n] >= '0' && id.ptr[n] <= '9'))) {
         n++;
