@@ -218,7 +218,7 @@ static void put_record(struct buf *out, const struct record *r) {
     put(&w, "eventID", slice_cstr(id));
     jsonw_name(&w, "readOnly");
     jsonw_bool(&w, e->read_only);
-    put(&w, "eventType", SLICE_LIT("AwsApiCall"));
+    put(&w, "eventType", e->by_service ? SLICE_LIT("AwsServiceEvent") : SLICE_LIT("AwsApiCall"));
     jsonw_name(&w, "managementEvent");
     jsonw_bool(&w, !e->data);
     put(&w, "recipientAccountId", r->recipient);

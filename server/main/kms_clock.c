@@ -5,9 +5,12 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/crypto/crypto.h"
 #include "lib/ipc/seam_msg.h"
 #include "server/api/kms/kms.h"
 #include "server/store/keys/keys.h"
+
+#include <stdio.h>
 
 static const char kept_name[] = "clock";
 enum { KEPT_BYTES = 8, DUE_EVERY_MS = 60 * 60 * 1000 };
@@ -37,13 +40,66 @@ int64_t kms_clock_ahead_s(const struct auth_env *env) {
     return (env->now_ms - env->real_ms) / 1000;
 }
 
+/* Who does what nobody asked for, and for whose log. */
+struct due {
+    struct kms_service *service;
+    const struct auth_env *env;
+};
+
+static struct sl_rc record(const struct due *d, const char *name, const struct key_row *k,
+                           struct sl_error *err) {
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
+    char id[37];
+    crypto_uuid(id);
+    struct auth_caller caller = {
+        .who.principal = {.type = PRINCIPAL_SERVICE, .service = SLICE_LIT("AWS Internal")},
+        .region = k->region};
+    struct kms_event event = {
+        .source = "kms.amazonaws.com", .name = slice_cstr(name), .by_service = true};
+    struct api_call c = {.env = d->env,
+                         .caller = &caller,
+                         .arena = &a,
+                         .err = err,
+                         .request_id = id,
+                         .operation = event.name,
+                         .audit_resource = k->arn};
+    return kms_audit(d->service, &event, &c, SL_OK);
+}
+
+static struct sl_rc rotated(void *user, const struct key_row *k, struct sl_error *err) {
+    return record(user, "RotateKey", k, err);
+}
+
+/* Recorded first: a deletion that is not, does not happen. */
+static struct sl_rc purge(const struct due *d, struct sl_error *err) {
+    char after[40] = "";
+    bool found = true;
+    while (found) {
+        SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
+        struct key_row k = {0};
+        struct sqlite3 *conn = NULL;
+        TRY(kms_db_read(d->env->db, &conn, err));
+        struct sl_rc rc =
+            keys_deletion_due(conn, slice_cstr(after), d->env->now_ms, &a, &found, &k, err);
+        kms_db_read_end(d->env->db, conn);
+        TRY(rc);
+        if (found) {
+            TRY(record(d, "DeleteKey", &k, err));
+            snprintf(after, sizeof after, "%.*s", SLICE_FMT(k.id));
+        }
+    }
+    return keys_purge(d->env->db, d->env->now_ms, err);
+}
+
 /* Keys whose time has come are not found any more from that moment, imported material is not used
  * any more; this removes them. And keys get the new material that is due. */
-static struct sl_rc due_work(const struct auth_env *env, struct sl_error *err) {
+static struct sl_rc due_work(struct kms_service *k, const struct auth_env *env,
+                             struct sl_error *err) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
-    TRY(keys_purge(env->db, env->now_ms, err));
+    struct due d = {k, env};
+    TRY(purge(&d, err));
     TRY(kms_expire(env, &a, err));
-    return kms_rotate(env, err);
+    return kms_rotate(env, rotated, &d, err);
 }
 
 void kms_clock_tick(struct kms_service *k, const struct auth_env *env) {
@@ -53,7 +109,7 @@ void kms_clock_tick(struct kms_service *k, const struct auth_env *env) {
         !atomic_compare_exchange_strong(&k->next_due_ms, &due_ms, env->now_ms + DUE_EVERY_MS)) {
         return;
     }
-    struct sl_rc rc = due_work(env, &err);
+    struct sl_rc rc = due_work(k, env, &err);
     if (sl_failed(rc)) {
         sl_log(SL_WARN, "due.failed", "error=%s",
                SL_Q(slice_cstr(sl_error_message(&err, rc.code))));
@@ -97,7 +153,7 @@ static struct sl_rc move(struct kms_rpc *r, uint8_t how, int64_t ms) {
     atomic_store(&k->clock_ahead_ms, ahead_ms);
     atomic_store(&k->next_due_ms, now_ms + DUE_EVERY_MS);
     sl_log(SL_INFO, "clock.moved", "ahead_ms=%lld", (long long)ahead_ms);
-    return due_work(&r->env, &r->err);
+    return due_work(k, &r->env, &r->err);
 }
 
 struct sl_rc kms_clock_rpc(struct kms_rpc *r, struct slice payload, struct buf *out) {

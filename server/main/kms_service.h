@@ -45,6 +45,7 @@ struct kms_event {
     struct slice name;  /* "Decrypt" */
     bool read_only;
     bool key_use;                /* flushed in a group */
+    bool by_service;             /* nobody called: what fell due */
     bool data;                   /* an object's event, which CloudTrail's default leaves out */
     struct slice account;        /* whose event, where the caller has no account; may be empty */
     const struct net_peer *peer; /* of a client's own call, for the TLS details; or NULL */

@@ -205,6 +205,12 @@ class Kms(SealiftTest):
         self.assertEqual([r['RotationType'] for r in self.answer('ListKeyRotations', KeyId=key)['Rotations']], ['AUTOMATIC', 'ON_DEMAND'])
         self.assertEqual(self.admin.decrypt(CiphertextBlob=blob)['Plaintext'], b'before')
         self.assertNotEqual(done['KeyMaterialId'], first)
+        self.admin.schedule_key_deletion(KeyId=self.key(), PendingWindowInDays=7)
+        self.clock('--advance', '8d')
+        found = self.accepted(self.s.run([SEALIFT, 'audit', 'search', '--json', '--data', self.s.data]))
+        events = [json.loads(line) for line in found.splitlines() if '"AwsServiceEvent"' in line]
+        self.assertIn(('RotateKey', key), [(e['eventName'], e['resources'][0]['ARN']) for e in events])
+        self.assertIn('DeleteKey', [e['eventName'] for e in events])
         self.admin.disable_key_rotation(KeyId=key)
         self.assertEqual(self.admin.get_key_rotation_status(KeyId=key)['KeyRotationEnabled'], False)
 

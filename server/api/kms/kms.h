@@ -62,8 +62,11 @@ struct sl_rc kms_decrypt(struct api_call *c, struct slice key_id, struct slice b
 struct sl_rc kms_blob_key(struct api_call *c, struct slice key_id, struct slice blob,
                           const struct kms_want *w, struct kms_target *ret);
 
-/* Rotates the keys whose automatic rotation is due. One that fails is logged, the others go on. */
-struct sl_rc kms_rotate(const struct auth_env *env, struct sl_error *err);
+/* Rotates the keys whose automatic rotation is due, and tells of each that it is done. One that
+ * fails is logged, the others go on. */
+typedef struct sl_rc (*kms_done_fn)(void *user, const struct key_row *k, struct sl_error *err);
+struct sl_rc kms_rotate(const struct auth_env *env, kms_done_fn done, void *user,
+                        struct sl_error *err);
 /* Takes imported material whose time has come out of its keys. */
 struct sl_rc kms_expire(const struct auth_env *env, struct arena *a, struct sl_error *err);
 

@@ -133,7 +133,8 @@ struct sl_rc kms_rotate_due(const struct auth_env *env, const struct key_row *k,
     return due ? rotate_next(env, SLICE_EMPTY, k->id, a, &found, &now, err) : SL_OK;
 }
 
-struct sl_rc kms_rotate(const struct auth_env *env, struct sl_error *err) {
+struct sl_rc kms_rotate(const struct auth_env *env, kms_done_fn done, void *user,
+                        struct sl_error *err) {
     char after[40] = "";
     bool found = true;
     while (found) {
@@ -142,6 +143,7 @@ struct sl_rc kms_rotate(const struct auth_env *env, struct sl_error *err) {
         struct sl_error why = {0};
         found = false;
         struct sl_rc rc = rotate_next(env, slice_cstr(after), SLICE_EMPTY, &a, &found, &k, &why);
+        rc = sl_failed(rc) || !found ? rc : done(user, &k, &why);
         if (sl_failed(rc) && !found) {
             return sl_fail(err, rc.code, "%s", sl_error_message(&why, rc.code));
         }

@@ -158,21 +158,36 @@ struct sl_rc keys_set_rotation(struct sqlite3 *conn, const struct key_row *k,
                    ARGS(I(k->rotation_days), I(k->rotation_ms), T(k->id)), err);
 }
 
-struct sl_rc keys_rotation_due(struct sqlite3 *conn, struct slice after, struct slice only,
-                               int64_t now_ms, struct arena *a, bool *ret_found,
-                               struct key_row *ret, struct sl_error *err) {
+static struct sl_rc first_key(struct sqlite3 *conn, const char *sql, const struct sql_arg *args,
+                              struct arena *a, bool *ret_found, struct key_row *ret,
+                              struct sl_error *err) {
     void *items = NULL;
     size_t n = 0;
-    TRY(sql_rows(conn,
-                 "SELECT " KEY_COLUMNS " FROM kms_key WHERE rotation_ms > 0 AND rotation_ms <= ?1"
-                 " AND id > ?2 AND (?3 = '' OR id = ?3) AND state = ?4 ORDER BY id LIMIT 1",
-                 ARGS(I(now_ms), T(after), T(only), I(KEY_ENABLED)), 1, sizeof *ret, take_key, a,
-                 &items, &n, err));
+    TRY(sql_rows(conn, sql, args, 1, sizeof *ret, take_key, a, &items, &n, err));
     *ret_found = n == 1;
     if (n == 1) {
         *ret = *(struct key_row *)items;
     }
     return SL_OK;
+}
+
+struct sl_rc keys_deletion_due(struct sqlite3 *conn, struct slice after, int64_t now_ms,
+                               struct arena *a, bool *ret_found, struct key_row *ret,
+                               struct sl_error *err) {
+    return first_key(conn,
+                     "SELECT " KEY_COLUMNS " FROM kms_key WHERE deletion_ms > 0"
+                     " AND deletion_ms <= ? AND id > ? ORDER BY id LIMIT 1",
+                     ARGS(I(now_ms), T(after)), a, ret_found, ret, err);
+}
+
+struct sl_rc keys_rotation_due(struct sqlite3 *conn, struct slice after, struct slice only,
+                               int64_t now_ms, struct arena *a, bool *ret_found,
+                               struct key_row *ret, struct sl_error *err) {
+    return first_key(conn,
+                     "SELECT " KEY_COLUMNS " FROM kms_key WHERE rotation_ms > 0"
+                     " AND rotation_ms <= ?1 AND id > ?2 AND (?3 = '' OR id = ?3) AND state = ?4"
+                     " ORDER BY id LIMIT 1",
+                     ARGS(I(now_ms), T(after), T(only), I(KEY_ENABLED)), a, ret_found, ret, err);
 }
 
 static bool take_slice(struct sqlite3_stmt *st, struct arena *a, void *item) {

@@ -71,6 +71,10 @@ struct sl_rc keys_list(struct sqlite3 *conn, struct slice account, struct slice 
 /* A customer's keys, those pending deletion too. */
 struct sl_rc keys_count(struct sqlite3 *conn, struct slice account, struct slice region,
                         int64_t now_ms, int64_t *ret, struct sl_error *err);
+/* The first key, by id above `after`, whose deletion time has come. */
+struct sl_rc keys_deletion_due(struct sqlite3 *conn, struct slice after, int64_t now_ms,
+                               struct arena *a, bool *ret_found, struct key_row *ret,
+                               struct sl_error *err);
 /* Destroys keys whose deletion time has come, with all that hangs on them. */
 struct sl_rc keys_purge(struct kms_db *db, int64_t now_ms, struct sl_error *err);
 

@@ -22,6 +22,13 @@ static int64_t next_in(struct kms_rig *r, const char *key) {
     return next ? (int64_t)(next->real * 1000 + 0.5) - r->env.now_ms : -1;
 }
 
+static int done;
+
+static struct sl_rc count(void *user, const struct key_row *k, struct sl_error *err) {
+    done++;
+    return SL_OK;
+}
+
 static void due(void **state) {
     struct kms_rig *r = *state;
     const char *key = new_key(r), *other = new_key(r), *first = material(r, key);
@@ -32,10 +39,11 @@ static void due(void **state) {
     OK(RUN(r, &r->admin, "Encrypt", "{\"KeyId\":\"%s\",\"Plaintext\":\"" HELLO64 "\"}", key));
     const char *blob = got(r, "CiphertextBlob");
     r->env.now_ms += 365 * DAY - 1;
-    OK(kms_rotate(&r->env, &r->err));
+    OK(kms_rotate(&r->env, count, r, &r->err));
     assert_string_equal(material(r, key), first);
     r->env.now_ms += 1;
-    OK(kms_rotate(&r->env, &r->err));
+    OK(kms_rotate(&r->env, count, r, &r->err));
+    assert_int_equal(done, 1);
     const char *second = material(r, key);
     assert_string_not_equal(second, first);
     assert_int_equal(rotations(r, key), 1);
@@ -43,7 +51,7 @@ static void due(void **state) {
     assert_string_equal(arena_cstr(&r->a, json_get(e, "RotationType")->text), "AUTOMATIC");
     assert_int_equal(rotations(r, other), 0);
     assert_int_equal(next_in(r, key), 365 * DAY);
-    OK(kms_rotate(&r->env, &r->err));
+    OK(kms_rotate(&r->env, count, r, &r->err));
     assert_string_equal(material(r, key), second);
     /* The old material still opens what it sealed. */
     OK(RUN(r, &r->admin, "Decrypt", "{\"CiphertextBlob\":\"%s\"}", blob));
@@ -56,12 +64,12 @@ static void due(void **state) {
     FAILS(RUN(r, &r->admin, "RotateKeyOnDemand", "{\"KeyId\":\"%s\"}", key), SL_E_KMS_LIMIT);
     assert_int_equal(next_in(r, key), 355 * DAY);
     r->env.now_ms += 355 * DAY;
-    OK(kms_rotate(&r->env, &r->err));
+    OK(kms_rotate(&r->env, count, r, &r->err));
     assert_int_equal(rotations(r, key), 27);
     OK(RUN(r, &r->admin, "DisableKeyRotation", "{\"KeyId\":\"%s\"}", key));
     assert_int_equal(next_in(r, key), -1);
     r->env.now_ms += 3000 * DAY;
-    OK(kms_rotate(&r->env, &r->err));
+    OK(kms_rotate(&r->env, count, r, &r->err));
     assert_int_equal(rotations(r, key), 27);
 }
 
@@ -97,13 +105,13 @@ static void pauses(void **state) {
            key));
     OK(RUN(r, &r->admin, "DisableKey", "{\"KeyId\":\"%s\"}", key));
     r->env.now_ms += 91 * DAY;
-    OK(kms_rotate(&r->env, &r->err));
+    OK(kms_rotate(&r->env, count, r, &r->err));
     assert_int_equal(rotations(r, key), 0);
     assert_int_equal(next_in(r, key), -DAY); /* enabled still, and overdue */
     OK(RUN(r, &r->admin, "ScheduleKeyDeletion", "{\"KeyId\":\"%s\",\"PendingWindowInDays\":7}",
            key));
     assert_int_equal(next_in(r, key), -1);
-    OK(kms_rotate(&r->env, &r->err));
+    OK(kms_rotate(&r->env, count, r, &r->err));
     OK(RUN(r, &r->admin, "CancelKeyDeletion", "{\"KeyId\":\"%s\"}", key));
     assert_int_equal(rotations(r, key), 0);
     OK(RUN(r, &r->admin, "EnableKey", "{\"KeyId\":\"%s\"}", key));
@@ -139,7 +147,7 @@ static void managed(void **state) {
     FAILS(RUN(r, &r->admin, "RotateKeyOnDemand", "{\"KeyId\":\"%s\"}", key), SL_E_ACCESS_DENIED);
     const char *first = material(r, key);
     r->env.now_ms += 365 * DAY;
-    OK(kms_rotate(&r->env, &r->err));
+    OK(kms_rotate(&r->env, count, r, &r->err));
     assert_string_not_equal(material(r, key), first);
 }
 
@@ -162,7 +170,7 @@ static void failures(void **state) {
     OK(keys_set_state(conn, &broken, NULL));
     OK(kms_db_write_end(r->k.db, conn, true, NULL));
     r->env.now_ms += 365 * DAY;
-    OK(kms_rotate(&r->env, &r->err));
+    OK(kms_rotate(&r->env, count, r, &r->err));
     for (int i = 0; i < 3; i++) {
         assert_int_equal(rotations(r, keys[i]), i == 1 ? 0 : 1);
     }
