@@ -1,5 +1,6 @@
 /* A folder of segments: verification without keys, recovery, reading from the end. The input is two
  * segments and the head of the first, with a NUL between them. */
+#include "lib/base/log.h"
 #include "server/audit/audit.h"
 #include "server/audit/backward.h"
 #include "server/audit/event.h"
@@ -67,6 +68,7 @@ static void walk_back(void) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct slice rest = slice_of(data, size);
     if (dir_fd < 0) {
+        sl_log_init("fuzz", SL_ERROR);
         sl_assert(mkdtemp(dir) != NULL);
         dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         sl_assert(dir_fd >= 0);
