@@ -130,20 +130,12 @@ static struct sl_rc keep(struct kms_rpc *r, int64_t ahead_ms) {
 static struct sl_rc move(struct kms_rpc *r, uint8_t how, int64_t ms) {
     struct kms_service *k = r->service;
     int64_t ahead_ms = atomic_load(&k->clock_ahead_ms);
-    switch (how) {
-    case SEAM_CLOCK_ADVANCE:
-        ENSURE(ms >= 0 && ms <= LIMIT_CLOCK_MS, &r->err, SL_E_VALIDATION,
-               "The clock can't be moved that far.");
+    ENSURE(ms >= 0 && ms <= LIMIT_CLOCK_MS, &r->err, SL_E_VALIDATION,
+           "The clock can't be moved that far.");
+    if (how == SEAM_CLOCK_ADVANCE) {
         ahead_ms += ms;
-        break;
-    case SEAM_CLOCK_SET:
-        ENSURE(ms >= 0 && ms <= LIMIT_CLOCK_MS, &r->err, SL_E_VALIDATION,
-               "The clock can't be moved that far.");
-        ahead_ms = ms - r->env.real_ms;
-        break;
-    default:
-        ahead_ms = 0;
-        break;
+    } else {
+        ahead_ms = how == SEAM_CLOCK_SET ? ms - r->env.real_ms : 0;
     }
     int64_t now_ms = r->env.real_ms + ahead_ms;
     ENSURE(now_ms <= LIMIT_CLOCK_MS, &r->err, SL_E_VALIDATION,

@@ -68,6 +68,18 @@ class Clock(SealiftTest):
         self.ahead('--reset')
         self.refused(s.aws(['kms', 'describe-key', '--key-id', key]), 'NotFoundException')
 
+    def test_rotation(self):
+        s = self.s
+        key = s.awsj('kms create-key')['KeyMetadata']['KeyId']
+        blob = s.awsj(['kms', 'encrypt', '--key-id', key, '--plaintext', 'fileb://' + s.write('p', 'before')])['CiphertextBlob']
+        self.accepted(s.aws(['kms', 'enable-key-rotation', '--key-id', key]))
+        rotations = lambda: self.rows('SELECT count(*) FROM kms_rotation WHERE key_id = ? AND at_ms > 0', key)[0][0]
+        for days, want in (('364d', 0), ('2d', 1), ('366d', 2)):
+            self.ahead('--advance', days)
+            self.assertEqual(rotations(), want)
+        self.assertEqual(base64.b64decode(s.awsj(['kms', 'decrypt', '--ciphertext-blob', 'fileb://' + s.write('b', base64.b64decode(blob))])['Plaintext']),
+                         b'before')
+
     def test_import_expires(self):
         s = self.s
         key = s.awsj('kms create-key --origin EXTERNAL')['KeyMetadata']['KeyId']

@@ -1,6 +1,7 @@
 """A throw-away instance: given access keys, further accounts; and that an ordinary one refuses them."""
 import json
 import os
+import sqlite3
 import ssl
 import subprocess
 import tempfile
@@ -64,6 +65,7 @@ class Reset(SealiftTest):
         s.awsj(['kms', 'create-alias', '--alias-name', 'alias/k', '--target-key-id', key])
         s.awsj(['kms', 'tag-resource', '--key-id', key, '--tags', 'TagKey=a,TagValue=b'])
         role = s.put_role('loader', [allow('s3:*'), allow('kms:*')])
+        s.awsj(['kms', 'create-grant', '--key-id', key, '--grantee-principal', role, '--operations', 'Decrypt'])
         self.user = s.new_user('somebody', [allow('*')])
         s.awsj('iam create-group --group-name g')
         self.accepted(s.aws('iam add-user-to-group --group-name g --user-name admin'))
@@ -77,6 +79,13 @@ class Reset(SealiftTest):
         s.sqlv('CREATE DATABASE other')
         s.sqlv('CREATE TABLE bobs (a integer)', user='bob', password='Passw0rd', database='other')
         return role
+
+    def grants(self):
+        db = sqlite3.connect('file:%s/kms/kms.db?mode=ro' % self.s.data, uri=True)
+        try:
+            return db.execute('SELECT count(*) FROM kms_grant').fetchone()[0]
+        finally:
+            db.close()
 
     def part_files(self):
         return [f for _, _, files in os.walk(self.s.data + '/s3/parts') for f in files]
@@ -96,6 +105,7 @@ class Reset(SealiftTest):
         self.assertEqual(s.awsj('redshift describe-clusters')['Clusters'][0]['IamRoles'], [])
         self.assertEqual(s.awsj('s3api list-buckets')['Buckets'], [])
         self.assertEqual(self.part_files(), [])
+        self.assertEqual(self.grants(), 0)
         self.assertEqual(s.sqlv("SELECT datname FROM pg_database WHERE datname NOT LIKE 'template_' ORDER BY 1"), 'dev\nsealift')
         self.assertEqual(s.sqlv("SELECT rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%' ORDER BY 1"), 'awsuser\nsealift\nsealift_admin\nsealift_gateway')
         self.assertEqual(s.sqlv("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"), '0')
@@ -105,6 +115,7 @@ class Reset(SealiftTest):
         self.assertEqual(reset(s), OK)
         self.fill()
         self.assertNotEqual(self.part_files(), [])
+        self.assertEqual(self.grants(), 1)
         # What a test may have done to the admins of both kinds.
         s.awsj('iam create-access-key --user-name admin')
         self.accepted(s.aws('iam attach-user-policy --user-name admin --policy-arn arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess'))
