@@ -32,9 +32,11 @@ class Kms(SealiftTest):
 
     @classmethod
     def client(cls, env, service='kms'):
-        return boto3.client(service, endpoint_url=cls.s.env['AWS_ENDPOINT_URL'], region_name='us-east-1', verify=cls.s.env['AWS_CA_BUNDLE'],
+        made = boto3.client(service, endpoint_url=cls.s.env['AWS_ENDPOINT_URL'], region_name='us-east-1', verify=cls.s.env['AWS_CA_BUNDLE'],
                             aws_access_key_id=env['AWS_ACCESS_KEY_ID'], aws_secret_access_key=env['AWS_SECRET_ACCESS_KEY'],
                             aws_session_token=env.get('AWS_SESSION_TOKEN'), config=Config(retries={'max_attempts': 0}))
+        cls.addClassCleanup(made._endpoint.http_session.close)
+        return made
 
     def user(self, name, *statements):
         return self.client(self.s.new_user(name, list(statements)))
