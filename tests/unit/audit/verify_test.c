@@ -177,6 +177,28 @@ static void segments_removed(void **state) {
     log_rig_stop(&l);
 }
 
+/* Whole files exchanged or repeated, with their heads and without. */
+static void segments_swapped(void **state) {
+    static char a[16384], b[16384];
+    for (int heads = 0; heads < 2; heads++) {
+        for (int repeat = 0; repeat < 2; repeat++) {
+            struct log_rig l;
+            log_rig_start(&l);
+            audit_close(three_segments(&l));
+            for (int i = 0; i <= heads; i++) {
+                const char *suffix = i == 0 ? ".log" : ".head";
+                size_t m = log_get(&l, 1, suffix, a, sizeof a);
+                size_t n = log_get(&l, 5, suffix, b, sizeof b);
+                log_set(&l, 5, suffix, a, m);
+                log_set(&l, repeat ? 13 : 1, suffix, b, n);
+            }
+            FAILS(check(&l, true), SL_E_CORRUPT);
+            FAILS(check(&l, false), SL_E_CORRUPT);
+            log_rig_stop(&l);
+        }
+    }
+}
+
 /* A segment's head signed by a key of the forger's own. */
 static void foreign_key(void **state) {
     struct log_rig l;
@@ -267,7 +289,7 @@ int main(void) {
         cmocka_unit_test(lines_moved),      cmocka_unit_test(forged),
         cmocka_unit_test(segments_removed), cmocka_unit_test(foreign_key),
         cmocka_unit_test(foreign_log),      cmocka_unit_test(head_kept_elsewhere),
-        cmocka_unit_test(lines_parse),
+        cmocka_unit_test(lines_parse),      cmocka_unit_test(segments_swapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
