@@ -42,6 +42,7 @@ OWNERS = {
     'expat.h': ('lib/codec',),
     'isa-l': ('lib/codec',),
     'llhttp.h': ('server/http',),
+    'p11-kit/': ('server/keys',),
     'seccomp.h': ('server/main',),
     'postgres.h': ('extension',),
 }

@@ -42,6 +42,15 @@ enum {
 /* The service's clock, where it may be moved: to the end of the year 2999 */
 #define LIMIT_CLOCK_MS 32503679999999LL
 
+/* Root of trust */
+enum {
+    LIMIT_ROOT_WORD_BYTES = 1024, /* passphrase or PIN */
+    ROOT_PASSPHRASE_MIN_BYTES = 8,
+    LIMIT_DOMAIN_FILE_BYTES = 4096,
+    LIMIT_SCRYPT_BYTES = 256 * 1024 * 1024, /* memory of one derivation */
+    SCRYPT_LOG_N_MIN = 17,
+};
+
 /* Audit log */
 enum {
     LIMIT_KEPT_VALUES = 1024,           /* made from rows of kms.db, at most, */

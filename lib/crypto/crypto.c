@@ -247,6 +247,18 @@ struct sl_rc pbkdf2_sha256(struct slice password, struct slice salt, uint32_t ro
     return SL_OK;
 }
 
+struct sl_rc scrypt(struct slice password, struct slice salt, unsigned log_n, uint32_t r,
+                    uint32_t p, uint64_t max_bytes, uint8_t *out, size_t out_len) {
+    ENSURE(log_n >= 1 && log_n < 32 && r >= 1 && p >= 1 && r < 1024 && p < 1024, NULL, SL_E_LIMIT,
+           "scrypt parameters out of range");
+    uint64_t needed = 128 * (uint64_t)r * ((1ULL << log_n) + p + 2);
+    ENSURE(needed <= max_bytes, NULL, SL_E_LIMIT, "scrypt needs too much memory");
+    int ok = EVP_PBE_scrypt((const char *)bytes(password), password.len, bytes(salt), salt.len,
+                            1ULL << log_n, r, p, needed, out, out_len);
+    ENSURE(ok == 1, NULL, SL_E_NOMEM, "scrypt failed");
+    return SL_OK;
+}
+
 /* ---- AES-256-GCM ---- */
 
 struct aead {

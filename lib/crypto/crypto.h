@@ -46,6 +46,9 @@ struct sl_rc kdf_counter_fixed_sha256(struct slice key, struct slice fixed, uint
 /* PBKDF2-HMAC-SHA256, for SCRAM verifiers. */
 struct sl_rc pbkdf2_sha256(struct slice password, struct slice salt, uint32_t rounds, uint8_t *out,
                            size_t out_len);
+/* scrypt (RFC 7914) with N = 2^log_n. SL_E_LIMIT when it needs more memory than max_bytes. */
+struct sl_rc scrypt(struct slice password, struct slice salt, unsigned log_n, uint32_t r,
+                    uint32_t p, uint64_t max_bytes, uint8_t *out, size_t out_len);
 
 /* AES-256-GCM. A handle keeps the key schedule; one thread at a time. */
 struct aead;

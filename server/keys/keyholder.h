@@ -7,6 +7,7 @@
 #include "lib/base/buf.h"
 #include "lib/crypto/context.h"
 #include "lib/crypto/secret.h"
+#include "server/keys/root.h"
 
 struct keyholder;
 
@@ -126,13 +127,17 @@ struct sl_rc keyholder_audit_check(struct keyholder *k, uint64_t segment, uint64
                                    const struct keyholder_audit_entry *entries, size_t count,
                                    size_t *ret_good, struct sl_error *err);
 
-/* The process itself: reads the root key file (0600; made with 32 random bytes if `create`), opens
- * or makes the domain key file, calls `sandbox` (drops privileges, no files from there), then
- * says "ready" or "error" on control_fd and serves until its end. */
+/* The process itself: opens the domain key file, or with `create` makes what is missing (the root
+ * key file 0600), asking on control_fd for a passphrase or PIN where the root needs one; calls
+ * `sandbox` (drops privileges, no files from there), then says "ready" or "error" on control_fd and
+ * serves until its end. With `move_to` it puts the domain key under that root instead, says
+ * "moved" and ends. */
 struct keyholder_conf {
     const char *root_key_file;
     const char *domain_file; /* DATA/keys/domain */
     bool create;
+    const struct root_place *first;   /* root of a new domain key; NULL: root_key_file */
+    const struct root_place *move_to; /* or NULL */
     int control_fd; /* socketpair to the supervisor: "channel" messages carry a descriptor for kms
                      */
     struct sl_rc (*sandbox)(void *user, struct sl_error *err);

@@ -26,8 +26,15 @@ enum keyholder_op {
 
 enum { KEYHOLDER_OK = 'O', KEYHOLDER_ERROR = 'E' };
 
-/* On the control socket. */
-enum { KEYHOLDER_READY = 'R', KEYHOLDER_CHANNEL = 'C' };
+/* On the control socket. Sealed: u8 kind of root, u16 code and text of the last refusal (0 and
+ * nothing at first); the supervisor answers with a word, the passphrase or PIN. */
+enum {
+    KEYHOLDER_READY = 'R',
+    KEYHOLDER_CHANNEL = 'C',
+    KEYHOLDER_SEALED = 'S',
+    KEYHOLDER_WORD = 'W',
+    KEYHOLDER_MOVED = 'M', /* the domain key is under its new root; the process ends */
+};
 
 enum {
     KEY_ARN_MAX = 1024,

@@ -8,6 +8,7 @@
 #include "server/keys/service.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -165,10 +166,40 @@ static struct sl_rc serve_control(int fd, struct channels *all, struct sl_error 
     }
 }
 
+/* Says "sealed" and waits for the supervisor's word, however long that takes. */
+static struct sl_rc ask(void *user, enum root_kind kind, const struct sl_error *why,
+                        struct secret *ret, struct sl_error *err) {
+    const struct keyholder_conf *conf = user;
+    struct buf out SL_CLEANUP(buf_fini) = BUF_INIT(4096);
+    struct buf word SL_CLEANUP(buf_fini) = BUF_INIT(LIMIT_ROOT_WORD_BYTES);
+    word.wipe = true;
+    buf_u8(&out, (uint8_t)kind);
+    buf_u16(&out, why != NULL ? (uint16_t)why->code : 0);
+    buf_puts(&out, why != NULL ? why->detail : "");
+    uint8_t type = 0;
+    struct sl_rc rc = frame_send(conf->control_fd, KEYHOLDER_SEALED, buf_slice(&out),
+                                 clock_mono_ms() + LIMIT_RPC_MS);
+    rc = sl_is_ok(rc) ? frame_recv(conf->control_fd, &type, &word, 0) : rc;
+    ENSURE(sl_is_ok(rc) && type == KEYHOLDER_WORD, err, SL_E_CLOSED, "No word came.");
+    return secret_from(ret, buf_slice(&word));
+}
+
+/* *ret is NULL when the domain key was moved: then there is nothing to serve. */
 static struct sl_rc start(const struct keyholder_conf *conf, struct service **ret,
                           struct sl_error *err) {
-    struct domain domain = {0};
-    TRY(domain_open(conf->root_key_file, conf->domain_file, conf->create, &domain, err));
+    struct domain domain SL_CLEANUP(domain_fini) = {0};
+    struct root_place file = {.kind = ROOT_FILE};
+    snprintf(file.file, sizeof file.file, "%s", conf->root_key_file);
+    struct domain_opening o = {.root_file = conf->root_key_file,
+                               .domain_file = conf->domain_file,
+                               .create = conf->create,
+                               .first = conf->first != NULL ? conf->first : &file,
+                               .ask = ask,
+                               .user = (void *)(uintptr_t)conf};
+    TRY(domain_open(&o, &domain, err));
+    if (conf->move_to != NULL) {
+        return domain_move(&o, conf->move_to, &domain, err);
+    }
     struct service *s = NULL;
     TRY(service_new(&domain, &s, err));
     struct sl_rc rc = conf->sandbox != NULL ? conf->sandbox(conf->user, err) : SL_OK;
@@ -191,6 +222,9 @@ struct sl_rc keyholder_serve(const struct keyholder_conf *conf, struct sl_error 
         sl_ignore(sl_fail(err, rc.code, "%s", text));
         sl_hint(err, "%s", why.hint);
         return rc;
+    }
+    if (all.service == NULL) {
+        return frame_send(conf->control_fd, KEYHOLDER_MOVED, SLICE_EMPTY, deadline);
     }
     sl_assert(pthread_mutex_init(&all.mu, NULL) == 0 && pthread_cond_init(&all.gone, NULL) == 0);
     memset(all.fds, 0xff, sizeof all.fds);
