@@ -135,6 +135,16 @@ struct sl_rc iam_target_policy(struct iam_ctx *x, struct iam_facts facts, struct
     return SL_OK;
 }
 
+struct sl_rc iam_target_own_policy(struct iam_ctx *x, struct iam_facts facts,
+                                   struct iam_policy *ret) {
+    struct iam_policy p;
+    TRY(iam_target_policy(x, facts, &p));
+    ENSURE(!slice_eq_cstr(p.account, "aws"), x->err, SL_E_ACCESS_DENIED,
+           "Policy is outside your own account.");
+    *ret = p;
+    return SL_OK;
+}
+
 struct sl_rc iam_policy_usable(struct iam_ctx *x, struct slice arn) {
     struct iam_policy p;
     TRY(policy_arn_valid(x, arn));

@@ -163,24 +163,39 @@ struct sl_rc role_profiles(struct iam_ctx *x) {
     return SL_OK;
 }
 
-struct sl_rc entity_tag(struct iam_ctx *x) {
+/* Whose tags an operation speaks of: a user's, a role's, or a managed policy's, which stand under
+ * its ARN. */
+static struct sl_rc tag_owner(struct iam_ctx *x, bool change, struct iam_facts facts,
+                              struct slice *ret) {
     struct iam_entity e;
+    struct iam_policy p;
+    if (x->kind != 0) {
+        TRY(iam_target(x, x->kind, false, facts, &e));
+        *ret = e.id;
+        return SL_OK;
+    }
+    TRY(change ? iam_target_own_policy(x, facts, &p) : iam_target_policy(x, facts, &p));
+    *ret = p.arn;
+    return SL_OK;
+}
+
+struct sl_rc entity_tag(struct iam_ctx *x) {
+    struct slice owner;
     struct iam_tag *tags, *kept;
     size_t n, kept_count;
     TRY(iam_param_tags(x, &tags, &n));
-    TRY(iam_target(x, x->kind, false, (struct iam_facts){.tags = tags, .tag_count = n}, &e));
+    TRY(tag_owner(x, true, (struct iam_facts){.tags = tags, .tag_count = n}, &owner));
     for (size_t i = 0; i < n; i++) {
-        TRY(iam_tag_put(x->conn, e.id, tags[i], x->err));
+        TRY(iam_tag_put(x->conn, owner, tags[i], x->err));
     }
-    TRY(iam_tag_list(x->conn, e.id, x->a, x->err, &kept, &kept_count));
+    TRY(iam_tag_list(x->conn, owner, x->a, x->err, &kept, &kept_count));
     ENSURE(kept_count <= 50, x->err, SL_E_IAM_LIMIT,
            "The number of tags has reached the maximum limit.");
     return SL_OK;
 }
 
 struct sl_rc entity_untag(struct iam_ctx *x) {
-    struct iam_entity e;
-    struct slice keys[50];
+    struct slice owner, keys[50];
     size_t n = 0;
     for (; n < 50; n++) {
         char name[48];
@@ -190,20 +205,19 @@ struct sl_rc entity_untag(struct iam_ctx *x) {
         }
         keys[n] = iam_param(x, name);
     }
-    TRY(iam_target(x, x->kind, false, (struct iam_facts){.tag_keys = keys, .tag_key_count = n},
-                   &e));
+    TRY(tag_owner(x, true, (struct iam_facts){.tag_keys = keys, .tag_key_count = n}, &owner));
     for (size_t i = 0; i < n; i++) {
-        TRY(iam_tag_delete(x->conn, e.id, keys[i], x->err));
+        TRY(iam_tag_delete(x->conn, owner, keys[i], x->err));
     }
     return SL_OK;
 }
 
 struct sl_rc entity_tags(struct iam_ctx *x) {
-    struct iam_entity e;
+    struct slice owner;
     struct iam_tag *tags;
     size_t n;
-    TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
-    TRY(iam_tag_list(x->conn, e.id, x->a, x->err, &tags, &n));
+    TRY(tag_owner(x, false, (struct iam_facts){0}, &owner));
+    TRY(iam_tag_list(x->conn, owner, x->a, x->err, &tags, &n));
     iam_out_tags(x, tags, n);
     iam_out_page(x, false, SLICE_EMPTY);
     return SL_OK;

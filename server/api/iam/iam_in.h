@@ -56,6 +56,9 @@ struct sl_rc iam_target(struct iam_ctx *x, enum iam_kind kind, bool optional,
                         struct iam_facts facts, struct iam_entity *ret);
 /* A managed policy by PolicyArn, likewise. Customers' ones of other accounts don't exist. */
 struct sl_rc iam_target_policy(struct iam_ctx *x, struct iam_facts facts, struct iam_policy *ret);
+/* One of the account's own policies: AWS's can be read, not changed. */
+struct sl_rc iam_target_own_policy(struct iam_ctx *x, struct iam_facts facts,
+                                   struct iam_policy *ret);
 /* Attachable or fit as a boundary? */
 struct sl_rc iam_policy_usable(struct iam_ctx *x, struct slice arn);
 
@@ -106,6 +109,7 @@ struct sl_rc boundary_delete(struct iam_ctx *x);
 struct sl_rc policy_create(struct iam_ctx *x);
 struct sl_rc policy_read(struct iam_ctx *x);
 struct sl_rc policy_list(struct iam_ctx *x);
+struct sl_rc policy_entities(struct iam_ctx *x);
 struct sl_rc policy_delete(struct iam_ctx *x);
 struct sl_rc version_create(struct iam_ctx *x);
 struct sl_rc version_get(struct iam_ctx *x);

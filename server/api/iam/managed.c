@@ -70,36 +70,34 @@ struct sl_rc policy_read(struct iam_ctx *x) {
     return SL_OK;
 }
 
-/* A policy of the account; AWS's own can't be changed. */
-static struct sl_rc own_policy(struct iam_ctx *x, struct iam_policy *ret) {
-    struct iam_policy p;
-    TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
-    ENSURE(!slice_eq_cstr(p.account, "aws"), x->err, SL_E_ACCESS_DENIED,
-           "Policy is outside your own account.");
-    *ret = p;
-    return SL_OK;
-}
-
 struct list_filter {
     bool aws, local, only_attached, boundary_use;
     struct slice prefix;
 };
 
+static struct sl_rc usage_param(struct iam_ctx *x, struct slice *ret) {
+    struct slice usage = iam_param(x, "PolicyUsageFilter");
+    ENSURE(usage.len == 0 || slice_eq_cstr(usage, "PermissionsBoundary") ||
+               slice_eq_cstr(usage, "PermissionsPolicy"),
+           x->err, SL_E_IAM_VALIDATION,
+           "1 validation error detected: Value '%.*s' at 'policyUsageFilter' failed to satisfy "
+           "constraint: Member must satisfy enum value set: [PermissionsPolicy, "
+           "PermissionsBoundary]",
+           SLICE_FMT(usage));
+    *ret = usage;
+    return SL_OK;
+}
+
 static struct sl_rc list_params(struct iam_ctx *x, struct list_filter *f) {
-    struct slice scope = iam_param(x, "Scope"), usage = iam_param(x, "PolicyUsageFilter");
+    struct slice scope = iam_param(x, "Scope"), usage;
     f->aws = scope.len == 0 || slice_eq_cstr(scope, "All") || slice_eq_cstr(scope, "AWS");
     f->local = scope.len == 0 || slice_eq_cstr(scope, "All") || slice_eq_cstr(scope, "Local");
     ENSURE(f->aws || f->local, x->err, SL_E_IAM_VALIDATION,
            "1 validation error detected: Value '%.*s' at 'scope' failed to satisfy constraint: "
            "Member must satisfy enum value set: [All, AWS, Local]",
            SLICE_FMT(scope));
+    TRY(usage_param(x, &usage));
     f->boundary_use = slice_eq_cstr(usage, "PermissionsBoundary");
-    ENSURE(f->boundary_use || usage.len == 0 || slice_eq_cstr(usage, "PermissionsPolicy"), x->err,
-           SL_E_IAM_VALIDATION,
-           "1 validation error detected: Value '%.*s' at 'policyUsageFilter' failed to satisfy "
-           "constraint: Member must satisfy enum value set: [PermissionsPolicy, "
-           "PermissionsBoundary]",
-           SLICE_FMT(usage));
     f->only_attached = slice_ieq(iam_param(x, "OnlyAttached"), SLICE_LIT("true"));
     f->prefix = iam_param(x, "PathPrefix");
     return SL_OK;
@@ -163,9 +161,71 @@ struct sl_rc policy_list(struct iam_ctx *x) {
     return SL_OK;
 }
 
+/* The filter names a kind of entity; of policies there are none among entities. */
+static struct sl_rc entities_params(struct iam_ctx *x, struct iam_uses *f, bool *ret_none) {
+    struct slice filter = iam_param(x, "EntityFilter"), usage;
+    TRY(usage_param(x, &usage));
+    f->attached = !slice_eq_cstr(usage, "PermissionsBoundary");
+    f->bounds = !slice_eq_cstr(usage, "PermissionsPolicy");
+    f->path_prefix = iam_param(x, "PathPrefix");
+    f->kind = slice_eq_cstr(filter, "User")    ? IAM_USER
+              : slice_eq_cstr(filter, "Role")  ? IAM_ROLE
+              : slice_eq_cstr(filter, "Group") ? IAM_GROUP
+                                               : 0;
+    *ret_none =
+        slice_eq_cstr(filter, "LocalManagedPolicy") || slice_eq_cstr(filter, "AWSManagedPolicy");
+    ENSURE(filter.len == 0 || f->kind != 0 || *ret_none, x->err, SL_E_IAM_VALIDATION,
+           "1 validation error detected: Value '%.*s' at 'entityFilter' failed to satisfy "
+           "constraint: Member must satisfy enum value set: [User, Role, Group, "
+           "LocalManagedPolicy, AWSManagedPolicy]",
+           SLICE_FMT(filter));
+    return SL_OK;
+}
+
+static void out_entities(struct iam_ctx *x, enum iam_kind kind, const struct iam_entity *items,
+                         size_t n) {
+    static const char *const names[][3] = {[IAM_USER] = {"PolicyUsers", "UserName", "UserId"},
+                                           [IAM_ROLE] = {"PolicyRoles", "RoleName", "RoleId"},
+                                           [IAM_GROUP] = {"PolicyGroups", "GroupName", "GroupId"}};
+    xmlw_open(x->out, names[kind][0]);
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].kind == kind) {
+            xmlw_open(x->out, "member");
+            xmlw_text(x->out, names[kind][1], items[i].name);
+            xmlw_text(x->out, names[kind][2], items[i].id);
+            xmlw_close(x->out, "member");
+        }
+    }
+    xmlw_close(x->out, names[kind][0]);
+}
+
+/* ListEntitiesForPolicy: pages go over all three kinds, in the order of unique ids. */
+struct sl_rc policy_entities(struct iam_ctx *x) {
+    struct iam_policy p;
+    struct iam_uses f = {.account = x->account};
+    struct iam_page page;
+    struct iam_entity *items = NULL;
+    size_t n = 0;
+    bool none;
+    TRY(entities_params(x, &f, &none));
+    TRY(iam_page_of(x, &page));
+    TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
+    f.arn = p.arn;
+    if (!none) {
+        TRY(iam_policy_entities(x->conn, &f, page.after, page.limit + 1, x->a, x->err, &items, &n));
+    }
+    bool more = n > page.limit;
+    n = more ? page.limit : n;
+    out_entities(x, IAM_GROUP, items, n);
+    out_entities(x, IAM_USER, items, n);
+    out_entities(x, IAM_ROLE, items, n);
+    iam_out_page(x, more, more ? items[n - 1].id : SLICE_EMPTY);
+    return SL_OK;
+}
+
 struct sl_rc policy_delete(struct iam_ctx *x) {
     struct iam_policy p;
-    TRY(own_policy(x, &p));
+    TRY(iam_target_own_policy(x, (struct iam_facts){0}, &p));
     return iam_policy_delete(x->conn, &p, x->err);
 }
 
@@ -200,7 +260,7 @@ struct sl_rc version_create(struct iam_ctx *x) {
     struct iam_policy p;
     struct iam_version v = {.created_s = x->now_s};
     bool make_default = slice_ieq(iam_param(x, "SetAsDefault"), SLICE_LIT("true"));
-    TRY(own_policy(x, &p));
+    TRY(iam_target_own_policy(x, (struct iam_facts){0}, &p));
     TRY(document_param(x, &v.document));
     TRY(iam_version_add(x->conn, &p, v.document, make_default, x->now_s, x->err, &v.number));
     if (make_default) {
@@ -248,7 +308,7 @@ struct sl_rc version_set_default(struct iam_ctx *x) {
     struct iam_policy p;
     int32_t number;
     TRY(version_param(x, &number));
-    TRY(own_policy(x, &p));
+    TRY(iam_target_own_policy(x, (struct iam_facts){0}, &p));
     return iam_version_default(x->conn, &p, number, x->now_s, x->err);
 }
 
@@ -256,6 +316,6 @@ struct sl_rc version_delete(struct iam_ctx *x) {
     struct iam_policy p;
     int32_t number;
     TRY(version_param(x, &number));
-    TRY(own_policy(x, &p));
+    TRY(iam_target_own_policy(x, (struct iam_facts){0}, &p));
     return iam_version_delete(x->conn, &p, number, x->err);
 }

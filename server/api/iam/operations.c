@@ -34,6 +34,10 @@ enum { READ, WRITE };
     X("UntagRole", entity_untag, WRITE)                                                            \
     X("ListUserTags", entity_tags, READ)                                                           \
     X("ListRoleTags", entity_tags, READ)                                                           \
+    X("TagPolicy", entity_tag, WRITE)                                                              \
+    X("UntagPolicy", entity_untag, WRITE)                                                          \
+    X("ListPolicyTags", entity_tags, READ)                                                         \
+    X("ListEntitiesForPolicy", policy_entities, READ)                                              \
     X("AddUserToGroup", group_add_user, WRITE)                                                     \
     X("RemoveUserFromGroup", group_remove_user, WRITE)                                             \
     X("ListGroupsForUser", user_groups, READ)                                                      \

@@ -238,6 +238,21 @@ struct sl_rc iam_entity_list(sqlite3 *conn, struct slice account, enum iam_kind 
     return entity_rows(st, limit, a, err, ret, ret_count);
 }
 
+struct sl_rc iam_policy_entities(sqlite3 *conn, const struct iam_uses *of, struct slice after,
+                                 size_t limit, struct arena *a, struct sl_error *err,
+                                 struct iam_entity **ret, size_t *ret_count) {
+    sqlite3_stmt *st;
+    TRY(rows_open(conn, err, &st,
+                  "SELECT " ENTITY_COLUMNS " FROM iam_entity e WHERE e.account = ?1"
+                  " AND ((?2 AND e.id IN (SELECT entity_id FROM iam_attached WHERE arn = ?4))"
+                  "  OR (?3 AND e.boundary = ?4))"
+                  " AND (?5 = 0 OR e.kind = ?5) AND substr(e.path, 1, length(?6)) = ?6"
+                  " AND e.id > ?7 ORDER BY e.id LIMIT ?8",
+                  "tiititti", of->account, (int64_t)of->attached, (int64_t)of->bounds, of->arn,
+                  (int64_t)of->kind, of->path_prefix, after, (int64_t)limit));
+    return entity_rows(st, limit, a, err, ret, ret_count);
+}
+
 struct sl_rc iam_member_add(sqlite3 *conn, struct slice group_id, struct slice user_id,
                             struct sl_error *err) {
     return rows_run(conn, err, NULL,

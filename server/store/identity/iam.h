@@ -134,6 +134,17 @@ struct sl_rc iam_attached_list(struct sqlite3 *conn, const struct iam_entity *e,
                                size_t limit, struct arena *a, struct sl_error *err,
                                struct slice **ret_arns, size_t *ret_count);
 
+/* Entities of an account under the path prefix, of one kind or of all (0), that a policy is
+ * attached to or bounds, by id. */
+struct iam_uses {
+    struct slice account, arn, path_prefix;
+    enum iam_kind kind;
+    bool attached, bounds;
+};
+struct sl_rc iam_policy_entities(struct sqlite3 *conn, const struct iam_uses *of,
+                                 struct slice after, size_t limit, struct arena *a,
+                                 struct sl_error *err, struct iam_entity **ret, size_t *ret_count);
+
 struct sl_rc iam_member_add(struct sqlite3 *conn, struct slice group_id, struct slice user_id,
                             struct sl_error *err);
 struct sl_rc iam_member_delete(struct sqlite3 *conn, struct slice group_id, struct slice user_id,

@@ -314,6 +314,95 @@ static void managed(void **state) {
     RUN(steps);
 }
 
+static void tags_of_policies(void **state) {
+#define T "arn:aws:iam::" ACCOUNT ":policy/tagged"
+#define A "arn:aws:iam::aws:policy/IAMFullAccess"
+    static const struct step steps[] = {
+        {"admin",
+         "Action=CreatePolicy&PolicyName=tagged&Tags.member.1.Key=a&Tags.member.1.Value=1"
+         "&PolicyDocument=" ALLOW("iam:ListUsers", "*"),
+         0, "<Key>a</Key>"},
+        {"admin",
+         "Action=TagPolicy&PolicyArn=" T "&Tags.member.1.Key=b&Tags.member.1.Value=2"
+         "&Tags.member.2.Key=A&Tags.member.2.Value=3",
+         0, NULL},
+        {"admin", "Action=ListPolicyTags&PolicyArn=" T, 0,
+         "<Tags><member><Key>A</Key><Value>3</Value></member><member><Key>b</Key><Value>2</Value>"
+         "</member></Tags><IsTruncated>false</IsTruncated>"},
+        {"admin", "Action=UntagPolicy&PolicyArn=" T "&TagKeys.member.1=A", 0, NULL},
+        {"admin", "Action=ListPolicyTags&PolicyArn=" T, 0, "<Tags><member><Key>b</Key>"},
+        {"admin", "Action=TagPolicy&PolicyArn=" T "&Tags.member.1.Key=aws:x&Tags.member.1.Value=2",
+         SL_E_IAM_INVALID_INPUT, "System tags"},
+        {"alice", "Action=TagPolicy&PolicyArn=" T "&Tags.member.1.Key=b&Tags.member.1.Value=9",
+         SL_E_ACCESS_DENIED, DENIED("TagPolicy")},
+        {"alice", "Action=ListPolicyTags&PolicyArn=" T, SL_E_ACCESS_DENIED,
+         DENIED("ListPolicyTags")},
+        {"admin", "Action=TagPolicy&PolicyArn=" A "&Tags.member.1.Key=b&Tags.member.1.Value=9",
+         SL_E_ACCESS_DENIED, "outside your own account"},
+        {"admin", "Action=UntagPolicy&PolicyArn=" A "&TagKeys.member.1=A", SL_E_ACCESS_DENIED,
+         "outside your own account"},
+        {"admin", "Action=ListPolicyTags&PolicyArn=" A, 0, "<Tags></Tags>"},
+        {"admin", "Action=ListPolicyTags&PolicyArn=" T "x", SL_E_IAM_NO_SUCH_ENTITY,
+         "was not found"},
+        {"admin", "Action=DeletePolicy&PolicyArn=" T, 0, NULL},
+    };
+    RUN(steps);
+}
+
+static void entities_of_policies(void **state) {
+    static const struct step steps[] = {
+        {"admin",
+         "Action=CreatePolicy&PolicyName=tagged&PolicyDocument=" ALLOW("iam:ListUsers", "*"), 0,
+         "<PolicyName>tagged"},
+        {"admin", "Action=ListEntitiesForPolicy&PolicyArn=" T, 0,
+         "<PolicyGroups></PolicyGroups><PolicyUsers></PolicyUsers><PolicyRoles></PolicyRoles>"
+         "<IsTruncated>false</IsTruncated>"},
+        {"admin", "Action=CreateGroup&GroupName=uses&Path=/a/", 0, "<GroupName>uses"},
+        {"admin",
+         "Action=CreateRole&RoleName=bounded&PermissionsBoundary=" T
+         "&AssumeRolePolicyDocument=" TRUST(BY_SERVICE),
+         0, "<RoleName>bounded"},
+        {"admin", "Action=AttachGroupPolicy&GroupName=uses&PolicyArn=" T, 0, NULL},
+        {"admin", "Action=AttachUserPolicy&UserName=alice&PolicyArn=" T, 0, NULL},
+        {"admin", "Action=ListEntitiesForPolicy&PolicyArn=" T, 0,
+         "<PolicyUsers><member><UserName>alice</UserName><UserId>AIDA"},
+        {"admin", "Action=ListEntitiesForPolicy&PolicyArn=" T, 0,
+         "<PolicyRoles><member><RoleName>bounded</RoleName><RoleId>AROA"},
+        {"admin", "Action=ListEntitiesForPolicy&PathPrefix=/a/&PolicyArn=" T, 0,
+         "<GroupName>uses</GroupName>"},
+        {"admin", "Action=ListEntitiesForPolicy&PathPrefix=/a/&PolicyArn=" T, 0,
+         "<PolicyUsers></PolicyUsers><PolicyRoles></PolicyRoles>"},
+        {"admin", "Action=ListEntitiesForPolicy&EntityFilter=Role&PolicyArn=" T, 0,
+         "<PolicyGroups></PolicyGroups><PolicyUsers></PolicyUsers><PolicyRoles><member>"},
+        {"admin", "Action=ListEntitiesForPolicy&PolicyUsageFilter=PermissionsPolicy&PolicyArn=" T,
+         0, "<PolicyRoles></PolicyRoles>"},
+        {"admin", "Action=ListEntitiesForPolicy&PolicyUsageFilter=PermissionsBoundary&PolicyArn=" T,
+         0, "<PolicyUsers></PolicyUsers><PolicyRoles><member><RoleName>bounded"},
+        {"admin", "Action=ListEntitiesForPolicy&MaxItems=2&PolicyArn=" T, 0,
+         "<PolicyRoles></PolicyRoles><IsTruncated>true</IsTruncated><Marker>AIDA"},
+        {"admin", "Action=ListEntitiesForPolicy&Marker=AIDZ&PolicyArn=" T, 0,
+         "<PolicyUsers></PolicyUsers><PolicyRoles><member><RoleName>bounded"},
+        {"admin", "Action=ListEntitiesForPolicy&EntityFilter=Cat&PolicyArn=" T, SL_E_IAM_VALIDATION,
+         "'entityFilter'"},
+        {"admin", "Action=ListEntitiesForPolicy&PolicyUsageFilter=Cat&PolicyArn=" T,
+         SL_E_IAM_VALIDATION, "'policyUsageFilter'"},
+        {"alice", "Action=ListEntitiesForPolicy&PolicyArn=" T, SL_E_ACCESS_DENIED,
+         DENIED("ListEntitiesForPolicy")},
+        {"admin", "Action=ListEntitiesForPolicy&PolicyArn=" T "x", SL_E_IAM_NO_SUCH_ENTITY,
+         "was not found"},
+        {"admin",
+         "Action=ListEntitiesForPolicy&PolicyArn=arn:aws:iam::aws:policy/AdministratorAccess", 0,
+         "<UserName>admin</UserName>"},
+        {"admin", "Action=DetachGroupPolicy&GroupName=uses&PolicyArn=" T, 0, NULL},
+        {"admin", "Action=DetachUserPolicy&UserName=alice&PolicyArn=" T, 0, NULL},
+        {"admin", "Action=DeletePolicy&PolicyArn=" T, SL_E_IAM_DELETE_CONFLICT, "attached"},
+        {"admin", "Action=DeleteRole&RoleName=bounded", 0, NULL},
+        {"admin", "Action=DeleteGroup&GroupName=uses", 0, NULL},
+        {"admin", "Action=DeletePolicy&PolicyArn=" T, 0, NULL},
+    };
+    RUN(steps);
+}
+
 static void roles_and_sessions(void **state) {
     static const struct step steps[] = {
         {"admin", "Action=CreateRole&RoleName=Loader&AssumeRolePolicyDocument=" TRUST(BY_SERVICE),
@@ -552,6 +641,8 @@ int main(void) {
         cmocka_unit_test(conditions_of_iam),
         cmocka_unit_test(groups),
         cmocka_unit_test(managed),
+        cmocka_unit_test(tags_of_policies),
+        cmocka_unit_test(entities_of_policies),
         cmocka_unit_test(roles_and_sessions),
         cmocka_unit_test(quotas),
         cmocka_unit_test(store_facts),
