@@ -139,13 +139,6 @@ class Clients:
         out['ResponseMetadata'] = {'RequestId': answer.getheader('x-amzn-requestid')}
         return out
 
-    def knows(self, operation):
-        try:
-            self.call(operation)
-        except Refused as e:
-            return e.args[0] not in ('UnknownOperationException', 'UnsupportedOperationException')
-        return True
-
 
 class Refused(Exception):
     pass
