@@ -89,6 +89,13 @@ class Accounts(SealiftTest):
         self.assertNotIn('bucket-a', [x['Name'] for x in b.s3.list_buckets()['Buckets']])
         self.assertNotEqual(b.s3.list_buckets()['Owner'], self.a.s3.list_buckets()['Owner'])
         self.denied(b.iam.get_user, code='NoSuchEntity', UserName='alice')
+        shared = 'arn:aws:iam::aws:policy/IAMFullAccess'
+        self.a.iam.attach_user_policy(UserName='alice', PolicyArn=shared)
+        for caller, uses in ((self.a, 1), (b, 0)):
+            self.assertEqual(caller.iam.get_policy(PolicyArn=shared)['Policy']['AttachmentCount'], uses)
+            self.assertEqual([p['Arn'] == shared for p in caller.iam.list_policies(OnlyAttached=True)['Policies']].count(True), uses)
+            self.assertEqual(len(caller.iam.list_entities_for_policy(PolicyArn=shared)['PolicyUsers']), uses)
+        self.a.iam.detach_user_policy(UserName='alice', PolicyArn=shared)
         vague = 'the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access'
         missing = self.key['Arn'][:-12] + '000000000000'
         for arn in (self.key['Arn'], missing):

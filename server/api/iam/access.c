@@ -131,6 +131,7 @@ struct sl_rc iam_target_policy(struct iam_ctx *x, struct iam_facts facts, struct
     facts.policy_owner = found ? p.arn : SLICE_EMPTY;
     TRY(iam_allowed(x, arn, &facts));
     ENSURE(found, x->err, SL_E_IAM_NO_SUCH_ENTITY, "Policy %.*s was not found.", SLICE_FMT(arn));
+    TRY(iam_policy_count(x->conn, x->account, &p, x->err));
     *ret = p;
     return SL_OK;
 }

@@ -130,6 +130,9 @@ static struct sl_rc list_page(struct iam_ctx *x, const struct list_filter *f,
             n++;
         }
     }
+    for (size_t i = 0; i < n; i++) {
+        TRY(iam_policy_count(x->conn, x->account, &all[i], x->err));
+    }
     *ret = all;
     *ret_count = n;
     return SL_OK;

@@ -94,14 +94,19 @@ struct iam_policy {
     struct slice arn, id, account, name, path, description; /* account "aws" for the built-in */
     struct slice document;                                  /* of the default version */
     int64_t created_s, updated_s;
-    int32_t version; /* the default one */
-    int64_t attachments, boundaries;
+    int32_t version;                 /* the default one */
+    int64_t attachments, boundaries; /* see iam_policy_count */
 };
+/* Fills in how many entities of the account a policy is attached to, and how many it bounds: what
+ * other accounts do with AWS's policies is theirs. */
+struct sl_rc iam_policy_count(struct sqlite3 *conn, struct slice account, struct iam_policy *p,
+                              struct sl_error *err);
 /* Built-in policies included. */
 struct sl_rc iam_policy_get(struct sqlite3 *conn, struct slice arn, struct arena *a,
                             struct sl_error *err, struct iam_policy *ret);
 struct sl_rc iam_policy_add(struct sqlite3 *conn, struct iam_policy *p, struct arena *a,
                             struct sl_error *err);
+/* A policy that has been counted. */
 struct sl_rc iam_policy_delete(struct sqlite3 *conn, const struct iam_policy *p,
                                struct sl_error *err);
 struct sl_rc iam_policy_list(struct sqlite3 *conn, struct slice account, struct slice after,

@@ -63,11 +63,15 @@ struct sl_rc iam_inline_size(sqlite3 *conn, const struct iam_entity *e, struct s
                     "tt", e->id, but_name);
 }
 
-static struct sl_rc count_uses(sqlite3 *conn, struct iam_policy *p, struct sl_error *err) {
-    TRY(rows_int(conn, err, &p->attachments, "SELECT count(*) FROM iam_attached WHERE arn = ?", "t",
-                 p->arn));
-    return rows_int(conn, err, &p->boundaries, "SELECT count(*) FROM iam_entity WHERE boundary = ?",
-                    "t", p->arn);
+struct sl_rc iam_policy_count(sqlite3 *conn, struct slice account, struct iam_policy *p,
+                              struct sl_error *err) {
+    TRY(rows_int(conn, err, &p->attachments,
+                 "SELECT count(*) FROM iam_attached t JOIN iam_entity e ON e.id = t.entity_id"
+                 " WHERE t.arn = ? AND e.account = ?",
+                 "tt", p->arn, account));
+    return rows_int(conn, err, &p->boundaries,
+                    "SELECT count(*) FROM iam_entity WHERE boundary = ? AND account = ?", "tt",
+                    p->arn, account);
 }
 
 #define POLICY_COLUMNS                                                                             \
@@ -114,7 +118,6 @@ struct sl_rc iam_policy_get(sqlite3 *conn, struct slice arn, struct arena *a, st
     struct iam_policy built_in;
     for (size_t i = 0; iam_builtin(i, &built_in); i++) {
         if (slice_eq(built_in.arn, arn)) {
-            TRY(count_uses(conn, &built_in, err));
             *ret = built_in;
             return SL_OK;
         }
@@ -126,7 +129,6 @@ struct sl_rc iam_policy_get(sqlite3 *conn, struct slice arn, struct arena *a, st
                   arn));
     TRY(policy_rows(st, 1, a, err, &rows, &n));
     ENSURE(n == 1, err, SL_E_IAM_NO_SUCH_ENTITY, "Policy %.*s was not found.", SLICE_FMT(arn));
-    TRY(count_uses(conn, rows, err));
     *ret = rows[0];
     return SL_OK;
 }
@@ -188,11 +190,7 @@ struct sl_rc iam_policy_list(sqlite3 *conn, struct slice account, struct slice a
                   "SELECT " POLICY_COLUMNS POLICY_FROM
                   "WHERE p.account = ? AND p.arn > ? ORDER BY p.arn LIMIT ?",
                   "tti", account, after, (int64_t)limit));
-    TRY(policy_rows(st, limit, a, err, ret, ret_count));
-    for (size_t i = 0; i < *ret_count; i++) {
-        TRY(count_uses(conn, &(*ret)[i], err));
-    }
-    return SL_OK;
+    return policy_rows(st, limit, a, err, ret, ret_count);
 }
 
 struct sl_rc iam_version_list(sqlite3 *conn, const struct iam_policy *p, struct arena *a,
