@@ -19,6 +19,9 @@ struct sl_rc audit_write(struct audit *a, struct slice record, bool flush, struc
 /* The disk is so full that the log lives on its reserve: what need not be recorded should not be.
  */
 bool audit_is_short(struct audit *a);
+/* A flush failed, so what is on disk is not known: no record is taken any more, until the log is
+ * opened anew. */
+bool audit_is_broken(struct audit *a);
 /* The signed head of the log as it stands, a line to be kept elsewhere (audit_verify_head). */
 struct sl_rc audit_head(struct audit *a, struct buf *ret_head, struct sl_error *err);
 void audit_close(struct audit *a); /* closes the segment with a signed head */

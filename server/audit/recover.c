@@ -86,6 +86,23 @@ static struct sl_rc cut(int dir_fd, const struct tail *t, struct sl_error *err) 
     return SL_OK;
 }
 
+/* A flush that failed may have left pages that count as clean but are not on disk: written once
+ * more, the next flush covers them. */
+static struct sl_rc write_again(int dir_fd, const struct tail *t, struct sl_error *err) {
+    char name[32];
+    uint8_t mem[64 * 1024];
+    audit_name(name, t->point.first, ".log");
+    int fd SL_CLEANUP(end_fd) = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    ENSURE(fd >= 0, err, SL_E_IO, "%s: %m", name);
+    for (off_t at = 0; at < t->good_end;) {
+        ssize_t n = pread(fd, mem, sizeof mem, at);
+        ENSURE(n > 0 && pwrite(fd, mem, (size_t)n, at) == n, err, SL_E_IO, "%s: %m", name);
+        at += n;
+    }
+    ENSURE(fdatasync(fd) == 0, err, SL_E_IO, "%s: %m", name);
+    return SL_OK;
+}
+
 /* A segment that was never begun: its header is flushed before any record follows. */
 static struct sl_rc drop_unbegun(int dir_fd, const struct tail *t, struct sl_error *err) {
     char name[32];
@@ -118,6 +135,7 @@ static struct sl_rc recover_segment(int dir_fd, uint64_t first, struct audit_poi
     if (t.more) {
         TRY(cut(dir_fd, &t, err));
     }
+    TRY(write_again(dir_fd, &t, err));
     *ret = t.point;
     *ret_open = true;
     return SL_OK;

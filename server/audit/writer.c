@@ -694,6 +694,13 @@ struct sl_rc audit_write(struct audit *a, struct slice record, bool flush, struc
     return submit(a, &p, err);
 }
 
+bool audit_is_broken(struct audit *a) {
+    pthread_mutex_lock(&a->mu);
+    bool broken = a->shared.broken;
+    pthread_mutex_unlock(&a->mu);
+    return broken;
+}
+
 bool audit_is_short(struct audit *a) {
     return atomic_load(&a->is_short);
 }

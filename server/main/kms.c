@@ -112,6 +112,7 @@ static struct sl_rc serve(struct kms_service *k, struct sl_error *err) {
     struct net_server *made = NULL;
     TRY(net_server_new(&conf, &made, err));
     server = made;
+    k->server = made;
     signal(SIGTERM, on_term);
     signal(SIGINT, on_term);
     struct sl_rc rc = net_listen(server, FD_LISTEN, NULL, kms_hello, err);
@@ -122,8 +123,11 @@ static struct sl_rc serve(struct kms_service *k, struct sl_error *err) {
     signal(SIGTERM, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     server = NULL;
+    k->server = NULL;
     net_server_free(made);
-    return rc;
+    TRY(rc);
+    ENSURE(!audit_is_broken(k->audit), err, SL_E_IO, "The audit log could not be flushed.");
+    return SL_OK;
 }
 
 static struct sl_rc start(struct kms_service *k, struct arena *a, struct conf *conf,

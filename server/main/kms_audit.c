@@ -8,6 +8,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/crypto/crypto.h"
+#include "server/net/net.h"
 
 enum { AGENT_KEPT = 512, HOST_KEPT = 256 };
 
@@ -298,6 +299,9 @@ struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct 
     if (sl_failed(written)) {
         sl_log(SL_ERROR, "audit.failed", "request=%s error=%s", c->request_id,
                SL_Q(slice_cstr(sl_error_message(&why, written.code))));
+        if (k->server != NULL && audit_is_broken(k->audit)) {
+            net_stop(k->server); /* a new kms reads the log anew */
+        }
         sl_error_clear(c->err);
         return sl_fail(c->err, SL_E_KMS_INTERNAL, "The call could not be recorded.");
     }

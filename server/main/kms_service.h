@@ -13,11 +13,14 @@
 
 enum { KMS_CHANNELS_MAX = 64 };
 
+struct net_server;
+
 struct kms_service {
     const struct conf *conf;
     struct conf_tokens tokens;
     struct kms_db *db;
     struct audit *audit;
+    struct net_server *server; /* while it runs */
     char audit_dir[4096];
     struct secret token_key;
     struct secret forward_key;

@@ -1,0 +1,59 @@
+"""A flush of kms that fails, each in turn: the call is refused, a new kms takes over, what was acknowledged is there, the log verifies."""
+import errno
+import os
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../faults'))
+
+from harness import SEALIFT  # noqa: E402
+from instance import Shimmed  # noqa: E402
+
+FLUSHES = 3  # a CreateKey has two
+WAIT_S = 60
+
+
+class FailedFlush(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.s = Shimmed()
+        try:
+            cls.s.up()
+        except BaseException:
+            cls.s.close()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.s.close()
+
+    def create(self):
+        r = self.s.aws(['kms', 'create-key', '--query', 'KeyMetadata.KeyId', '--output', 'text'])
+        return r.out.strip() if r.code == 0 else None
+
+    def test_each(self):
+        kept, refused, restarts = [], 0, 0
+        for nth in range(1, FLUSHES + 1):
+            was = self.s.pids()['kms']
+            self.s.log.fail('kms', ['sync'], errno.EIO, nth)
+            key = self.create()
+            failed = self.s.log.pass_all()
+            kept += [key] if key else []
+            refused += key is None
+            deadline = time.time() + WAIT_S
+            while not (key := self.create()):
+                self.assertLess(time.time(), deadline, 'kms does not come back after flush %d' % nth)
+            kept.append(key)
+            restarts += self.s.pids().get('kms') != was
+            print('flush %d: %d failed' % (nth, failed), flush=True)
+        self.assertGreater(refused, 0)
+        self.assertGreater(restarts, 0)
+        listed = {k['KeyId'] for k in self.s.awsj('kms list-keys')['Keys']}
+        self.assertEqual(set(kept) - listed, set())
+        r = self.s.run([SEALIFT, 'audit', 'verify', '--data', self.s.data])
+        self.assertEqual(r.code, 0, r)
+
+
+if __name__ == '__main__':
+    unittest.main()
