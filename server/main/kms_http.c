@@ -171,7 +171,8 @@ static void reply_ok(struct http *h, const struct service *s, const struct api_c
     char *outer = arena_printf(h->arena, "%.*sResponse", SLICE_FMT(c->operation));
     char *inner = arena_printf(h->arena, "%.*sResult", SLICE_FMT(c->operation));
     xmlw_open_ns(&body, outer, s->ns);
-    if (c->out->len > 0) {
+    /* UpdateRole is the one operation whose result is there and has no members. */
+    if (c->out->len > 0 || slice_eq_cstr(c->operation, "UpdateRole")) {
         xmlw_open(&body, inner);
         buf_put(&body, buf_slice(c->out));
         xmlw_close(&body, inner);
