@@ -63,7 +63,7 @@ static struct sl_rc params(struct api_call *c, struct assume *in) {
     in->asked_tags = s->tags;
     in->asked_tag_count = s->tag_count;
     /* What would change what the session may do is refused rather than passed over. */
-    ENSURE(!provided_contexts(c), c->err, SL_E_UNSUPPORTED,
+    ENSURE(!provided_contexts(c), c->err, SL_E_IAM_VALIDATION,
            "AssumeRole: ProvidedContexts is not supported.");
     return sts_refuse_mfa(c);
 }
