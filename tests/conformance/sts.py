@@ -81,7 +81,7 @@ def assume_role(t, s, user):
 def user_operations(t, s, user):
     me = 'arn:aws:iam::%s:user/conform' % ACCOUNT
     t.accept('GetCallerIdentity', {}, user, read_back=lambda a: (a['Arn'], a['Account']) == (me, ACCOUNT))
-    got = t.accept('GetSessionToken', {'DurationSeconds': 900}, user)
+    got = t.accept('GetSessionToken', {'DurationSeconds': 900}, user, read_back=lambda a: a['Credentials']['Expiration'].timestamp() - time.time() < 905)
     assert whoami(t, got).get_caller_identity()['Arn'] == me
     for member, params, code, status in (
             ('DurationSeconds', {'DurationSeconds': 129601}, VALIDATION, 400),
