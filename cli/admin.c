@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/rdr.h"
 #include "lib/ipc/frame.h"
@@ -55,8 +56,13 @@ static struct sl_rc handle(struct supervisor *s, uint8_t type, struct slice payl
                            struct answer *a, struct sl_error *err) {
     switch (type) {
     case ADMIN_KMS:
+        ENSURE(!s->sealed, err, SL_E_SEALED, "the keys are sealed; run 'sealift unseal'");
         ENSURE(payload.len == 0, err, SL_E_PARSE, "admin request: payload not expected");
         return supervise_connect(s, &a->fd, err);
+    case ADMIN_UNSEAL:
+        ENSURE(payload.len > 0 && payload.len <= LIMIT_ROOT_WORD_BYTES, err, SL_E_LIMIT,
+               "a passphrase or PIN has 1 to %d bytes", LIMIT_ROOT_WORD_BYTES);
+        return supervise_unseal(s, payload, err);
     case ADMIN_TLS:
         ENSURE(payload.len == 0, err, SL_E_PARSE, "admin request: payload not expected");
         return supervise_reload_tls(s, err);

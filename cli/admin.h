@@ -9,8 +9,9 @@
 /* Request types. Answers: 'O' with the result and perhaps a descriptor, or 'E' with u16 code and
  * the text. */
 enum admin_request {
-    ADMIN_KMS = 'K', /* answer carries a connection to kms on the supervisor's edge (seam RPC) */
-    ADMIN_TLS = 'T', /* one's own certificate is read again; s3 and gateway look for new ones */
+    ADMIN_KMS = 'K',    /* answer carries a connection to kms on the supervisor's edge (seam RPC) */
+    ADMIN_UNSEAL = 'U', /* payload: the passphrase or PIN that the keyholder waits for */
+    ADMIN_TLS = 'T',    /* one's own certificate is read again; s3 and gateway look for new ones */
 };
 enum { ADMIN_BYTES_MAX = 64 * 1024 };
 

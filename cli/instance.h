@@ -29,6 +29,8 @@ struct instance {
     bool first_start; /* instance.json was made just now */
     int lock_fd;      /* flock on DATA/lock, held by a running supervisor */
     char root_key[INSTANCE_PATH_MAX];
+    const char *root; /* kind of root for the first start, as root_place_parse reads it; or NULL */
+    const char *move_to; /* likewise, for a keyholder that only moves the domain key; or NULL */
 };
 
 extern const char instance_master_user[]; /* "awsuser" */

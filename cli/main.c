@@ -32,6 +32,8 @@ static const struct verb {
     {"down", verb_down, "stop everything"},
     {"account", verb_account, "add an account, with its user admin and an access key"},
     {"audit", verb_audit, "verify and search the record of every use of a key"},
+    {"keys", verb_keys, "show or change the root of trust"},
+    {"unseal", verb_unseal, "open an instance that waits for its passphrase or PIN"},
     {"tls", verb_tls, "renew the server certificate"},
     {"clock", verb_clock, "show or move the clock of an ephemeral instance"},
     {"help", verb_help, "this list"},

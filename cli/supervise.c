@@ -27,9 +27,11 @@
 #include "lib/base/clock.h"
 #include "lib/base/folder.h"
 #include "lib/base/log.h"
+#include "lib/base/rdr.h"
 #include "lib/codec/json.h"
 #include "lib/crypto/crypto.h"
 #include "lib/ipc/frame.h"
+#include "server/keys/messages.h"
 #include "server/main/sandbox.h"
 #include "server/net/net.h"
 
@@ -40,6 +42,9 @@ enum {
     BACKOFF_MAX_MS = 5000,
     HEALTHY_MS = 10 * 1000, /* alive this long: the back-off starts again */
     STOP_MS = 20 * 1000,
+    KEYHOLDER_MS = 30 * 1000,
+    WRONG_WORD_MS = 1000, /* wait after a first wrong word; doubles, so often: */
+    WRONG_WORDS_MAX = 6,
     TICK_MS = 100, /* children that are starting, and restarts, are looked at this often */
 };
 
@@ -284,9 +289,10 @@ static void child_log(const struct supervisor *s, const char *name) {
 static void child_environment(const struct supervisor *s, enum child_id id) {
     char path[INSTANCE_PATH_MAX], number[16];
     const char *asan = getenv("ASAN_OPTIONS"), *ubsan = getenv("UBSAN_OPTIONS");
-    char asan_copy[512], ubsan_copy[512];
+    char asan_copy[512], ubsan_copy[512], softhsm[512];
     snprintf(asan_copy, sizeof asan_copy, "%s", asan ? asan : "");
     snprintf(ubsan_copy, sizeof ubsan_copy, "%s", ubsan ? ubsan : "");
+    snprintf(softhsm, sizeof softhsm, "%s", getenv("SOFTHSM2_CONF") ? getenv("SOFTHSM2_CONF") : "");
     clearenv();
     setenv("PATH", "/usr/bin:/bin", 1);
     setenv("LANG", "C", 1);
@@ -309,6 +315,15 @@ static void child_environment(const struct supervisor *s, enum child_id id) {
         setenv("SEALIFT_DOMAIN_FILE", path, 1);
         if (access(path, F_OK) != 0) {
             setenv("SEALIFT_CREATE", "1", 1);
+        }
+        if (s->in->root != NULL) {
+            setenv("SEALIFT_ROOT", s->in->root, 1);
+        }
+        if (s->in->move_to != NULL) {
+            setenv("SEALIFT_MOVE_TO", s->in->move_to, 1);
+        }
+        if (softhsm[0]) {
+            setenv("SOFTHSM2_CONF", softhsm, 1); /* where that module finds its tokens */
         }
     }
     if (id == CHILD_POSTGRES) {
@@ -353,7 +368,7 @@ static struct sl_rc spawn(struct supervisor *s, enum child_id id, const int *fds
     return SL_OK;
 }
 
-static struct sl_rc start_keyholder(struct supervisor *s, struct sl_error *err) {
+static struct sl_rc spawn_keyholder(struct supervisor *s, struct sl_error *err) {
     int pair[2];
     ENSURE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, err, SL_E_IO,
            "socketpair: %m");
@@ -363,17 +378,111 @@ static struct sl_rc start_keyholder(struct supervisor *s, struct sl_error *err) 
         close(s->keyholder_control);
     }
     s->keyholder_control = pair[0];
-    TRY(rc);
+    return rc;
+}
+
+static struct sl_rc give_word(const struct supervisor *s, struct slice word, struct sl_error *err) {
+    struct sl_rc rc =
+        frame_send(s->keyholder_control, KEYHOLDER_WORD, word, clock_mono_ms() + KEYHOLDER_MS);
+    return sl_is_ok(rc) ? rc : sl_fail(err, rc.code, "the keyholder takes no word");
+}
+
+/* What the keyholder says: KEYHOLDER_READY, KEYHOLDER_MOVED, or KEYHOLDER_SEALED with its refusal
+ * of the last word, if any, in *ret_why. Anything else is a failure. */
+static struct sl_rc keyholder_says(struct supervisor *s, uint8_t *ret, struct sl_error *ret_why,
+                                   struct sl_error *err) {
     uint8_t type = 0;
-    SL_CLEANUP(buf_fini) struct buf word = BUF_INIT(4096);
-    rc = frame_recv(pair[0], &type, &word, clock_mono_ms() + 30 * 1000);
-    if (sl_failed(rc) || type != 'R') {
+    SL_CLEANUP(buf_fini) struct buf text = BUF_INIT(4096);
+    struct sl_rc rc =
+        frame_recv(s->keyholder_control, &type, &text, clock_mono_ms() + KEYHOLDER_MS);
+    struct rdr r = rdr_of(buf_slice(&text));
+    uint16_t code = 0;
+    if (sl_is_ok(rc) && type == KEYHOLDER_SEALED) {
+        (void)rdr_u8(&r);
+        code = rdr_u16(&r);
+        struct slice why = slice_sub(buf_slice(&text), 3, text.len);
+        if (code > SL_CODE_OK && code < SL_CODE_COUNT) {
+            sl_ignore(sl_fail(ret_why, (enum sl_code)code, "%.*s", SLICE_FMT(why)));
+        }
+    } else if (sl_failed(rc) || (type != KEYHOLDER_READY && type != KEYHOLDER_MOVED)) {
         sl_hint(err, "see %s/log/keyholder.log", s->in->data);
         return sl_fail(err, SL_E_SEALED, "the keyholder did not start: %.*s",
-                       SLICE_FMT(buf_slice(&word)));
+                       SLICE_FMT(buf_slice(&text)));
     }
-    s->child[CHILD_KEYHOLDER].ready = true;
+    *ret = type;
     return SL_OK;
+}
+
+/* With s->word the keyholder opens or the start has failed; without, it may be left sealed. */
+static struct sl_rc start_keyholder(struct supervisor *s, struct sl_error *err) {
+    uint8_t says = 0;
+    struct sl_error why = {0};
+    TRY(spawn_keyholder(s, err));
+    TRY(keyholder_says(s, &says, &why, err));
+    if (says == KEYHOLDER_SEALED && s->word != NULL && why.code == SL_CODE_OK) {
+        TRY(give_word(s, secret_view(s->word), err));
+        TRY(keyholder_says(s, &says, &why, err));
+    }
+    ENSURE(why.code == SL_CODE_OK, err, why.code, "%s", sl_error_message(&why, why.code));
+    s->sealed = says == KEYHOLDER_SEALED;
+    s->child[CHILD_KEYHOLDER].ready = says == KEYHOLDER_READY;
+    if (s->sealed) {
+        sl_log(SL_WARN, "keys.sealed", "hint=\"sealift unseal --data %s\"", s->in->data);
+    }
+    return SL_OK;
+}
+
+struct sl_rc supervise_unseal(struct supervisor *s, struct slice word, struct sl_error *err) {
+    uint8_t says = 0;
+    struct sl_error why = {0};
+    int64_t now = clock_mono_ms();
+    ENSURE(s->sealed, err, SL_E_VALIDATION, "the keys are open already");
+    ENSURE(now >= s->next_word_ms, err, SL_E_ACCESS_DENIED,
+           "after wrong words the next one is taken in %lld s",
+           (long long)(s->next_word_ms - now + 999) / 1000);
+    TRY(give_word(s, word, err));
+    TRY(keyholder_says(s, &says, &why, err));
+    if (says == KEYHOLDER_SEALED) {
+        int doublings = s->wrong_words < WRONG_WORDS_MAX ? s->wrong_words : WRONG_WORDS_MAX;
+        s->wrong_words++;
+        s->next_word_ms = clock_mono_ms() + (int64_t)WRONG_WORD_MS * (1 << doublings);
+        sl_log(SL_WARN, "keys.wrong_word", "count=%d", s->wrong_words);
+        return sl_fail(err, SL_E_ACCESS_DENIED, "%s", sl_error_message(&why, SL_E_ACCESS_DENIED));
+    }
+    s->sealed = false;
+    s->wrong_words = 0;
+    s->child[CHILD_KEYHOLDER].ready = true;
+    sl_log(SL_INFO, "keys.open", "how=unseal");
+    return SL_OK;
+}
+
+static struct sl_rc move_with(struct supervisor *s, const struct secret *words[2],
+                              struct sl_error *err) {
+    TRY(spawn_keyholder(s, err));
+    for (int i = 0;; i++) {
+        uint8_t says = 0;
+        struct sl_error why = {0};
+        TRY(keyholder_says(s, &says, &why, err));
+        if (says == KEYHOLDER_MOVED) {
+            return SL_OK;
+        }
+        ENSURE(why.code == SL_CODE_OK, err, why.code, "%s", sl_error_message(&why, why.code));
+        while (i < 2 && words[i]->len == 0) {
+            i++; /* a root that needs none */
+        }
+        ENSURE(i < 2, err, SL_E_SEALED, "the keyholder asks for one word too many");
+        TRY(give_word(s, secret_view(words[i]), err));
+    }
+}
+
+struct sl_rc supervise_move(struct supervisor *s, struct instance *in, const struct secret *was,
+                            const struct secret *will, struct sl_error *err) {
+    const struct secret *words[2] = {was, will};
+    s->in = in;
+    TRY(prepare_children(s, err));
+    struct sl_rc rc = move_with(s, words, err);
+    supervise_end_alone(s);
+    return rc;
 }
 
 /* kms's end of a fresh channel; the keyholder gets the other through its control pair. */
@@ -396,6 +505,9 @@ struct sl_rc supervise_keyholder_alone(struct supervisor *s, struct instance *in
     s->in = in;
     TRY(prepare_children(s, err));
     struct sl_rc rc = start_keyholder(s, err);
+    if (sl_is_ok(rc) && s->sealed) {
+        rc = sl_fail(err, SL_E_SEALED, "the root key needs its passphrase or PIN");
+    }
     rc = sl_is_ok(rc) ? keyholder_channel(s, ret_channel, err) : rc;
     if (sl_failed(rc)) {
         supervise_end_alone(s);
@@ -511,7 +623,10 @@ void supervise_write_status(struct supervisor *s) {
         jsonw_name(&w, "pid");
         jsonw_int(&w, c->pid);
         jsonw_name(&w, "state");
-        jsonw_cstr(&w, c->pid == 0 ? "down" : c->ready ? "up" : "starting");
+        jsonw_cstr(&w, c->pid == 0                         ? "down"
+                       : c->ready                          ? "up"
+                       : i == CHILD_KEYHOLDER && s->sealed ? "sealed"
+                                                           : "starting");
         jsonw_name(&w, "restarts");
         jsonw_int(&w, c->restarts);
         jsonw_object_end(&w);

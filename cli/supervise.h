@@ -28,6 +28,10 @@ struct supervisor {
     uint8_t token[5][SEAM_TOKEN_LEN];                             /* by enum seam_edge */
     bool isolated; /* uids or landlock keep the children apart */
     bool stopping;
+    bool sealed;               /* the keyholder waits for a word */
+    int wrong_words;           /* since the last right one */
+    int64_t next_word_ms;      /* monotonic: no earlier */
+    const struct secret *word; /* passphrase or PIN for the start, or NULL */
 };
 
 /* Makes listeners, tokens, run/ files. */
@@ -39,6 +43,13 @@ struct sl_rc supervise_wait_ready(struct supervisor *s, enum child_id id, int ti
                                   struct sl_error *err);
 /* A connection to kms on the supervisor's edge. */
 struct sl_rc supervise_connect(const struct supervisor *s, int *ret_fd, struct sl_error *err);
+/* Gives the keyholder the word that it waits for. SL_E_ACCESS_DENIED: a wrong one; each costs a
+ * longer wait than the one before. */
+struct sl_rc supervise_unseal(struct supervisor *s, struct slice word, struct sl_error *err);
+/* Puts the domain key of an instance that is not up under in->move_to; words may be empty where the
+ * roots need none. */
+struct sl_rc supervise_move(struct supervisor *s, struct instance *in, const struct secret *was,
+                            const struct secret *will, struct sl_error *err);
 /* The keyholder of an instance that is not up, alone: a channel to it. supervise_end_alone ends
  * it. */
 struct sl_rc supervise_keyholder_alone(struct supervisor *s, struct instance *in, int *ret_channel,

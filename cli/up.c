@@ -16,6 +16,7 @@
 #include "cli/supervise.h"
 #include "cli/verb.h"
 #include "cli/verbs.h"
+#include "cli/word.h"
 #include "cli/warehouse.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -52,6 +53,10 @@ static const char usage[] =
     "  --region NAME      default region, at the first start (default us-east-1)\n"
     "  --root-key FILE    root key, never under the data directory (default: in "
     "~/.config/sealift)\n"
+    "  --root KIND        at the first start: file (the default), passphrase, or\n"
+    "                     'pkcs11:token=LABEL;object=KEY?module-path=LIBRARY'; see sealift keys "
+    "--help\n"
+    "  --passphrase-file FILE  its passphrase or PIN (default: the terminal is asked)\n"
     "  --audit strict     flush the audit log before every answer, not only before those of "
     "management calls\n"
     "  --ephemeral        a throw-away instance for tests: loopback only, stamped as such\n"
@@ -61,6 +66,7 @@ static const char usage[] =
 
 struct up_options {
     bool detach;
+    const char *word_file; /* or NULL */
 };
 
 static struct sl_rc port(const char *text, const char *option, uint16_t *ret,
@@ -110,6 +116,12 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
                arg);
         snprintf(in->root_key, sizeof in->root_key, "%s", arg);
         return SL_OK;
+    case 'R':
+        in->root = arg;
+        return SL_OK;
+    case 'W':
+        o->word_file = arg;
+        return SL_OK;
     case 'A':
         ENSURE(strcmp(arg, "strict") == 0, err, SL_E_VALIDATION, "--audit knows 'strict', not '%s'",
                arg);
@@ -141,12 +153,16 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_options *o,
                           struct sl_error *err) {
     static const struct option options[] = {
-        {"data", 1, NULL, 'd'},       {"port", 1, NULL, 'p'},      {"sql-port", 1, NULL, 's'},
-        {"plain-port", 1, NULL, 'P'}, {"listen", 1, NULL, 'l'},    {"host", 1, NULL, 'h'},
-        {"account", 1, NULL, 'a'},    {"region", 1, NULL, 'r'},    {"root-key", 1, NULL, 'k'},
-        {"audit", 1, NULL, 'A'},      {"ephemeral", 0, NULL, 'e'}, {"detach", 0, NULL, 'D'},
-        {"tls-cert", 1, NULL, 'C'},   {"tls-key", 1, NULL, 'T'},   {"access-key", 1, NULL, 'K'},
-        {"secret-key", 1, NULL, 'S'}, {"help", 0, NULL, 'H'},      {NULL, 0, NULL, 0},
+        {"data", 1, NULL, 'd'},       {"port", 1, NULL, 'p'},
+        {"sql-port", 1, NULL, 's'},   {"plain-port", 1, NULL, 'P'},
+        {"listen", 1, NULL, 'l'},     {"host", 1, NULL, 'h'},
+        {"account", 1, NULL, 'a'},    {"region", 1, NULL, 'r'},
+        {"root-key", 1, NULL, 'k'},   {"audit", 1, NULL, 'A'},
+        {"ephemeral", 0, NULL, 'e'},  {"detach", 0, NULL, 'D'},
+        {"tls-cert", 1, NULL, 'C'},   {"tls-key", 1, NULL, 'T'},
+        {"access-key", 1, NULL, 'K'}, {"secret-key", 1, NULL, 'S'},
+        {"root", 1, NULL, 'R'},       {"passphrase-file", 1, NULL, 'W'},
+        {"help", 0, NULL, 'H'},       {NULL, 0, NULL, 0},
     };
     in->https_port = DEFAULT_PORT;
     in->sql_port = DEFAULT_SQL_PORT;
@@ -350,8 +366,23 @@ static bool landlock_works(void) {
            1;
 }
 
+/* The word that the root needs, if any. Only a first start may choose a root. */
+static struct sl_rc root_word(const struct instance *in, const char *file, struct secret *ret,
+                              struct sl_error *err) {
+    char path[INSTANCE_PATH_MAX];
+    enum root_kind kind;
+    instance_path(in, "keys/domain", path, sizeof path);
+    bool first = access(path, F_OK) != 0;
+    if (!first && in->root != NULL) {
+        sl_hint(err, "change it with: sealift keys root --to KIND --data %s", in->data);
+        return sl_fail(err, SL_E_VALIDATION, "--root is for the first start");
+    }
+    TRY(word_root_kind(in, &kind, err));
+    return root_needs_word(kind) ? word_read(file, kind, first, ret, err) : SL_OK;
+}
+
 /* Everything from the folders to the loop; `ready_fd` (or -1) gets one byte when up. */
-static int serve(struct supervisor *s, int ready_fd) {
+static int serve(struct supervisor *s, const struct up_options *o, int ready_fd) {
     struct sl_error err = {0};
     int64_t begun = clock_mono_ms();
     struct client_credentials c = {0};
@@ -365,11 +396,19 @@ static int serve(struct supervisor *s, int ready_fd) {
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL); /* taken by the loop */
     s->isolated = s->in->as_root || landlock_works();
-    struct sl_rc rc = supervise_prepare(s, &err);
+    struct secret word = {0};
+    struct sl_rc rc = root_word(s->in, o->word_file, &word, &err);
+    if (ready_fd >= 0) {
+        setsid(); /* the terminal has been asked */
+    }
+    rc = sl_is_ok(rc) ? supervise_prepare(s, &err) : rc;
+    s->word = word.len > 0 ? &word : NULL;
     rc = sl_is_ok(rc) ? write_pid(s->in, &err) : rc;
     rc = sl_is_ok(rc) ? module_folder(s, &err) : rc;
     rc = sl_is_ok(rc) ? start_all(s, &c, &err) : rc;
     client_fini(&c);
+    s->word = NULL; /* a keyholder that dies leaves the keys sealed */
+    secret_fini(&word);
     if (sl_failed(rc)) {
         supervise_stop(s);
         return verb_report(&err, rc);
@@ -394,7 +433,7 @@ static int serve(struct supervisor *s, int ready_fd) {
 }
 
 /* The parent of a detached supervisor waits for its word. */
-static int detach(struct supervisor *s) {
+static int detach(struct supervisor *s, const struct up_options *o) {
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) != 0) {
         return 1;
@@ -402,8 +441,7 @@ static int detach(struct supervisor *s) {
     pid_t pid = fork();
     if (pid == 0) {
         close(fds[0]);
-        setsid();
-        exit(serve(s, fds[1]));
+        exit(serve(s, o, fds[1]));
     }
     close(fds[1]);
     char byte;
@@ -425,5 +463,5 @@ int verb_up(int argc, char **argv) {
     }
     warn_swap();
     s.in = &in;
-    return o.detach ? detach(&s) : serve(&s, -1);
+    return o.detach ? detach(&s, &o) : serve(&s, &o, -1);
 }

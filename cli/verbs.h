@@ -11,5 +11,7 @@ int verb_account(int argc, char **argv);
 int verb_audit(int argc, char **argv);
 int verb_clock(int argc, char **argv);
 int verb_tls(int argc, char **argv);
+int verb_keys(int argc, char **argv);
+int verb_unseal(int argc, char **argv);
 
 #endif

@@ -1,5 +1,6 @@
 /* The keyholder process: descriptor 3 is the control socket, SEALIFT_ROOT_KEY and
- * SEALIFT_DOMAIN_FILE name its two files, SEALIFT_CREATE=1 makes them on the first start. It ends
+ * SEALIFT_DOMAIN_FILE name its two files, SEALIFT_CREATE=1 makes them on the first start, under
+ * SEALIFT_ROOT; with SEALIFT_MOVE_TO it puts the domain key under that root and ends. Else it ends
  * when the supervisor closes the control socket. */
 #include "lib/base/log.h"
 #include "lib/crypto/secret.h"
@@ -22,6 +23,18 @@ static struct sl_rc enter(void *user, struct sl_error *err) {
     return SL_OK;
 }
 
+/* A root named in the environment, if any. */
+static struct sl_rc place(const char *name, const struct keyholder_conf *conf,
+                          struct root_place *mem, const struct root_place **ret,
+                          struct sl_error *err) {
+    const char *text = getenv(name);
+    if (text != NULL) {
+        TRY(root_place_parse(text, conf->root_key_file, mem, err));
+        *ret = mem;
+    }
+    return SL_OK;
+}
+
 int keyholder_main(void) {
     sl_log_init("keyholder", SL_INFO);
     signal(SIGPIPE, SIG_IGN);
@@ -38,7 +51,10 @@ int keyholder_main(void) {
         return 2;
     }
     struct sl_error err = {0};
-    struct sl_rc rc = keyholder_serve(&conf, &err);
+    struct root_place first, move_to;
+    struct sl_rc rc = place("SEALIFT_ROOT", &conf, &first, &conf.first, &err);
+    rc = sl_is_ok(rc) ? place("SEALIFT_MOVE_TO", &conf, &move_to, &conf.move_to, &err) : rc;
+    rc = sl_is_ok(rc) ? keyholder_serve(&conf, &err) : rc;
     if (sl_failed(rc)) {
         sl_log(SL_ERROR, "keyholder.end", "error=%s hint=%s",
                SL_Q(slice_cstr(sl_error_message(&err, rc.code))), SL_Q(slice_cstr(err.hint)));

@@ -1,0 +1,139 @@
+/* `sealift keys root`: what the root of trust is, and putting the domain key under another one.
+ * `sealift unseal`: the passphrase or PIN after a restart of the keyholder. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/admin.h"
+#include "cli/verb.h"
+#include "cli/verbs.h"
+#include "cli/word.h"
+
+enum { UNSEAL_MS = 60 * 1000 };
+
+static const char keys_usage[] =
+    "usage: sealift keys root [--data DIR] [--root-key FILE]\n"
+    "       sealift keys root --to KIND [--passphrase-file FILE] [--new-passphrase-file FILE]\n"
+    "Shows what protects the domain key, or puts it under another root (the instance must be "
+    "down):\n"
+    "  --to file | file:PATH              a root key in a file, made when it is missing\n"
+    "  --to passphrase                    a passphrase; asked for at each start\n"
+    "  --to 'pkcs11:token=LABEL;object=KEY?module-path=LIBRARY'\n"
+    "                                     an AES-256 key in a token, made when it is missing\n"
+    "  --passphrase-file FILE             passphrase or PIN of the root as it is\n"
+    "  --new-passphrase-file FILE         passphrase or PIN of the new one\n"
+    "Without these files the terminal is asked. The old root opens nothing afterwards, so keep "
+    "no\ncopy of DATA/keys/domain that it could open.\n";
+
+static const char unseal_usage[] =
+    "usage: sealift unseal [--data DIR] [--passphrase-file FILE]\n"
+    "Opens an instance whose keyholder was started again and waits for its passphrase or PIN.\n";
+
+struct keys_options {
+    const char *to, *old_file, *new_file;
+};
+
+static struct sl_rc parse(int argc, char **argv, const char *usage, struct instance *in,
+                          struct keys_options *o, struct sl_error *err) {
+    static const struct option options[] = {{"data", 1, NULL, 'd'},
+                                            {"root-key", 1, NULL, 'k'},
+                                            {"to", 1, NULL, 't'},
+                                            {"passphrase-file", 1, NULL, 'p'},
+                                            {"new-passphrase-file", 1, NULL, 'n'},
+                                            {"help", 0, NULL, 'H'},
+                                            {NULL, 0, NULL, 0}};
+    instance_default_data(in->data, sizeof in->data);
+    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (opt) {
+        case 'd':
+            snprintf(in->data, sizeof in->data, "%s", optarg);
+            break;
+        case 'k':
+            snprintf(in->root_key, sizeof in->root_key, "%s", optarg);
+            break;
+        case 't':
+            o->to = optarg;
+            break;
+        case 'p':
+            o->old_file = optarg;
+            break;
+        case 'n':
+            o->new_file = optarg;
+            break;
+        case 'H':
+            fputs(usage, stdout);
+            exit(0);
+        default:
+            return sl_fail(err, SL_E_VALIDATION, "%s", usage);
+        }
+    }
+    ENSURE(optind == argc, err, SL_E_VALIDATION, "%s", usage);
+    return instance_load(in, err);
+}
+
+static struct sl_rc move(struct instance *in, const struct keys_options *o, enum root_kind kind,
+                         struct sl_error *err) {
+    static struct supervisor alone;
+    struct root_place to;
+    struct secret was = {0}, will = {0};
+    TRY(root_place_parse(o->to, in->root_key, &to, err));
+    if (instance_running(in) != 0) {
+        sl_hint(err, "stop it first: sealift down --data %s", in->data);
+        return sl_fail(err, SL_E_VALIDATION, "the root can't be changed while the instance is up");
+    }
+    struct sl_rc rc = SL_OK;
+    if (root_needs_word(kind)) {
+        rc = word_read(o->old_file, kind, false, &was, err);
+    }
+    if (sl_is_ok(rc) && root_needs_word(to.kind)) {
+        rc = word_read(o->new_file, to.kind, true, &will, err);
+    }
+    in->move_to = o->to;
+    rc = sl_is_ok(rc) ? supervise_move(&alone, in, &was, &will, err) : rc;
+    secret_fini(&was);
+    secret_fini(&will);
+    TRY(rc);
+    printf("The domain key is under its new root: %s\n", root_kind_name(to.kind));
+    return SL_OK;
+}
+
+int verb_keys(int argc, char **argv) {
+    static struct instance in;
+    struct keys_options o = {0};
+    struct sl_error err = {0};
+    enum root_kind kind = ROOT_FILE;
+    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+        fputs(keys_usage, stdout);
+        return 0;
+    }
+    struct sl_rc rc = argc > 1 && strcmp(argv[1], "root") == 0
+                          ? parse(argc - 1, argv + 1, keys_usage, &in, &o, &err)
+                          : sl_fail(&err, SL_E_VALIDATION, "%s", keys_usage);
+    rc = sl_is_ok(rc) ? word_root_kind(&in, &kind, &err) : rc;
+    if (sl_is_ok(rc) && o.to == NULL) {
+        printf("%s\n", root_kind_name(kind));
+    } else if (sl_is_ok(rc)) {
+        rc = move(&in, &o, kind, &err);
+    }
+    return sl_is_ok(rc) ? 0 : verb_report(&err, rc);
+}
+
+int verb_unseal(int argc, char **argv) {
+    static struct instance in;
+    struct keys_options o = {0};
+    struct sl_error err = {0};
+    struct secret word = {0};
+    enum root_kind kind = ROOT_FILE;
+    struct sl_rc rc = parse(argc, argv, unseal_usage, &in, &o, &err);
+    rc = sl_is_ok(rc) ? word_root_kind(&in, &kind, &err) : rc;
+    rc = sl_is_ok(rc) ? word_read(o.old_file, kind, false, &word, &err) : rc;
+    rc = sl_is_ok(rc)
+             ? admin_call(&in, ADMIN_UNSEAL, secret_view(&word), UNSEAL_MS, NULL, NULL, &err)
+             : rc;
+    secret_fini(&word);
+    if (sl_is_ok(rc)) {
+        printf("The keys are open\n");
+    }
+    return sl_is_ok(rc) ? 0 : verb_report(&err, rc);
+}
