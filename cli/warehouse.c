@@ -207,7 +207,12 @@ static struct sl_rc make(const struct instance *in, const char *module_dir,
     instance_path(in, "log/bootstrap.log", log, sizeof log);
     const char *rm[] = {"/bin/rm", "-rf", pg_new, NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    ENSURE(run_program(in, rm, null, log) == 0, err, SL_E_IO, "%s is in the way", pg_new);
+    /* What a start that was cut off left. PostgreSQL's user may remove what is its own, the folder
+     * in DATA is ours. */
+    if (access(pg_new, F_OK) == 0) {
+        (void)run_program(in, rm, null, log);
+    }
+    ENSURE(rmdir(pg_new) == 0 || errno == ENOENT, err, SL_E_IO, "%s is in the way: %m", pg_new);
     uint32_t uid = 0, gid = 0;
     ENSURE(mkdir(pg_new, 0700) == 0, err, SL_E_IO, "%s: %m", pg_new);
     if (in->as_root) {

@@ -19,6 +19,16 @@ def wait_for(what, seconds=60):
         time.sleep(0.1)
 
 
+class CutOff(unittest.TestCase):
+    def test_half_made_warehouse(self):
+        """a first start that a power cut ended left its folder, not yet PostgreSQL's own"""
+        s = Sealift()
+        self.addCleanup(s.close)
+        os.makedirs(os.path.join(s.data, 'pg.new'), 0o700)
+        s.up()
+        self.assertEqual(s.sqlv('select 1'), '1')
+
+
 class Processes(SealiftTest):
     def test_1_status_and_second_up(self):
         s = self.s
