@@ -104,12 +104,15 @@ class Clients:
         config = botocore.config.Config(retries={'total_max_attempts': 1}, max_pool_connections=16, connect_timeout=5, read_timeout=60,
                                         s3={'addressing_style': 'path'})
         self.kms, self.s3, self.iam = (session.client(name, endpoint_url=self.endpoint, verify=ca_copy, config=config) for name in ('kms', 's3', 'iam'))
+        self.opened = []
         self.local = threading.local()
 
     def forget(self):
         """after a restart: no connection is taken up again"""
         for c in (self.kms, self.s3, self.iam):
             c._endpoint.http_session.close()
+        while self.opened:
+            self.opened.pop().close()
         self.local = threading.local()
 
     def connection(self):
@@ -117,6 +120,7 @@ class Clients:
         if c is None:
             u = urllib.parse.urlsplit(self.endpoint)
             c = self.local.c = http.client.HTTPSConnection(u.hostname, u.port, timeout=60, context=ssl.create_default_context(cafile=self.ca))
+            self.opened.append(c)
         return c
 
     def call(self, operation, **body):

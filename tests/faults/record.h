@@ -56,9 +56,10 @@ enum {
     FAULTS_KIND_MALLOC = 1 << 0,
     FAULTS_KIND_WRITE = 1 << 1, /* to regular files */
     FAULTS_KIND_SYNC = 1 << 2,
-    FAULTS_KIND_TRUNC = 1 << 3, /* fallocate too */
-    FAULTS_KIND_NAME = 1 << 4,  /* rename, link, unlink, mkdir, rmdir */
+    FAULTS_KIND_TRUNC = 1 << 3,
+    FAULTS_KIND_NAME = 1 << 4, /* rename, link, unlink, mkdir, rmdir */
     FAULTS_KIND_CREATE = 1 << 5,
+    FAULTS_KIND_GROW = 1 << 6, /* fallocate */
 };
 
 struct faults_control {

@@ -18,7 +18,7 @@ RECORD = struct.Struct('<IIQQQQqQQQIIIIIHH')
 CONTROL_BYTES = 4096
 SECTOR = 512
 OPEN, WRITE, TRUNC, GROW, RENAME, LINK, UNLINK, MKDIR, RMDIR, SYNC, SYNCALL, SYMLINK, CONTENT, UNSEEN = range(1, 15)
-KINDS = {'malloc': 1, 'write': 2, 'sync': 4, 'trunc': 8, 'name': 16, 'create': 32}
+KINDS = {'malloc': 1, 'write': 2, 'sync': 4, 'trunc': 8, 'name': 16, 'create': 32, 'grow': 64}
 VOLATILE = ('run', 'log', 'lib', 'lock')  # under DATA: made anew at each start, nothing promised
 
 
@@ -49,6 +49,10 @@ class Log:
         struct.pack_into('<I', self.page, 40, 0)
         struct.pack_into('<Ii20sqQ', self.page, 44, int(sticky), error, process.encode(), nth, 0)
         struct.pack_into('<I', self.page, 40, sum(KINDS[k] for k in kinds))
+
+    def left(self):
+        """what the countdown of `fail` stands at"""
+        return struct.unpack_from('<q', self.page, 72)[0]
 
     def pass_all(self):
         """ends failing; how many calls were made to fail"""

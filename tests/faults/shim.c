@@ -502,7 +502,7 @@ ALSO(truncate) int truncate64(const char *path, off64_t size);
 
 EXPORT int posix_fallocate(int fd, off_t offset, off_t len) {
     int saved = errno;
-    if (no_room(fd, offset + len) || fails(FAULTS_KIND_TRUNC)) {
+    if (no_room(fd, offset + len) || fails(FAULTS_KIND_GROW)) {
         int code = errno;
         errno = saved;
         return code;
@@ -516,7 +516,7 @@ EXPORT int posix_fallocate(int fd, off_t offset, off_t len) {
 ALSO(posix_fallocate) int posix_fallocate64(int fd, off64_t offset, off64_t len);
 
 EXPORT int fallocate(int fd, int mode, off_t offset, off_t len) {
-    if (no_room(fd, offset + len) || fails(FAULTS_KIND_TRUNC)) {
+    if (no_room(fd, offset + len) || fails(FAULTS_KIND_GROW)) {
         return -1;
     }
     int rc = REAL(fallocate)(fd, mode, offset, len);
