@@ -318,6 +318,15 @@ struct sl_rc instance_load(struct instance *in, struct sl_error *err) {
     return load(in, err);
 }
 
+struct sl_rc instance_root_outside(const struct instance *in, const char *path,
+                                   struct sl_error *err) {
+    size_t n = strlen(in->data);
+    ENSURE(strncmp(path, in->data, n) != 0 || path[n] != '/', err, SL_E_VALIDATION,
+           "the root key's file must not lie under the data directory: a copy of that directory "
+           "must open nothing");
+    return SL_OK;
+}
+
 int instance_running(const struct instance *in) {
     char path[INSTANCE_PATH_MAX];
     instance_path(in, "lock", path, sizeof path);

@@ -51,6 +51,10 @@ struct sl_rc instance_create(struct instance *in, struct sl_error *err);
 /* For the other verbs: reads instance.json; SL_E_NOT_FOUND with a hint when there is no instance.
  */
 struct sl_rc instance_load(struct instance *in, struct sl_error *err);
+/* A copy of the data directory must open nothing: SL_E_VALIDATION when `path`, of a root key's
+ * file, lies under it. */
+struct sl_rc instance_root_outside(const struct instance *in, const char *path,
+                                   struct sl_error *err);
 /* Is a supervisor running? Its pid, or 0. */
 int instance_running(const struct instance *in);
 

@@ -78,6 +78,9 @@ static struct sl_rc move(struct instance *in, const struct keys_options *o, enum
     struct root_place to;
     struct secret was = {0}, will = {0};
     TRY(root_place_parse(o->to, in->root_key, &to, err));
+    if (to.kind == ROOT_FILE) {
+        TRY(instance_root_outside(in, to.file, err));
+    }
     if (instance_running(in) != 0) {
         sl_hint(err, "stop it first: sealift down --data %s", in->data);
         return sl_fail(err, SL_E_VALIDATION, "the root can't be changed while the instance is up");
@@ -95,6 +98,9 @@ static struct sl_rc move(struct instance *in, const struct keys_options *o, enum
     secret_fini(&will);
     TRY(rc);
     printf("The domain key is under its new root: %s\n", root_kind_name(to.kind));
+    if (to.kind == ROOT_FILE && strcmp(to.file, in->root_key) != 0) {
+        printf("next: sealift up --data %s --root-key %s\n", in->data, to.file);
+    }
     return SL_OK;
 }
 

@@ -117,6 +117,8 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
         snprintf(in->root_key, sizeof in->root_key, "%s", arg);
         return SL_OK;
     case 'R':
+        ENSURE(strncmp(arg, "file:", 5) != 0, err, SL_E_VALIDATION,
+               "the place of a root key's file is given with --root-key");
         in->root = arg;
         return SL_OK;
     case 'W':
@@ -190,14 +192,6 @@ static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_
                 strlen(in->secret_key) <= SECRET_KEY_GIVEN_MAX && in->secret_key[0] != '\0'),
            err, SL_E_LIMIT, "--access-key has at most %d characters, --secret-key at most %d",
            ACCESS_KEY_GIVEN_MAX, SECRET_KEY_GIVEN_MAX);
-    return SL_OK;
-}
-
-static struct sl_rc check_root_key(const struct instance *in, struct sl_error *err) {
-    size_t n = strlen(in->data);
-    ENSURE(strncmp(in->root_key, in->data, n) != 0 || in->root_key[n] != '/', err, SL_E_VALIDATION,
-           "the root key's file must not lie under the data directory: a copy of that directory "
-           "must open nothing");
     return SL_OK;
 }
 
@@ -457,7 +451,7 @@ int verb_up(int argc, char **argv) {
     struct sl_rc rc = parse(argc, argv, &in, &o, &err);
     rc = sl_is_ok(rc) && in.tls_cert != NULL ? own_tls_check(&in, &err) : rc;
     rc = sl_is_ok(rc) ? instance_create(&in, &err) : rc;
-    rc = sl_is_ok(rc) ? check_root_key(&in, &err) : rc;
+    rc = sl_is_ok(rc) ? instance_root_outside(&in, in.root_key, &err) : rc;
     if (sl_failed(rc)) {
         return verb_report(&err, rc);
     }

@@ -84,7 +84,10 @@ class Trust(unittest.TestCase):
         self.up('pin')
         self.opens(blob)
         s.down()
-        self.assertEqual(self.moved('file:' + self.path('root.key'), old='pin')[0], 0)
+        self.assertIn('must not lie under', self.moved('file:' + os.path.join(s.data, 'root.key'), old='pin')[1])
+        code, out = self.moved('file:' + self.path('root.key'), old='pin')
+        self.assertEqual(code, 0, out)
+        self.assertIn('--root-key ' + self.path('root.key'), out)
         s.options = ['--root-key', self.path('root.key')]
         s.up()
         self.opens(blob)
