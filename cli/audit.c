@@ -11,13 +11,16 @@
 #include "cli/audit.h"
 #include "cli/verb.h"
 #include "cli/verbs.h"
+#include "cli/word.h"
 #include "server/audit/audit.h"
 #include "server/keys/keyholder.h"
 
 enum { FILE_BYTES_MAX = 64 * 1024 };
 
 static const char usage[] =
-    "usage: sealift audit verify [--head FILE|-] [--no-keys] [--root-key FILE] [--data DIR]\n"
+    "usage: sealift audit verify [--head FILE|-] [--no-keys] [--root-key FILE] [--passphrase-file "
+    "FILE]\n"
+    "                            [--data DIR]\n"
     "       sealift audit head [--data DIR]\n"
     "       sealift audit search [--key ID|ARN] [--principal ARN|NAME] [--event NAME] [--request "
     "ID]\n"
@@ -32,13 +35,16 @@ static const char usage[] =
 struct audit_options {
     const char *head; /* file, "-", or NULL */
     bool no_keys;
+    const char *word_file; /* or NULL */
 };
 
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct audit_options *o,
                           struct sl_error *err) {
-    static const struct option options[] = {{"data", 1, NULL, 'd'},    {"head", 1, NULL, 'h'},
-                                            {"no-keys", 0, NULL, 'n'}, {"root-key", 1, NULL, 'r'},
-                                            {"help", 0, NULL, 'H'},    {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"data", 1, NULL, 'd'},     {"head", 1, NULL, 'h'},
+        {"no-keys", 0, NULL, 'n'},  {"passphrase-file", 1, NULL, 'p'},
+        {"root-key", 1, NULL, 'r'}, {"help", 0, NULL, 'H'},
+        {NULL, 0, NULL, 0}};
     instance_default_data(in->data, sizeof in->data);
     for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (opt) {
@@ -47,6 +53,9 @@ static struct sl_rc parse(int argc, char **argv, struct instance *in, struct aud
             break;
         case 'h':
             o->head = optarg;
+            break;
+        case 'p':
+            o->word_file = optarg;
             break;
         case 'n':
             o->no_keys = true;
@@ -107,12 +116,21 @@ static struct sl_rc verify_up(const struct instance *in, const char *dir, struct
     return sl_is_ok(rc) ? compare_head(dir, head, err) : rc;
 }
 
-static struct sl_rc verify_down(struct instance *in, const char *dir, struct sl_error *err) {
+static struct sl_rc verify_down(struct instance *in, const struct audit_options *o, const char *dir,
+                                struct sl_error *err) {
     static struct supervisor alone;
+    SL_CLEANUP(secret_fini) struct secret word = {0};
+    enum root_kind kind;
     struct keyholder *keys = NULL;
     struct audit_judge judge;
     int channel = -1;
+    TRY(word_root_kind(in, &kind, err));
+    if (root_needs_word(kind)) {
+        TRY(word_read(o->word_file, kind, false, &word, err));
+        alone.word = &word;
+    }
     struct sl_rc rc = supervise_keyholder_alone(&alone, in, &channel, err);
+    alone.word = NULL;
     if (sl_failed(rc)) {
         sl_hint(err, "--no-keys checks heads and sequence without the keyholder");
         return rc;
@@ -152,7 +170,7 @@ static struct sl_rc verify(struct instance *in, const struct audit_options *o,
     }
     TRY(o->no_keys                  ? audit_verify(dir, NULL, print_line, NULL, err)
         : instance_running(in) != 0 ? verify_up(in, dir, err)
-                                    : verify_down(in, dir, err));
+                                    : verify_down(in, o, dir, err));
     return o->head != NULL ? compare_head(dir, buf_slice(&head), err) : SL_OK;
 }
 

@@ -120,6 +120,9 @@ class Trust(unittest.TestCase):
             time.sleep(0.2)
         self.opens(blob)
         s.down()
+        self.assertEqual(self.verb('audit', 'verify', '--passphrase-file', self.path('one'))[0], 0)
+        self.assertEqual(self.verb('audit', 'verify', '--passphrase-file', self.path('bad'))[0], 1)
+        self.assertIn('needs a passphrase', self.verb('audit', 'verify')[1])
         s.options = ['--root', 'file']
         with self.assertRaises(RuntimeError) as e:
             s.up()
