@@ -68,14 +68,9 @@ static bool names(struct slice arn, struct slice wanted) {
            (arn.ptr[cut - 1] == '/' || arn.ptr[cut - 1] == ':');
 }
 
-static struct slice resource_arn(const struct json *resource) {
-    const struct json *arn = json_get(resource, "ARN");
-    return arn != NULL ? arn->text : SLICE_EMPTY;
-}
-
 static bool has_key(const struct audit_event *e, struct slice key) {
     for (const struct json *r = e->resources ? e->resources->child : NULL; r != NULL; r = r->next) {
-        if (names(resource_arn(r), key)) {
+        if (names(audit_event_text(r, "ARN"), key)) {
             return true;
         }
     }
@@ -102,7 +97,7 @@ static void print_event(const struct search *s, const struct audit_event *e) {
     char time[21];
     clock_iso(e->time_s, time);
     struct slice who = e->arn.len > 0 ? e->arn : e->service;
-    struct slice arn = resource_arn(e->resources ? e->resources->child : NULL);
+    struct slice arn = audit_event_text(e->resources ? e->resources->child : NULL, "ARN");
     printf("%s %.*s %.*s %.*s %.*s %.*s\n", time, SLICE_FMT(e->name),
            SLICE_FMT(e->error.len > 0 ? e->error : SLICE_LIT("ok")),
            SLICE_FMT(who.len > 0 ? who : SLICE_LIT("-")),

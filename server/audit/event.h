@@ -20,5 +20,9 @@ struct audit_event {
 /* Slices in `a` and in `record`. False for what is no event: a segment's header, or text that isn't
  * as it was written (verify tells). */
 bool audit_event_parse(struct slice record, struct arena *a, struct audit_event *ret);
+/* A member's text; empty where there is none. */
+struct slice audit_event_text(const struct json *object, const char *name);
+/* "arn:…:key/ID" -> "ID" */
+struct slice audit_event_last_part(struct slice arn);
 
 #endif

@@ -138,31 +138,12 @@ static struct sl_rc get_lookup(struct api_call *c, struct lookup *l) {
 
 /* ---- Events ---- */
 
-static struct slice resource_type(const struct json *r) {
-    const struct json *v = json_get(r, "type");
-    return v != NULL && v->type == JSON_STRING ? v->text : SLICE_EMPTY;
-}
-
-static struct slice resource_arn(const struct json *r) {
-    const struct json *v = json_get(r, "ARN");
-    return v != NULL && v->type == JSON_STRING ? v->text : SLICE_EMPTY;
-}
-
-/* "arn:…:key/ID" -> "ID" */
-static struct slice last_part(struct slice arn) {
-    size_t i = arn.len;
-    while (i > 0 && arn.ptr[i - 1] != '/' && arn.ptr[i - 1] != ':') {
-        i--;
-    }
-    return slice_sub(arn, i, arn.len);
-}
-
 static bool has_resource(const struct audit_event *e, const struct lookup *l) {
     for (const struct json *r = e->resources ? e->resources->child : NULL; r != NULL; r = r->next) {
-        struct slice arn = resource_arn(r);
+        struct slice arn = audit_event_text(r, "ARN");
         if (l->attribute == RESOURCE_TYPE
-                ? slice_eq(resource_type(r), l->value)
-                : slice_eq(arn, l->value) || slice_eq(last_part(arn), l->value)) {
+                ? slice_eq(audit_event_text(r, "type"), l->value)
+                : slice_eq(arn, l->value) || slice_eq(audit_event_last_part(arn), l->value)) {
             return true;
         }
     }
@@ -215,8 +196,8 @@ static void put_event(struct jsonw *w, const struct audit_event *e) {
     jsonw_array_begin(w);
     for (const struct json *r = e->resources ? e->resources->child : NULL; r != NULL; r = r->next) {
         jsonw_object_begin(w);
-        put(w, "ResourceType", resource_type(r));
-        put(w, "ResourceName", resource_arn(r));
+        put(w, "ResourceType", audit_event_text(r, "type"));
+        put(w, "ResourceName", audit_event_text(r, "ARN"));
         jsonw_object_end(w);
     }
     jsonw_array_end(w);
