@@ -1,8 +1,7 @@
-/* Digests, MACs, derivations, AEAD and signatures on OpenSSL's EVP layer; see crypto.h. Algorithms
- * are fetched once, because OpenSSL 3.0 looks names up under a lock at every use, and each thread
- * keeps one digest context, because making one costs more than hashing a short text. HMAC (RFC
- * 2104) is two digests over it. */
+/* Derivations, AEAD and signatures on OpenSSL's EVP layer; see crypto.h. The cipher is fetched
+ * once, because OpenSSL 3.0 looks names up under a lock at every use. */
 #include "lib/crypto/crypto.h"
+#include "lib/crypto/digest_in.h"
 
 #include <limits.h>
 #include <openssl/evp.h>
@@ -10,23 +9,11 @@
 #include <pthread.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct {
-    EVP_MD *md[DIGEST_MD5 + 1];
-    EVP_CIPHER *gcm;
-    pthread_key_t of_thread; /* its EVP_MD_CTX */
-} algs;
-
-static void end_thread(void *ctx) {
-    EVP_MD_CTX_free(ctx);
-}
+static EVP_CIPHER *gcm;
 
 static void fetch(void) {
-    algs.md[DIGEST_SHA256] = EVP_MD_fetch(NULL, "SHA2-256", NULL);
-    algs.md[DIGEST_SHA1] = EVP_MD_fetch(NULL, "SHA1", NULL);
-    algs.md[DIGEST_MD5] = EVP_MD_fetch(NULL, "MD5", NULL); /* absent under FIPS */
-    algs.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    sl_assert(algs.md[DIGEST_SHA256] != NULL && algs.md[DIGEST_SHA1] != NULL);
-    sl_assert(algs.gcm != NULL && pthread_key_create(&algs.of_thread, end_thread) == 0);
+    gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    sl_assert(gcm != NULL);
 }
 
 static void ready(void) {
@@ -77,96 +64,6 @@ void crypto_uuid(char out[37]) {
         put_hex(out + runs[i].at, raw + runs[i].from, runs[i].len);
     }
     out[36] = '\0';
-}
-
-/* SHA-256 over several runs of bytes, on the thread's context. OpenSSL wipes the last block. */
-static void sha256_runs(const struct slice *runs, size_t count, uint8_t out[SHA256_LEN]) {
-    ready();
-    EVP_MD_CTX *c = pthread_getspecific(algs.of_thread);
-    if (c == NULL) {
-        c = EVP_MD_CTX_new();
-        sl_assert(c != NULL && pthread_setspecific(algs.of_thread, c) == 0);
-    }
-    sl_assert(EVP_DigestInit_ex2(c, algs.md[DIGEST_SHA256], NULL) == 1);
-    for (size_t i = 0; i < count; i++) {
-        sl_assert(EVP_DigestUpdate(c, bytes(runs[i]), runs[i].len) == 1);
-    }
-    sl_assert(EVP_DigestFinal_ex(c, out, NULL) == 1);
-}
-
-void sha256(struct slice data, uint8_t out[SHA256_LEN]) {
-    sha256_runs(&data, 1, out);
-}
-
-enum { SHA256_BLOCK = 64, HMAC_RUNS_MAX = 5 };
-
-/* HMAC over several runs of bytes. */
-static void hmac_runs(struct slice key, const struct slice *runs, size_t count,
-                      uint8_t out[SHA256_LEN]) {
-    uint8_t inner[SHA256_BLOCK] = {0}, outer[SHA256_BLOCK];
-    struct slice all[1 + HMAC_RUNS_MAX] = {slice_of(inner, sizeof inner)};
-    sl_assert(count <= HMAC_RUNS_MAX);
-    if (key.len > SHA256_BLOCK) {
-        sha256_runs(&key, 1, inner);
-    } else if (key.len > 0) {
-        memcpy(inner, key.ptr, key.len);
-    }
-    for (size_t i = 0; i < SHA256_BLOCK; i++) {
-        outer[i] = inner[i] ^ 0x5c;
-        inner[i] ^= 0x36;
-    }
-    for (size_t i = 0; i < count; i++) {
-        all[1 + i] = runs[i];
-    }
-    uint8_t digest[SHA256_LEN];
-    sha256_runs(all, 1 + count, digest);
-    struct slice ends[] = {slice_of(outer, sizeof outer), slice_of(digest, sizeof digest)};
-    sha256_runs(ends, 2, out);
-    secret_wipe(inner, sizeof inner);
-    secret_wipe(outer, sizeof outer);
-    secret_wipe(digest, sizeof digest);
-}
-
-void hmac_sha256(struct slice key, struct slice data, uint8_t out[SHA256_LEN]) {
-    hmac_runs(key, &data, 1, out);
-}
-
-struct digest {
-    EVP_MD_CTX *ctx;
-    const EVP_MD *md;
-};
-
-struct sl_rc digest_new(enum digest_alg alg, struct digest **ret) {
-    ready();
-    ENSURE(algs.md[alg] != NULL, NULL, SL_E_UNSUPPORTED, "digest not available");
-    struct digest *d = calloc(1, sizeof *d);
-    ENSURE(d != NULL, NULL, SL_E_NOMEM, "digest");
-    d->md = algs.md[alg];
-    d->ctx = EVP_MD_CTX_new();
-    if (d->ctx == NULL || EVP_DigestInit_ex2(d->ctx, d->md, NULL) != 1) {
-        digest_free(d);
-        return sl_rc_of(SL_E_NOMEM);
-    }
-    *ret = d;
-    return SL_OK;
-}
-
-void digest_more(struct digest *d, struct slice data) {
-    sl_assert(EVP_DigestUpdate(d->ctx, bytes(data), data.len) == 1);
-}
-
-size_t digest_end(struct digest *d, uint8_t out[64]) {
-    unsigned len = 0;
-    sl_assert(EVP_DigestFinal_ex(d->ctx, out, &len) == 1);
-    sl_assert(EVP_DigestInit_ex2(d->ctx, d->md, NULL) == 1);
-    return len;
-}
-
-void digest_free(struct digest *d) {
-    if (d != NULL) {
-        EVP_MD_CTX_free(d->ctx);
-        free(d);
-    }
 }
 
 struct sl_rc hkdf_sha256(struct slice key, struct slice salt, struct slice info, uint8_t *out,
@@ -240,9 +137,8 @@ struct sl_rc pbkdf2_sha256(struct slice password, struct slice salt, uint32_t ro
     ENSURE(password.len <= INT_MAX && salt.len <= INT_MAX && rounds > 0 && rounds <= INT_MAX &&
                out_len <= INT_MAX,
            NULL, SL_E_LIMIT, "PBKDF2 input too long");
-    int ok =
-        PKCS5_PBKDF2_HMAC((const char *)bytes(password), (int)password.len, bytes(salt),
-                          (int)salt.len, (int)rounds, algs.md[DIGEST_SHA256], (int)out_len, out);
+    int ok = PKCS5_PBKDF2_HMAC((const char *)bytes(password), (int)password.len, bytes(salt),
+                               (int)salt.len, (int)rounds, EVP_sha256(), (int)out_len, out);
     ENSURE(ok == 1, NULL, SL_E_INTERNAL, "PBKDF2 failed");
     return SL_OK;
 }
@@ -271,7 +167,7 @@ enum { AEAD_MAX_BYTES = 1 << 30 };
 
 static EVP_CIPHER_CTX *keyed(const struct aead *a, int encrypting) {
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-    if (c != NULL && EVP_CipherInit_ex2(c, algs.gcm, a->key.ptr, NULL, encrypting, NULL) != 1) {
+    if (c != NULL && EVP_CipherInit_ex2(c, gcm, a->key.ptr, NULL, encrypting, NULL) != 1) {
         EVP_CIPHER_CTX_free(c);
         c = NULL;
     }
