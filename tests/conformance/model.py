@@ -1,5 +1,6 @@
 """Calls made through botocore, counted against its models: which members of which operations were accepted and refused,
-and whether each raw answer holds exactly what the model's output says.
+and whether each raw answer holds exactly what the model's output says. Answers here are those of the query protocol; other
+protocols are suites derived from this one.
 
 A member is written as a path: "Tags", "Tags[].Key", "PolicyArns[].arn"; maps have no members of their own.
 """
@@ -12,6 +13,7 @@ from botocore.client import Config
 from botocore.exceptions import ClientError
 
 NUMBER = re.compile(r'-?\d+\Z')
+ERROR = ['ErrorResponse', 'Error', 'Type', 'Code', 'Message', 'RequestId']
 TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z')
 
 
@@ -49,7 +51,9 @@ class Suite:
         self.model = botocore.session.get_session().get_service_model(service)
         self.unsupported = dict(unsupported)  # (operation, member) -> why
         self.always = dict(always)            # operation -> members of the answer that AWS always sends
-        self.accepted, self.refused = {}, {}
+        self.accepted, self.refused = {}, {}  # operation -> members
+        self.calls = {'accepted': 0, 'refused': 0}
+        self.absent = []                      # operations that the server does not have: check finds them
         self.client = self.client_of(env)
 
     def client_of(self, env):
@@ -65,10 +69,19 @@ class Suite:
         session.send = keep
         return c
 
-    def call(self, op, params, client):
-        c = client or self.client
-        answer = getattr(c, botocore.xform_name(op))(**params)
-        return c.raw, answer
+    def call(self, op, params, client, change=None):
+        """change(request): what botocore would not send, made of its serialized request before that is signed"""
+        c, event = client or self.client, 'before-call.%s.%s' % (self.service, op)
+
+        def edit(params, **_):
+            change(params)
+        if change:
+            c.meta.events.register(event, edit)
+        try:
+            return getattr(c, botocore.xform_name(op))(**params), c.raw
+        finally:
+            if change:
+                c.meta.events.unregister(event, edit)
 
     def known(self, op, path):
         """does this botocore's model have the operation and the member? The older one lacks some."""
@@ -85,27 +98,31 @@ class Suite:
     def accept(self, op, params=None, client=None, read_back=None):
         """the call succeeds, its answer is whole, and read_back(answer) is true"""
         params = self.fit(op, params or {})
-        raw, answer = self.call(op, params, client)
+        answer, raw = self.call(op, params, client)
         self.validate(op, raw)
         if read_back is not None and not read_back(answer):
             raise AssertionError('%s %r: not read back in %r' % (op, params, answer))
+        self.calls['accepted'] += 1
         shape = self.model.operation_model(op).input_shape
         self.accepted.setdefault(op, set()).update(given(shape, params) if shape else ())
         return answer
 
-    def refuse(self, op, member, params, code, status=400, client=None, text=''):
+    def refuse(self, op, member, params, code, status=400, client=None, text='', change=None):
         """the call fails for what `member` holds; its answer (None: this model does not know the member)"""
         if not self.known(op, member):
             return None
+        client = client or self.client
         try:
-            self.call(op, self.fit(op, params), client)
+            self.call(op, self.fit(op, params), client, change)
         except ClientError as e:
+            self.validate_error(op, client.raw)
             answer = e.response
             got = (e.response['Error']['Code'], e.response['ResponseMetadata']['HTTPStatusCode'])
             if got != (code, status) or text not in e.response['Error']['Message']:
                 raise AssertionError('%s %s: %r instead of %s %d %s' % (op, member, e.response, code, status, text))
         else:
             raise AssertionError('%s %s: accepted %r' % (op, member, params))
+        self.calls['refused'] += 1
         self.refused.setdefault(op, set()).add(member)
         return answer
 
@@ -127,6 +144,13 @@ class Suite:
             self.structure(m.output_shape, root[0], '', faults, self.always.get(op, ()))
         if faults:
             raise AssertionError('%s: %s\n%s' % (op, '; '.join(faults), raw.text))
+
+    def validate_error(self, op, raw):
+        root = ET.fromstring(raw.content)
+        space = '{%s}' % self.model.metadata['xmlNamespace']
+        parts = [e.tag.replace(space, '') for e in root.iter()]
+        if parts not in (ERROR, ERROR[:5] + ['EncodedAuthorizationMessage'] + ERROR[5:]):
+            raise AssertionError('%s: no error of AWS\n%s' % (op, raw.text))
 
     def structure(self, shape, element, path, faults, always=()):
         names = {m.serialization.get('name', n): (n, m) for n, m in shape.members.items()}
@@ -163,26 +187,26 @@ class Suite:
 
     def unbuilt(self, op):
         """does the server say that it knows no such operation? Asked signed, under the name of one that it has, as botocore signs not all."""
-        carrier = next(iter(self.accepted))
-        event = 'before-call.%s.%s' % (self.service, carrier)
-
-        def rename(params, **_):
-            params['body']['Action'] = op
-        self.client.meta.events.register(event, rename)
         try:
-            self.call(carrier, {}, None)
+            self.call(next(iter(self.accepted)), {}, None, lambda request: self.rename(request, op))
         except ClientError as e:
-            return e.response['Error']['Code'] == 'InvalidAction'
-        finally:
-            self.client.meta.events.unregister(event, rename)
+            return e.response['Error']['Code'] == self.absent_code
         return False
+
+    absent_code = 'InvalidAction'
+
+    def rename(self, request, op):
+        request['body']['Action'] = op
 
     def check(self):
         """each member of each operation that the server knows: accepted (or unsupported, with its reason), and refused"""
         missing = []
         for op in self.model.operation_names:
             if op not in self.accepted:
-                missing += [] if self.unbuilt(op) else ['%s was never accepted' % op]
+                if self.unbuilt(op):
+                    self.absent.append(op)
+                else:
+                    missing.append('%s was never accepted' % op)
                 continue
             for path in self.members(op):
                 barred = any(path == m or path.startswith((m + '.', m + '[]')) for o, m in self.unsupported if o == op)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the suites against an instance of their own; fails with the names of the members that are missing. --write: the table in docs/compat.md anew (with the newest botocore)"""
+"""Runs the suites against an instance of their own; fails with the names of the members that are missing. --write: the table in docs/compat.md anew (with the newest botocore)
+Names of services: these alone, and no table."""
 import os
 import sys
 
@@ -13,16 +14,22 @@ SUITES = (sts,)
 
 
 def main():
+    names = [a for a in sys.argv[1:] if a != '--write']
     s = Sealift()
     try:
         s.up()
-        suites = [suite.run(s) for suite in SUITES]
+        suites = [suite.run(s) for suite in SUITES if suite.__name__ in (names or (suite.__name__,))]
         missing = ['%s: %s' % (t.service, m) for t in suites for m in t.check()]
     finally:
         s.close()
     if '--write' in sys.argv[1:]:
         table.write(suites)
-    missing += table.stale(suites)
+    if not names:
+        missing += table.stale(suites)
+    for t in suites:
+        members = [sum(map(len, m.values())) for m in (t.accepted, t.refused)]
+        print('%s: %d operations; %d members accepted in %d calls, %d refused in %d' % (
+            t.service, len(t.accepted), members[0], t.calls['accepted'], members[1], t.calls['refused']))
     print('\n'.join(missing))
     return 1 if missing else 0
 

@@ -3,6 +3,7 @@ import os
 
 COMPAT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../docs/compat.md')
 BEGIN, END = '<!-- operations: tests/conformance/run.py --write -->\n', '<!-- end of operations -->\n'
+ABSENT = 'operations not built'
 HEAD = '| service | operation | members | members refused, and why |\n|---|---|---|---|\n'
 
 
@@ -14,6 +15,9 @@ def rows(suites):
             barred = ['`%s`: %s' % (m, t.unsupported[op, m]) for m in top if (op, m) in t.unsupported]
             fine = ['`%s`' % m for m in top if (op, m) not in t.unsupported]
             out.append('| %s | %s | %s | %s |\n' % (t.service, op, ', '.join(fine), '; '.join(barred)))
+        if t.absent:
+            barred = ['`%s`: %s' % (op, t.absent_code) for op in sorted(t.absent)]
+            out.append('| %s | %s |  | %s |\n' % (t.service, ABSENT, '; '.join(barred)))
     return out
 
 
@@ -32,13 +36,17 @@ def write(suites):
 
 
 def stale(suites):
-    """what of the table is not as counted; members that this botocore does not know are left out of the comparison"""
+    """what of the table is not as counted; operations and members that this botocore does not know are left out of the comparison"""
     known = {(t.service, op): set(t.members(op)) for t in suites for op in t.accepted}
+    known.update({(t.service, ABSENT): set(t.model.operation_names) for t in suites})
+    services = {t.service: set(t.model.operation_names) | {ABSENT} for t in suites}
 
     def cells(lines):
         out = set()
         for line in lines:
             service, op, fine, barred = (c.strip() for c in line.strip('|\n').split(' | '))
+            if op not in services.get(service, {op}):
+                continue
             for column, items in (('supported', fine.split(', ')), ('refused', barred.split('; '))):
                 out |= {(service, op, column, i) for i in items if i == '' or i.split('`')[1] in known.get((service, op), {i.split('`')[1]})}
         return {c for c in out if c[3]} | {c[:2] for c in out}
