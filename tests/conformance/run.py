@@ -6,11 +6,12 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '../scenario')]
+import cloudtrail  # noqa: E402
 import sts  # noqa: E402
 import table  # noqa: E402
 from harness import Sealift  # noqa: E402
 
-SUITES = (sts,)
+SUITES = (cloudtrail, sts)
 
 
 def main():

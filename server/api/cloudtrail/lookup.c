@@ -47,17 +47,34 @@ struct lookup {
 
 /* ---- The request ---- */
 
+/* A member of this type, or NULL: then it is absent, or null. */
+static struct sl_rc get_member(struct api_call *c, const struct json *in, const char *name,
+                               enum json_type type, const struct json **ret) {
+    static const char *const types[] = {
+        [JSON_STRING] = "a String", [JSON_NUMBER] = "a Number", [JSON_ARRAY] = "a List"};
+    const struct json *v = json_get(in, name);
+    if (v != NULL && v->type == JSON_NULL) {
+        v = NULL;
+    }
+    ENSURE(v == NULL || v->type == type, c->err, SL_E_PARSE,
+           "%s: the value can not be converted to %s", name, types[type]);
+    *ret = v;
+    return SL_OK;
+}
+
 static struct sl_rc get_attribute(struct api_call *c, struct lookup *l) {
-    const struct json *list = json_get(c->body, "LookupAttributes");
-    if (list == NULL || list->type == JSON_NULL || (list->type == JSON_ARRAY && list->count == 0)) {
+    const struct json *list = NULL, *key = NULL, *value = NULL;
+    TRY(get_member(c, c->body, "LookupAttributes", JSON_ARRAY, &list));
+    if (list == NULL || list->count == 0) {
         return SL_OK;
     }
-    ENSURE(list->type == JSON_ARRAY && list->count == 1, c->err, SL_E_TRAIL_ATTRIBUTE,
+    ENSURE(list->count == 1, c->err, SL_E_TRAIL_ATTRIBUTE,
            "You must specify exactly one lookup attribute.");
-    const struct json *key = json_get(list->child, "AttributeKey");
-    const struct json *value = json_get(list->child, "AttributeValue");
-    ENSURE(key != NULL && key->type == JSON_STRING && value != NULL && value->type == JSON_STRING &&
-               value->text.len > 0 && value->text.len <= VALUE_MAX,
+    ENSURE(list->child->type == JSON_OBJECT, c->err, SL_E_PARSE,
+           "LookupAttributes: the value can not be converted to a Structure");
+    TRY(get_member(c, list->child, "AttributeKey", JSON_STRING, &key));
+    TRY(get_member(c, list->child, "AttributeValue", JSON_STRING, &value));
+    ENSURE(key != NULL && value != NULL && value->text.len > 0 && value->text.len <= VALUE_MAX,
            c->err, SL_E_TRAIL_ATTRIBUTE, "A lookup attribute has a key and a value.");
     for (int i = 1; i < ATTRIBUTES; i++) {
         if (slice_eq_cstr(key->text, attribute_names[i])) {
@@ -71,12 +88,13 @@ static struct sl_rc get_attribute(struct api_call *c, struct lookup *l) {
 }
 
 static struct sl_rc get_time(struct api_call *c, const char *name, int64_t *ret_ms) {
-    const struct json *v = json_get(c->body, name);
-    if (v == NULL || v->type == JSON_NULL) {
+    const struct json *v = NULL;
+    TRY(get_member(c, c->body, name, JSON_NUMBER, &v));
+    if (v == NULL) {
         return SL_OK;
     }
-    ENSURE(v->type == JSON_NUMBER && v->real >= 0 && v->real < 1e11, c->err, SL_E_TRAIL_TIMES,
-           "%s is not a valid time.", name);
+    ENSURE(v->real >= 0 && v->real < 1e11, c->err, SL_E_TRAIL_TIMES, "%s is not a valid time.",
+           name);
     *ret_ms = (int64_t)(v->real * 1000);
     return SL_OK;
 }
@@ -96,13 +114,14 @@ static void query_hash(const struct api_call *c, struct lookup *l) {
 }
 
 static struct sl_rc get_token(struct api_call *c, struct lookup *l) {
-    const struct json *v = json_get(c->body, "NextToken");
-    if (v == NULL || v->type == JSON_NULL) {
+    const struct json *v = NULL;
+    TRY(get_member(c, c->body, "NextToken", JSON_STRING, &v));
+    if (v == NULL) {
         return SL_OK;
     }
     SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(256);
-    bool ok = v->type == JSON_STRING && v->text.len < 128 &&
-              sl_is_ok(base64_get(v->text, &b, NULL)) && b.len == 16 + QUERY_HASH_LEN;
+    bool ok = v->text.len < 128 && sl_is_ok(base64_get(v->text, &b, NULL)) &&
+              b.len == 16 + QUERY_HASH_LEN;
     ENSURE(ok && memcmp(b.ptr + 16, l->hash, QUERY_HASH_LEN) == 0, c->err, SL_E_TRAIL_TOKEN,
            "Invalid token.");
     for (size_t i = 0; i < 8; i++) {
@@ -114,22 +133,25 @@ static struct sl_rc get_token(struct api_call *c, struct lookup *l) {
 }
 
 static struct sl_rc get_lookup(struct api_call *c, struct lookup *l) {
-    const struct json *max = json_get(c->body, "MaxResults");
-    const struct json *category = json_get(c->body, "EventCategory");
+    const struct json *max = NULL, *category = NULL;
     *l = (struct lookup){.start_ms = INT64_MIN, .end_ms = INT64_MAX, .max = RESULTS_MAX};
     TRY(get_attribute(c, l));
     TRY(get_time(c, "StartTime", &l->start_ms));
     TRY(get_time(c, "EndTime", &l->end_ms));
     ENSURE(l->start_ms <= l->end_ms, c->err, SL_E_TRAIL_TIMES,
            "The start time is after the end time.");
-    if (max != NULL && max->type != JSON_NULL) {
-        ENSURE(max->is_int && max->integer >= 1 && max->integer <= RESULTS_MAX, c->err,
-               SL_E_TRAIL_MAX, "MaxResults is a number from 1 to %d.", RESULTS_MAX);
+    TRY(get_member(c, c->body, "MaxResults", JSON_NUMBER, &max));
+    if (max != NULL) {
+        ENSURE(max->is_int, c->err, SL_E_PARSE,
+               "MaxResults: the value can not be converted to an Integer");
+        ENSURE(max->integer >= 1 && max->integer <= RESULTS_MAX, c->err, SL_E_TRAIL_MAX,
+               "MaxResults is a number from 1 to %d.", RESULTS_MAX);
         l->max = max->integer;
     }
-    if (category != NULL && category->type != JSON_NULL) {
-        ENSURE(category->type == JSON_STRING && slice_eq_cstr(category->text, "insight"), c->err,
-               SL_E_TRAIL_CATEGORY, "The event category is not valid.");
+    TRY(get_member(c, c->body, "EventCategory", JSON_STRING, &category));
+    if (category != NULL) {
+        ENSURE(slice_eq_cstr(category->text, "insight"), c->err, SL_E_TRAIL_CATEGORY,
+               "The event category is not valid.");
         l->max = 0; /* no trail enables Insights */
     }
     query_hash(c, l);
