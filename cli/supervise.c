@@ -119,6 +119,7 @@ static struct sl_rc make_folders(const struct supervisor *s, struct sl_error *er
     TRY(folder(s, "keys", 0700, 0, 0, err));
     TRY(folder(s, "kms", 0700, kms, kms, err));
     TRY(folder(s, "s3", 0700, s3, s3, err));
+    TRY(folder(s, "warehouse", 0700, pg_uid, pg_gid, err));
     TRY(folder(s, "run/pg", s->in->as_root ? 0711 : 0700, pg_uid, pg_gid, err));
     return SL_OK;
 }

@@ -116,6 +116,8 @@ static struct sl_rc write_conf(const struct instance *in, const char *module_dir
     put_setting(&out, "sealift.ca_file", text);
     instance_path(in, "run/kms.sock", text, sizeof text);
     put_setting(&out, "sealift.kms_socket", text);
+    instance_path(in, "warehouse", text, sizeof text);
+    put_setting(&out, "sealift.keys", text);
     put_setting(&out, "sealift.region", in->region);
     put_setting(&out, "sealift.account", in->account);
     put_setting(&out, "sealift.cluster", "local");
@@ -286,16 +288,17 @@ struct sl_rc warehouse_make_wait(const struct instance *in, int pid, struct sl_e
 
 void warehouse_exec(const struct instance *in, const char *module_dir) {
     char pg_dir[INSTANCE_PATH_MAX], socket_dir[INSTANCE_PATH_MAX], tls[INSTANCE_PATH_MAX],
-        run[INSTANCE_PATH_MAX];
+        run[INSTANCE_PATH_MAX], keys[INSTANCE_PATH_MAX];
     char program[INSTANCE_PATH_MAX];
     instance_path(in, "pg", pg_dir, sizeof pg_dir);
     instance_path(in, "run/pg", socket_dir, sizeof socket_dir);
     instance_path(in, "run/kms.sock", run, sizeof run);
     instance_path(in, "tls", tls, sizeof tls);
+    instance_path(in, "warehouse", keys, sizeof keys);
     become_pg(in);
     /* Taking another uid clears it. */
     prctl(PR_SET_PDEATHSIG, SIGQUIT);
-    const char *write_paths[] = {pg_dir, socket_dir, NULL};
+    const char *write_paths[] = {pg_dir, socket_dir, keys, NULL};
     const char *read_paths[] = {tls, run, module_dir, "/etc/ssl", NULL};
     bool isolated;
     struct sl_error err = {0};

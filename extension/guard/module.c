@@ -10,6 +10,8 @@
 #include "extension/catalog/load_errors.h"
 #include "extension/guard/guard.h"
 #include "extension/guard/session.h"
+#include "extension/keys/cluster_key.h"
+#include "extension/keys/table_keys.h"
 
 PG_MODULE_MAGIC;
 
@@ -45,13 +47,16 @@ void _PG_init(void) {
     DefineCustomBoolVariable("sealift.ephemeral", "May the warehouse be emptied?", NULL,
                              &guard_ephemeral, false, PGC_POSTMASTER, GUC_NO_SHOW_ALL, NULL, NULL,
                              NULL);
-    MarkGUCPrefixReserved("sealift");
     sl_set_panic_hook(panic_to_fatal);
     session_init();
+    cluster_key_settings();
     if (session_edge_token() != NULL) {
         /* A served cluster, not a bootstrap: memory holds tokens and data keys. */
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         utility_init();
         log_guard_init();
+        cluster_key_init(session_edge_token());
+        table_keys_init();
     }
+    MarkGUCPrefixReserved("sealift");
 }

@@ -160,13 +160,12 @@ struct sl_rc seam_key_check(int fd, struct slice session, struct slice key_id, s
     return copy(a, arn, ret_key_arn, err);
 }
 
-struct sl_rc seam_service_key(int fd, const struct context *context, struct arena *a,
-                              struct sl_error *err, struct slice *ret_blob,
-                              struct secret *ret_plaintext) {
-    SEAM_BUF out = seam_buf();
+/* A service's own key: blob and plaintext. */
+static struct sl_rc own_key(int fd, uint8_t type, const struct buf *request, struct arena *a,
+                            struct sl_error *err, struct slice *ret_blob,
+                            struct secret *ret_plaintext) {
     SEAM_BUF in = seam_buf();
-    seam_context_put(&out, context);
-    TRY(call(fd, SEAM_SERVICE_KEY, &out, a, err, &in, NULL));
+    TRY(call(fd, type, request, a, err, &in, NULL));
     struct rdr r = rdr_of(buf_slice(&in));
     struct slice blob = rdr_vec16(&r);
     struct slice plain = rdr_vec16(&r);
@@ -175,6 +174,29 @@ struct sl_rc seam_service_key(int fd, const struct context *context, struct aren
     TRY(secret_from(ret_plaintext, plain));
     *ret_blob = blob;
     return SL_OK;
+}
+
+struct sl_rc seam_service_key(int fd, const struct context *context, struct arena *a,
+                              struct sl_error *err, struct slice *ret_blob,
+                              struct secret *ret_plaintext) {
+    SEAM_BUF out = seam_buf();
+    seam_context_put(&out, context);
+    return own_key(fd, SEAM_SERVICE_KEY, &out, a, err, ret_blob, ret_plaintext);
+}
+
+struct sl_rc seam_cluster_key(int fd, struct arena *a, struct sl_error *err, struct slice *ret_blob,
+                              struct secret *ret_plaintext) {
+    SEAM_BUF out = seam_buf();
+    return own_key(fd, SEAM_CLUSTER_KEY, &out, a, err, ret_blob, ret_plaintext);
+}
+
+struct sl_rc seam_cluster_key_open(int fd, struct slice blob, struct sl_error *err,
+                                   struct secret *ret_plaintext) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_vec16(&out, blob);
+    TRY(call(fd, SEAM_CLUSTER_KEY_OPEN, &out, NULL, err, &in, NULL));
+    return secret_answer(&in, err, ret_plaintext);
 }
 
 struct sl_rc seam_service_key_open(int fd, struct slice blob, const struct context *context,

@@ -140,6 +140,14 @@ struct sl_rc seam_cluster_roles_modify(int fd, struct slice session, const struc
                                        size_t remove_count, struct slice default_role,
                                        struct arena *a, struct sl_error *err);
 
+/* The cluster key of the warehouse (edge POSTGRES only), as the cluster's account through Redshift
+ * under the context aws:redshift:arn, aws:redshift:createtime: a new one (under the root key that
+ * the administrator chose, or alias/aws/redshift), and its opening. Errors: KMS's codes. */
+struct sl_rc seam_cluster_key(int fd, struct arena *a, struct sl_error *err, struct slice *ret_blob,
+                              struct secret *ret_plaintext);
+struct sl_rc seam_cluster_key_open(int fd, struct slice blob, struct sl_error *err,
+                                   struct secret *ret_plaintext);
+
 /* ---- Service life (edges as named)
  * --------------------------------------------------------------------------------- */
 

@@ -18,26 +18,28 @@ enum seam_type {
     SEAM_OK = 'O',
     SEAM_FAILED = 'E',
 
-    SEAM_AUTHORIZE = 1,        /* seam_authorize_put -> seam_granted_put */
-    SEAM_DATA_KEY = 2,         /* vec16 session, key id; context -> vec16 arn, blob, plaintext */
-    SEAM_DATA_KEY_OPEN = 3,    /* vec16 session, arn, blob; context -> vec16 plaintext */
-    SEAM_KEY_CHECK = 4,        /* vec16 session, key id, action; context -> vec16 arn */
-    SEAM_SERVICE_KEY = 5,      /* context -> vec16 blob, plaintext */
-    SEAM_SERVICE_KEY_OPEN = 6, /* vec16 blob; context -> vec16 plaintext */
-    SEAM_CLUSTER_CREDS = 7,    /* vec16 db user; list of roles -> credentials */
-    SEAM_CLUSTER_ROLES = 8,    /* -> u16 n x (vec16 arn, u8 default) */
-    SEAM_CLUSTER_MODIFY = 9,   /* vec16 session; list add, list remove; vec16 default */
-    SEAM_PING = 10,            /* -> */
-    SEAM_BOOTSTRAP = 11,       /* u8 again, vec16 account -> credentials */
-    SEAM_TLS = 12,             /* -> vec32 chain, key, own chain, own key */
-    SEAM_CA = 13,              /* -> vec32 certificate */
-    SEAM_AUDIT_CHECK = 40,     /* u64 segment, first; MAC before; n x (vec32 record, MAC) -> u32 */
-    SEAM_AUDIT_HEAD = 41,      /* -> vec32 signed head */
-    SEAM_PRINCIPALS = 24,      /* list of principals -> u16 index of the first that is none, or n */
-    SEAM_CLOCK = 50,           /* u8 how, u64 ms -> u64 service's clock, real clock (ms) */
-    SEAM_RESET = 51,           /* -> */
-    SEAM_TLS_RENEW = 52,       /* -> */
-    SEAM_TLS_OWN = 53,         /* vec32 chain, key -> */
+    SEAM_AUTHORIZE = 1,         /* seam_authorize_put -> seam_granted_put */
+    SEAM_DATA_KEY = 2,          /* vec16 session, key id; context -> vec16 arn, blob, plaintext */
+    SEAM_DATA_KEY_OPEN = 3,     /* vec16 session, arn, blob; context -> vec16 plaintext */
+    SEAM_KEY_CHECK = 4,         /* vec16 session, key id, action; context -> vec16 arn */
+    SEAM_SERVICE_KEY = 5,       /* context -> vec16 blob, plaintext */
+    SEAM_SERVICE_KEY_OPEN = 6,  /* vec16 blob; context -> vec16 plaintext */
+    SEAM_CLUSTER_CREDS = 7,     /* vec16 db user; list of roles -> credentials */
+    SEAM_CLUSTER_ROLES = 8,     /* -> u16 n x (vec16 arn, u8 default) */
+    SEAM_CLUSTER_MODIFY = 9,    /* vec16 session; list add, list remove; vec16 default */
+    SEAM_PING = 10,             /* -> */
+    SEAM_BOOTSTRAP = 11,        /* u8 again, vec16 account -> credentials */
+    SEAM_TLS = 12,              /* -> vec32 chain, key, own chain, own key */
+    SEAM_CA = 13,               /* -> vec32 certificate */
+    SEAM_CLUSTER_KEY = 14,      /* -> vec16 blob, plaintext */
+    SEAM_CLUSTER_KEY_OPEN = 15, /* vec16 blob -> vec16 plaintext */
+    SEAM_AUDIT_CHECK = 40,      /* u64 segment, first; MAC before; n x (vec32 record, MAC) -> u32 */
+    SEAM_AUDIT_HEAD = 41,       /* -> vec32 signed head */
+    SEAM_PRINCIPALS = 24, /* list of principals -> u16 index of the first that is none, or n */
+    SEAM_CLOCK = 50,      /* u8 how, u64 ms -> u64 service's clock, real clock (ms) */
+    SEAM_RESET = 51,      /* -> */
+    SEAM_TLS_RENEW = 52,  /* -> */
+    SEAM_TLS_OWN = 53,    /* vec32 chain, key -> */
 };
 
 enum {

@@ -483,6 +483,8 @@ static const struct rpc rpcs[] = {
     [SEAM_CLUSTER_CREDS] = {EDGE(SEAM_POSTGRES), kms_cluster_credentials},
     [SEAM_CLUSTER_ROLES] = {EDGE(SEAM_GATEWAY), kms_cluster_roles},
     [SEAM_CLUSTER_MODIFY] = {EDGE(SEAM_GATEWAY), kms_cluster_modify},
+    [SEAM_CLUSTER_KEY] = {EDGE(SEAM_POSTGRES), kms_cluster_key},
+    [SEAM_CLUSTER_KEY_OPEN] = {EDGE(SEAM_POSTGRES), kms_cluster_key_open},
     [SEAM_PING] = {EDGE(SEAM_S3) | EDGE(SEAM_GATEWAY) | EDGE(SEAM_POSTGRES) | EDGE(SEAM_SUPERVISOR),
                    ping},
     [SEAM_BOOTSTRAP] = {EDGE(SEAM_SUPERVISOR), bootstrap},

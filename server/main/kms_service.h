@@ -108,6 +108,10 @@ struct sl_rc kms_cluster_credentials(struct kms_rpc *r, struct slice payload, st
 struct sl_rc kms_cluster_roles(struct kms_rpc *r, struct slice payload, struct buf *out);
 struct sl_rc kms_cluster_modify(struct kms_rpc *r, struct slice payload, struct buf *out);
 
+/* kms_cluster_key.c: the warehouse's cluster key. */
+struct sl_rc kms_cluster_key(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_cluster_key_open(struct kms_rpc *r, struct slice payload, struct buf *out);
+
 /* kms_log.c: the audit log, for its verification. */
 struct sl_rc kms_log_check(struct kms_rpc *r, struct slice payload, struct buf *out);
 struct sl_rc kms_log_head(struct kms_rpc *r, struct slice payload, struct buf *out);

@@ -1,0 +1,83 @@
+/* See database_key.h. */
+#include "extension/keys/database_key.h"
+
+#include "miscadmin.h"
+
+#include "extension/keys/cluster_key.h"
+#include "extension/keys/key_file.h"
+#include "extension/keys/raise.h"
+#include "lib/base/folder.h"
+#include "lib/crypto/crypto.h"
+
+static struct database_key own;
+static bool have_own;
+
+void database_key_folder(Oid database, char *out, size_t size) {
+    snprintf(out, size, "%s/%u", keys_folder, database);
+}
+
+static struct sl_rc load(const char *path, struct database_key *ret, struct sl_error *err) {
+    SL_CLEANUP(buf_fini) struct buf record = BUF_INIT(WRAP_RECORD_LEN);
+    struct wrap_name name;
+    TRY(key_file_read(path, &record, err));
+    TRY(wrap_name(buf_slice(&record), &name, err));
+    memcpy(ret->id, name.own, KEY_ID_LEN);
+    cluster_keys_hold();
+    struct sl_rc rc = cluster_key_unwrap(buf_slice(&record), &name, &ret->key, err);
+    cluster_keys_release();
+    return rc;
+}
+
+/* Whoever comes second finds the first one's. */
+static struct sl_rc make(const char *folder, const char *path, struct sl_error *err) {
+    char temporary[KEY_PATH_MAX];
+    uint8_t record[WRAP_RECORD_LEN];
+    SL_CLEANUP(secret_fini) struct secret key = {0};
+    struct wrap_name name = {.kind = WRAP_DATABASE};
+    TRY(folder_make(folder, 0700, err));
+    crypto_random(name.own, sizeof name.own);
+    memcpy(name.run, keys_run(), sizeof name.run);
+    TRY(secret_random(&key, WAREHOUSE_KEY_LEN));
+    keys_temporary(folder, temporary, sizeof temporary);
+    struct sl_error own_err = {0};
+    cluster_keys_hold(); /* until a rotation would find the file */
+    struct sl_rc rc = cluster_key_wrap(&name, secret_view(&key), record, &own_err);
+    rc = sl_is_ok(rc) ? key_file_write(path, temporary, slice_of(record, sizeof record),
+                                       KEY_FILE_NEW, &own_err)
+                      : rc;
+    cluster_keys_release();
+    return sl_is_ok(rc) || rc.code == SL_E_EXISTS ? SL_OK
+                                                  : sl_fail(err, rc.code, "%s", own_err.detail);
+}
+
+/* A rotation may replace the file, and take the older cluster key away, between our two looks. */
+static struct sl_rc load_now(const char *path, struct database_key *ret, struct sl_error *err) {
+    struct sl_rc rc = load(path, ret, err);
+    for (int i = 0; i < 3 && rc.code == SL_E_NOT_FOUND && access(path, F_OK) == 0; i++) {
+        sl_error_clear(err);
+        rc = load(path, ret, err);
+    }
+    return rc;
+}
+
+const struct database_key *database_key(bool can_make) {
+    char folder[KEY_PATH_MAX], path[KEY_PATH_MAX + 8];
+    struct sl_error err = {0};
+    if (have_own) {
+        return &own;
+    }
+    database_key_folder(MyDatabaseId, folder, sizeof folder);
+    snprintf(path, sizeof path, "%s/key", folder);
+    struct sl_rc rc = load_now(path, &own, &err);
+    if (rc.code == SL_E_NOT_FOUND && can_make && access(path, F_OK) != 0) {
+        sl_error_clear(&err);
+        rc = make(folder, path, &err);
+        rc = sl_is_ok(rc) ? load_now(path, &own, &err) : rc;
+    }
+    if (sl_failed(rc)) {
+        rc = rc.code == SL_E_NOT_FOUND ? sl_rc_of(SL_E_CORRUPT) : rc;
+        keys_raise(ERROR, rc, &err, "the database's key");
+    }
+    have_own = true;
+    return &own;
+}
