@@ -120,4 +120,11 @@ enum {
     LIMIT_COPY_BATCH_BYTES = 64 * 1024 * 1024, /* texts of one batch of rows, padding included */
 };
 
+/* Sealed tables */
+enum {
+    LIMIT_SEGMENT_COLUMNS = 1600,
+    LIMIT_SEGMENT_HEAP_BYTES = 128 * 1024 * 1024, /* a column's texts, their lengths included */
+    LIMIT_SEGMENT_BYTES = 1024 * 1024 * 1024,
+};
+
 #endif

@@ -205,8 +205,8 @@ static bool feed(EVP_CIPHER_CTX *c, const uint8_t *nonce, struct slice aad, stru
            (in.len == 0 || EVP_CipherUpdate(c, out, &n, in.ptr, (int)in.len) == 1);
 }
 
-struct sl_rc aead_seal(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
-                       struct slice plain, uint8_t *out) {
+struct sl_rc aead_seal_apart(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
+                             struct slice plain, uint8_t *out, uint8_t ret_tag[GCM_TAG_LEN]) {
     ENSURE(plain.len <= AEAD_MAX_BYTES && aad.len <= AEAD_MAX_BYTES, NULL, SL_E_LIMIT,
            "too long to seal at once");
     if (a->seal == NULL) {
@@ -215,35 +215,45 @@ struct sl_rc aead_seal(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struc
     }
     uint8_t none[16];
     int n = 0;
-    bool ok =
-        feed(a->seal, nonce, aad, plain, out, 1) && EVP_CipherFinal_ex(a->seal, none, &n) == 1 &&
-        EVP_CIPHER_CTX_ctrl(a->seal, EVP_CTRL_AEAD_GET_TAG, GCM_TAG_LEN, out + plain.len) == 1;
+    bool ok = feed(a->seal, nonce, aad, plain, out, 1) &&
+              EVP_CipherFinal_ex(a->seal, none, &n) == 1 &&
+              EVP_CIPHER_CTX_ctrl(a->seal, EVP_CTRL_AEAD_GET_TAG, GCM_TAG_LEN, ret_tag) == 1;
     ENSURE(ok, NULL, SL_E_INTERNAL, "sealing failed");
     return SL_OK;
+}
+
+struct sl_rc aead_open_apart(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
+                             struct slice cipher, const uint8_t tag[GCM_TAG_LEN], uint8_t *out) {
+    ENSURE(cipher.len <= AEAD_MAX_BYTES && aad.len <= AEAD_MAX_BYTES, NULL, SL_E_LIMIT,
+           "too long to open at once");
+    if (a->open == NULL) {
+        a->open = keyed(a, 0);
+        ENSURE(a->open != NULL, NULL, SL_E_NOMEM, "aead");
+    }
+    uint8_t expected[GCM_TAG_LEN]; /* OpenSSL wants it writable; opening may go over the tag */
+    memcpy(expected, tag, sizeof expected);
+    uint8_t none[16];
+    int n = 0;
+    bool ok = feed(a->open, nonce, aad, cipher, out, 0) &&
+              EVP_CIPHER_CTX_ctrl(a->open, EVP_CTRL_AEAD_SET_TAG, GCM_TAG_LEN, expected) == 1 &&
+              EVP_CipherFinal_ex(a->open, none, &n) == 1;
+    if (!ok) {
+        secret_wipe(out, cipher.len);
+        return sl_rc_of(SL_E_CORRUPT);
+    }
+    return SL_OK;
+}
+
+struct sl_rc aead_seal(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
+                       struct slice plain, uint8_t *out) {
+    return aead_seal_apart(a, nonce, aad, plain, out, out + plain.len);
 }
 
 struct sl_rc aead_open(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
                        struct slice cipher, uint8_t *out) {
     ENSURE(cipher.len >= GCM_TAG_LEN, NULL, SL_E_CORRUPT, "too short to open");
     size_t len = cipher.len - GCM_TAG_LEN;
-    ENSURE(len <= AEAD_MAX_BYTES && aad.len <= AEAD_MAX_BYTES, NULL, SL_E_LIMIT,
-           "too long to open at once");
-    if (a->open == NULL) {
-        a->open = keyed(a, 0);
-        ENSURE(a->open != NULL, NULL, SL_E_NOMEM, "aead");
-    }
-    uint8_t tag[GCM_TAG_LEN]; /* opening may go in place, over cipher.ptr */
-    memcpy(tag, cipher.ptr + len, sizeof tag);
-    uint8_t none[16];
-    int n = 0;
-    bool ok = feed(a->open, nonce, aad, slice_of(cipher.ptr, len), out, 0) &&
-              EVP_CIPHER_CTX_ctrl(a->open, EVP_CTRL_AEAD_SET_TAG, GCM_TAG_LEN, tag) == 1 &&
-              EVP_CipherFinal_ex(a->open, none, &n) == 1;
-    if (!ok) {
-        secret_wipe(out, len);
-        return sl_rc_of(SL_E_CORRUPT);
-    }
-    return SL_OK;
+    return aead_open_apart(a, nonce, aad, slice_of(cipher.ptr, len), cipher.ptr + len, out);
 }
 
 /* ---- Ed25519 ---- */

@@ -54,11 +54,18 @@ struct sl_rc scrypt(struct slice password, struct slice salt, unsigned log_n, ui
 struct aead;
 struct sl_rc aead_new(struct slice key32, struct aead **ret);
 void aead_free(struct aead *a);
-/* out holds plain.len + GCM_TAG_LEN bytes; out may equal plain.ptr. */
+/* out holds plain.len bytes; out may equal plain.ptr. */
+struct sl_rc aead_seal_apart(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
+                             struct slice plain, uint8_t *out, uint8_t ret_tag[GCM_TAG_LEN]);
+/* out holds cipher.len bytes; on failure SL_E_CORRUPT, and out is wiped. out may equal
+ * cipher.ptr. */
+struct sl_rc aead_open_apart(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
+                             struct slice cipher, const uint8_t tag[GCM_TAG_LEN], uint8_t *out);
+/* The same with the tag behind the ciphertext: out holds plain.len + GCM_TAG_LEN bytes; out may
+ * equal plain.ptr. */
 struct sl_rc aead_seal(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
                        struct slice plain, uint8_t *out);
-/* out holds cipher.len - GCM_TAG_LEN bytes; untouched content on failure: SL_E_CORRUPT and out is
- * wiped. */
+/* out holds cipher.len - GCM_TAG_LEN bytes; on failure SL_E_CORRUPT, and out is wiped. */
 struct sl_rc aead_open(struct aead *a, const uint8_t nonce[GCM_NONCE_LEN], struct slice aad,
                        struct slice cipher, uint8_t *out);
 
