@@ -25,7 +25,9 @@ enum {
     UID_RUNS = 500,    /* runs of SUPERVISOR_UIDS in that range */
     CONFIG_BYTES_MAX = 64 * 1024,
     SOCKET_PATH_MAX = 107, /* sockaddr_un */
-    LOCK_TRIES = 10,
+    LOCK_TRY_MS = 20,
+    LOCK_LOOK_MS = 200,           /* for a status query that holds it for an instant */
+    LOCK_CHILDREN_MS = 30 * 1000, /* for children of a supervisor that was killed */
 };
 
 static void home_path(const char *variable, const char *fallback, char *out, size_t size) {
@@ -256,23 +258,59 @@ static struct sl_rc load(struct instance *in, struct sl_error *err) {
     return SL_OK;
 }
 
-static struct sl_rc take_lock(struct instance *in, struct sl_error *err) {
+/* The process in run/supervisor, if it is there. */
+static int supervisor_pid(const struct instance *in) {
+    char path[INSTANCE_PATH_MAX];
+    instance_path(in, "run/supervisor", path, sizeof path);
+    FILE *f = fopen(path, "re");
+    int pid = 0;
+    if (f != NULL) {
+        if (fscanf(f, "%d", &pid) != 1) {
+            pid = 0;
+        }
+        fclose(f);
+    }
+    return pid;
+}
+
+/* One that was killed may lie about as a zombie, which has no command line any more. */
+static bool is_gone(int pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
+    FILE *f = fopen(path, "re");
+    bool gone = f == NULL || fgetc(f) == EOF;
+    if (f != NULL) {
+        fclose(f);
+    }
+    return gone;
+}
+
+/* The children of a supervisor hold its lock too: when it is killed, nobody else starts before the
+ * last of them has ended. */
+struct sl_rc instance_lock(struct instance *in, struct sl_error *err) {
     char path[INSTANCE_PATH_MAX];
     instance_path(in, "lock", path, sizeof path);
     in->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     ENSURE(in->lock_fd >= 0, err, SL_E_IO, "%s: %m", path);
-    /* A status query holds it shared for an instant: only one that stays held belongs to a
-     * supervisor. */
-    bool taken = flock(in->lock_fd, LOCK_EX | LOCK_NB) == 0;
-    for (int i = 0; i < LOCK_TRIES && !taken; i++) {
-        nanosleep(&(struct timespec){0, 20 * 1000 * 1000}, NULL);
+    int64_t begun = clock_mono_ms(), waited = 0;
+    bool taken = flock(in->lock_fd, LOCK_EX | LOCK_NB) == 0, orphans = false;
+    while (!taken && waited < (orphans ? LOCK_CHILDREN_MS : LOCK_LOOK_MS)) {
+        nanosleep(&(struct timespec){0, LOCK_TRY_MS * 1000 * 1000}, NULL);
         taken = flock(in->lock_fd, LOCK_EX | LOCK_NB) == 0;
+        int pid = supervisor_pid(in);
+        orphans = pid > 0 && is_gone(pid);
+        waited = clock_mono_ms() - begun;
     }
     if (!taken) {
+        int pid = supervisor_pid(in);
+        close(in->lock_fd);
+        in->lock_fd = -1;
+        ENSURE(pid > 0, err, SL_E_EXISTS, "another sealift command is at work on %s", in->data);
         sl_hint(err, "sealift status --data %s; sealift down --data %s", in->data, in->data);
-        return sl_fail(err, SL_E_EXISTS, "Sealift is already up on %s (process %d)", in->data,
-                       instance_running(in));
+        return sl_fail(err, SL_E_EXISTS, "Sealift is already up on %s (process %d)", in->data, pid);
     }
+    instance_path(in, "run/supervisor", path, sizeof path);
+    (void)unlink(path); /* of one that was killed */
     return SL_OK;
 }
 
@@ -284,7 +322,7 @@ struct sl_rc instance_create(struct instance *in, struct sl_error *err) {
     if (in->as_root) {
         TRY(check_passable(in, err));
     }
-    TRY(take_lock(in, err));
+    TRY(instance_lock(in, err));
     char path[INSTANCE_PATH_MAX];
     instance_path(in, "instance.json", path, sizeof path);
     if (access(path, F_OK) == 0) {
@@ -308,6 +346,7 @@ struct sl_rc instance_create(struct instance *in, struct sl_error *err) {
 
 struct sl_rc instance_load(struct instance *in, struct sl_error *err) {
     in->as_root = geteuid() == 0;
+    in->lock_fd = -1;
     TRY(absolute(in, err));
     char path[INSTANCE_PATH_MAX];
     instance_path(in, "instance.json", path, sizeof path);
@@ -318,10 +357,30 @@ struct sl_rc instance_load(struct instance *in, struct sl_error *err) {
     return load(in, err);
 }
 
+/* `path` without links and dots: of what is not there yet, the folder that will hold it. */
+static struct sl_rc resolve(const char *path, char ret[PATH_MAX], struct sl_error *err) {
+    char head[PATH_MAX], found[PATH_MAX];
+    ENSURE(snprintf(head, sizeof head, "%s", path) < PATH_MAX, err, SL_E_LIMIT, "%s: path too long",
+           path);
+    while (realpath(head, found) == NULL) {
+        char *slash = strrchr(head, '/');
+        ENSURE(errno == ENOENT && slash != NULL, err, SL_E_IO, "%s: %m", path);
+        slash[slash == head] = '\0';
+    }
+    const char *rest = path + strlen(head);
+    ENSURE(strstr(rest, "/..") == NULL, err, SL_E_VALIDATION, "%s: a folder in it is not there",
+           path);
+    ENSURE(snprintf(ret, PATH_MAX, "%s/%s", found, rest) < PATH_MAX, err, SL_E_LIMIT,
+           "%s: path too long", path);
+    return SL_OK;
+}
+
 struct sl_rc instance_root_outside(const struct instance *in, const char *path,
                                    struct sl_error *err) {
+    char real[PATH_MAX];
     size_t n = strlen(in->data);
-    ENSURE(strncmp(path, in->data, n) != 0 || path[n] != '/', err, SL_E_VALIDATION,
+    TRY(resolve(path, real, err));
+    ENSURE(strncmp(real, in->data, n) != 0 || real[n] != '/', err, SL_E_VALIDATION,
            "the root key's file must not lie under the data directory: a copy of that directory "
            "must open nothing");
     return SL_OK;
@@ -339,16 +398,7 @@ int instance_running(const struct instance *in) {
     if (!held) {
         return 0;
     }
-    instance_path(in, "run/supervisor", path, sizeof path);
-    FILE *f = fopen(path, "re");
-    int pid = 0;
-    if (f != NULL) {
-        if (fscanf(f, "%d", &pid) != 1) {
-            pid = 0;
-        }
-        fclose(f);
-    }
-    return pid;
+    return supervisor_pid(in);
 }
 
 struct sl_rc client_save(const struct instance *in, const struct client_credentials *c,

@@ -27,7 +27,7 @@ struct instance {
     uint32_t uid_base; /* as root: first of the run of uids */
     int64_t created_s;
     bool first_start; /* instance.json was made just now */
-    int lock_fd;      /* flock on DATA/lock, held by a running supervisor */
+    int lock_fd;      /* flock on DATA/lock, held by a running supervisor and its children; or -1 */
     char root_key[INSTANCE_PATH_MAX];
     const char *root; /* kind of root for the first start, as root_place_parse reads it; or NULL */
     const char *move_to; /* likewise, for a keyholder that only moves the domain key; or NULL */
@@ -51,6 +51,9 @@ struct sl_rc instance_create(struct instance *in, struct sl_error *err);
 /* For the other verbs: reads instance.json; SL_E_NOT_FOUND with a hint when there is no instance.
  */
 struct sl_rc instance_load(struct instance *in, struct sl_error *err);
+/* Nobody else starts the instance or changes its keys from here to this process's end: SL_E_EXISTS
+ * while somebody does. Sets in->lock_fd; instance_create has done it. */
+struct sl_rc instance_lock(struct instance *in, struct sl_error *err);
 /* A copy of the data directory must open nothing: SL_E_VALIDATION when `path`, of a root key's
  * file, lies under it. */
 struct sl_rc instance_root_outside(const struct instance *in, const char *path,

@@ -72,9 +72,9 @@ static struct sl_rc parse(int argc, char **argv, const char *usage, struct insta
     return instance_load(in, err);
 }
 
-static struct sl_rc move(struct instance *in, const struct keys_options *o, enum root_kind kind,
-                         struct sl_error *err) {
+static struct sl_rc move(struct instance *in, const struct keys_options *o, struct sl_error *err) {
     static struct supervisor alone;
+    enum root_kind kind;
     struct root_place to;
     struct secret was = {0}, will = {0};
     TRY(root_place_parse(o->to, in->root_key, &to, err));
@@ -85,6 +85,8 @@ static struct sl_rc move(struct instance *in, const struct keys_options *o, enum
         sl_hint(err, "stop it first: sealift down --data %s", in->data);
         return sl_fail(err, SL_E_VALIDATION, "the root can't be changed while the instance is up");
     }
+    TRY(instance_lock(in, err));
+    TRY(word_root_kind(in, &kind, err));
     struct sl_rc rc = SL_OK;
     if (root_needs_word(kind)) {
         rc = word_read(o->old_file, kind, false, &was, err);
@@ -116,11 +118,10 @@ int verb_keys(int argc, char **argv) {
     struct sl_rc rc = argc > 1 && strcmp(argv[1], "root") == 0
                           ? parse(argc - 1, argv + 1, keys_usage, &in, &o, &err)
                           : sl_fail(&err, SL_E_VALIDATION, "%s", keys_usage);
-    rc = sl_is_ok(rc) ? word_root_kind(&in, &kind, &err) : rc;
-    if (sl_is_ok(rc) && o.to == NULL) {
+    if (sl_is_ok(rc) && o.to != NULL) {
+        rc = move(&in, &o, &err);
+    } else if (sl_is_ok(rc) && sl_is_ok(rc = word_root_kind(&in, &kind, &err))) {
         printf("%s\n", root_kind_name(kind));
-    } else if (sl_is_ok(rc)) {
-        rc = move(&in, &o, kind, &err);
     }
     return sl_is_ok(rc) ? 0 : verb_report(&err, rc);
 }

@@ -37,7 +37,7 @@
 
 enum {
     FIRST_INHERITED_FD = 3,
-    READY_FD = 6,
+    LOCK_FD = 7,
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 5000,
     HEALTHY_MS = 10 * 1000, /* alive this long: the back-off starts again */
@@ -356,10 +356,14 @@ SL_NORETURN static void child_exec(const struct supervisor *s, enum child_id id,
 
 static struct sl_rc spawn(struct supervisor *s, enum child_id id, const int *fds, int count,
                           struct sl_error *err) {
+    /* Behind what they know, Sealift's own children hold the instance's lock until they end. */
+    int all[LOCK_FD - FIRST_INHERITED_FD + 1] = {-1, -1, -1, -1, s->in->lock_fd};
+    memcpy(all, fds, (size_t)count * sizeof *fds);
+    bool own = id != CHILD_POSTGRES;
     pid_t pid = fork();
     ENSURE(pid >= 0, err, SL_E_IO, "fork: %m");
     if (pid == 0) {
-        child_exec(s, id, fds, count);
+        child_exec(s, id, own ? all : fds, own ? LOCK_FD - FIRST_INHERITED_FD + 1 : count);
     }
     struct child *c = &s->child[id];
     c->pid = pid;

@@ -4,10 +4,11 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 import unittest
 
-from harness import SEALIFT, Sealift
+from harness import SEALIFT, Sealift, alive
 
 MODULE = '/usr/lib/softhsm/libsofthsm2.so'
 PIN = '1234567'
@@ -91,6 +92,48 @@ class Trust(unittest.TestCase):
         s.options = ['--root-key', self.path('root.key')]
         s.up()
         self.opens(blob)
+
+    def test_root_under_data(self):
+        s = self.s
+        s.up()
+        s.down()
+        os.symlink(s.data, self.path('link'))
+        os.mkdir(self.path('beside'))
+        for under in (s.data + '/root.key', self.path('beside/../d/keys/../root.key'), self.path('link/root.key'), s.data + '/none/root.key'):
+            self.assertIn('must not lie under', self.moved('file:' + under)[1])
+            s.options = ['--root-key', under]
+            with self.assertRaisesRegex(RuntimeError, 'must not lie under', msg=under):
+                s.up()
+        self.assertIn('a folder in it is not there', self.moved('file:' + self.path('none/../d/root.key'))[1])
+        code, out = self.moved('file:' + self.path('beside/../beside/root.key'))
+        self.assertEqual(code, 0, out)
+
+    def test_one_at_a_time(self):
+        """a change of root holds the instance's lock, from before it asks for its word; so do the children of a killed supervisor"""
+        s = self.s
+        s.up()
+        s.down()
+        os.mkfifo(self.path('fifo'), 0o600)
+        first = subprocess.Popen([SEALIFT, 'keys', 'root', '--to', 'passphrase', '--new-passphrase-file', self.path('fifo'), '--data', s.data], env=s.base_env,
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        with open(self.path('fifo'), 'w') as word:  # opens once the first asks
+            self.assertIn('another sealift command is at work', self.moved('passphrase', new='two')[1])
+            self.refused_up('another sealift command is at work')
+            word.write('correct horse battery\n')
+        self.assertEqual((first.wait(60), first.stdout.read()), (0, 'The domain key is under its new root: passphrase\n'))
+        first.stdout.close()
+        self.up('one')
+        pids = s.pids()
+        os.kill(pids['kms'], signal.SIGSTOP)
+        os.kill(pids['supervisor'], signal.SIGKILL)
+        again = threading.Thread(target=self.up, args=('one',))
+        again.start()
+        again.join(2)
+        self.assertTrue(again.is_alive() and alive(pids['kms']))
+        os.kill(pids['kms'], signal.SIGCONT)
+        again.join(60)
+        self.assertEqual(self.verb('status')[0], 0)
+        self.assertFalse(alive(pids['kms']))
 
     def test_first_start_and_sealed(self):
         s = self.s
