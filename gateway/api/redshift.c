@@ -16,7 +16,16 @@
 
 static const char xmlns[] = "http://redshift.amazonaws.com/doc/2012-12-01/";
 
-enum { ROLES_MAX = 50 /* Redshift's quota of roles of a cluster */, ANSWER_MAX = 256 * 1024 };
+enum {
+    ROLES_MAX = 50, /* Redshift's quota of roles of a cluster */
+    ANSWER_MAX = 256 * 1024,
+    RECORDS_MIN = 20,
+    RECORDS_MAX = 100,
+    IDENTIFIER_MAX = 63,
+    TAG_KEY_MAX = 128,
+    TAG_VALUE_MAX = 256,
+    TAG_FILTERS_MAX = 50,
+};
 
 struct request {
     struct http *h;
@@ -68,6 +77,22 @@ static struct slice param(const struct request *r, const char *name) {
     return p != NULL ? p->value : SLICE_EMPTY;
 }
 
+/* Given, it must be an identifier; whether there is such a cluster is asked later. */
+static struct sl_rc identifier_valid(struct request *r, struct slice id) {
+    bool fine = id.len > 0 && id.len <= IDENTIFIER_MAX && id.ptr[id.len - 1] != '-';
+    for (size_t i = 0; i < id.len && fine; i++) {
+        uint8_t c = id.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool within = (c >= '0' && c <= '9') || (c == '-' && i > 0 && id.ptr[i - 1] != '-');
+        fine = letter || (i > 0 && within);
+    }
+    ENSURE(fine, &r->h->err, SL_E_REDSHIFT_INVALID_PARAMETER,
+           "The parameter ClusterIdentifier is not a valid identifier. Identifiers must begin with "
+           "a letter; must contain only ASCII letters, digits, and hyphens; and must not end with "
+           "a hyphen or contain two consecutive hyphens.");
+    return SL_OK;
+}
+
 /* The cluster belongs to one region and one account. */
 static bool is_ours(const struct request *r, struct slice cluster) {
     return slice_ieq(cluster, slice_cstr(r->env->conf->cluster)) &&
@@ -77,6 +102,20 @@ static bool is_ours(const struct request *r, struct slice cluster) {
 static struct sl_rc not_found(struct request *r, struct slice cluster) {
     return sl_fail(&r->h->err, SL_E_REDSHIFT_CLUSTER_NOT_FOUND, "Cluster %.*s not found.",
                    SLICE_FMT(cluster));
+}
+
+/* Lists that clients walk, of what there is none of. */
+static void put_empty(struct buf *out) {
+    static const char *const lists[] = {"ClusterSecurityGroups",
+                                        "VpcSecurityGroups",
+                                        "ClusterParameterGroups",
+                                        "PendingModifiedValues",
+                                        "Tags",
+                                        "DeferredMaintenanceWindows"};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        xmlw_open(out, lists[i]);
+        xmlw_close(out, lists[i]);
+    }
 }
 
 void redshift_cluster_put(struct buf *out, const struct conf *conf,
@@ -95,6 +134,16 @@ void redshift_cluster_put(struct buf *out, const struct conf *conf,
     xmlw_int(out, "Port", conf->sql_port);
     xmlw_close(out, "Endpoint");
     xmlw_cstr(out, "ClusterCreateTime", created);
+    xmlw_cstr(out, "ClusterVersion", "1.0");
+    xmlw_bool(out, "AllowVersionUpgrade", false);
+    xmlw_int(out, "AutomatedSnapshotRetentionPeriod", 0);
+    xmlw_bool(out, "EnhancedVpcRouting", false);
+    put_empty(out);
+    xmlw_open(out, "ClusterNodes");
+    xmlw_open(out, "member");
+    xmlw_cstr(out, "NodeRole", "SHARED"); /* leader and compute node in one */
+    xmlw_close(out, "member");
+    xmlw_close(out, "ClusterNodes");
     xmlw_open(out, "IamRoles");
     for (size_t i = 0; i < role_count; i++) {
         xmlw_open(out, "ClusterIamRole");
@@ -126,24 +175,64 @@ static struct sl_rc put_cluster(struct request *r) {
     return SL_OK;
 }
 
+/* <list>.<item>.<n>: are there any? A length that no tag has is refused. */
+static struct sl_rc tag_filter(struct request *r, const char *list, size_t max, bool *ret_any) {
+    for (int i = 1;; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "%ss.%s.%d", list, list, i);
+        const struct param *p = params_get(&r->form, key);
+        if (p == NULL) {
+            return SL_OK;
+        }
+        ENSURE(p->value.len <= max && i <= TAG_FILTERS_MAX, &r->h->err, SL_E_REDSHIFT_INVALID_TAG,
+               "The tag is invalid.");
+        *ret_any = true;
+    }
+}
+
+/* One cluster is one page, so there are no markers. */
+static struct sl_rc page_valid(struct request *r) {
+    struct slice max = param(r, "MaxRecords"), marker = param(r, "Marker");
+    uint64_t n;
+    ENSURE(max.len == 0 || (slice_u64(max, UINT64_MAX, &n) && n >= RECORDS_MIN && n <= RECORDS_MAX),
+           &r->h->err, SL_E_REDSHIFT_INVALID_PARAMETER,
+           "Invalid value %.*s for MaxRecords. Must be between %d and %d", SLICE_FMT(max),
+           RECORDS_MIN, RECORDS_MAX);
+    ENSURE(marker.len == 0, &r->h->err, SL_E_REDSHIFT_INVALID_PARAMETER,
+           "The parameter Marker is not valid.");
+    return SL_OK;
+}
+
 static struct sl_rc describe_clusters(struct request *r) {
     struct slice id = param(r, "ClusterIdentifier");
+    bool by_tag = false;
     const struct seam_check check = {
         .action = SLICE_LIT("redshift:DescribeClusters"),
         .resource = slice_cstr(arn_of(r, id.len > 0 ? id : SLICE_LIT("*"))),
         .resource_account = slice_cstr(r->env->conf->account),
     };
     TRY(authorize(r, "redshift", &check, 1));
+    TRY(page_valid(r));
+    TRY(tag_filter(r, "TagKey", TAG_KEY_MAX, &by_tag));
+    TRY(tag_filter(r, "TagValue", TAG_VALUE_MAX, &by_tag));
+    if (id.len > 0) {
+        TRY(identifier_valid(r, id));
+    }
     if (id.len > 0 && !is_ours(r, id)) {
         return not_found(r, id);
     }
     xmlw_open(&r->out, "Clusters");
-    if (is_ours(r, slice_cstr(r->env->conf->cluster))) {
+    /* The cluster has no tags. */
+    if (!by_tag && is_ours(r, slice_cstr(r->env->conf->cluster))) {
         TRY(put_cluster(r));
     }
     xmlw_close(&r->out, "Clusters");
     return SL_OK;
 }
+
+#define NO_SUCH_ROLE                                                                               \
+    "The IAM role %.*s is not valid. The IAM role must delegate access to an Amazon Redshift "     \
+    "account."
 
 /* "arn:aws:iam::<12 digits>:role/<name>" */
 static bool is_role_arn(struct slice arn, struct slice *ret_account) {
@@ -174,7 +263,7 @@ static struct sl_rc role_list(const struct params *form, const char *name, struc
             }
             struct slice account;
             ENSURE(is_role_arn(p->value, &account), err, SL_E_REDSHIFT_INVALID_PARAMETER,
-                   "The IAM role ARN %.*s is not valid.", SLICE_FMT(p->value));
+                   NO_SUCH_ROLE, SLICE_FMT(p->value));
             ENSURE(count < ROLES_MAX, err, SL_E_REDSHIFT_INVALID_PARAMETER,
                    "At most %d IAM roles can be associated with a cluster.", ROLES_MAX);
             list[count++] = p->value;
@@ -195,7 +284,7 @@ struct sl_rc redshift_modify_parse(const struct params *form, struct arena *a,
     if (p != NULL && p->value.len > 0) {
         m.default_role = p->value;
         ENSURE(is_role_arn(m.default_role, &account), err, SL_E_REDSHIFT_INVALID_PARAMETER,
-               "The IAM role ARN %.*s is not valid.", SLICE_FMT(m.default_role));
+               NO_SUCH_ROLE, SLICE_FMT(m.default_role));
     }
     *ret = m;
     return SL_OK;
@@ -231,6 +320,7 @@ static struct sl_rc modify_cluster_iam_roles(struct request *r) {
     TRY(authorize(r, "redshift", checks, count));
     ENSURE(id.len > 0, &r->h->err, SL_E_MISSING_PARAMETER,
            "The request must contain the parameter ClusterIdentifier.");
+    TRY(identifier_valid(r, id));
     if (sl_failed(rc)) {
         r->h->err = form_err;
         return rc;

@@ -195,7 +195,9 @@ static struct sl_rc may_modify(struct kms_rpc *r, const struct auth_caller *call
         struct sl_error why = {0};
         struct sl_rc rc = identity_role_get(r->env.db, add[i], r->arena, &why, &role);
         ENSURE(rc.code != SL_E_IAM_NO_SUCH_ENTITY, &r->err, SL_E_REDSHIFT_INVALID_PARAMETER,
-               "The IAM role %.*s is not valid.", SLICE_FMT(add[i]));
+               "The IAM role %.*s is not valid. The IAM role must delegate access to an Amazon "
+               "Redshift account.",
+               SLICE_FMT(add[i]));
         if (sl_failed(rc)) {
             return sl_fail(&r->err, rc.code, "%s", why.detail);
         }
@@ -223,7 +225,8 @@ static struct sl_rc store(struct kms_rpc *r, struct sqlite3 *conn, const struct 
         TRY(keys_cluster_role_default(conn, by_default, &found, &r->err));
     }
     ENSURE(found, &r->err, SL_E_REDSHIFT_INVALID_PARAMETER,
-           "The default IAM role %.*s is not associated to the cluster.", SLICE_FMT(by_default));
+           "The list of Amazon Resource Names (ARNs) for customer roles should contain the ARN of "
+           "the default IAM role when a default is specified.");
     TRY(keys_cluster_roles(conn, r->arena, &rows, &n, &r->err));
     ENSURE(n <= ROLES_PER_CLUSTER, &r->err, SL_E_REDSHIFT_INVALID_PARAMETER,
            "A cluster can have at most %d IAM roles.", ROLES_PER_CLUSTER);

@@ -43,15 +43,29 @@ def given(shape, value, prefix=''):
     return out
 
 
+def held(shape, element, prefix=''):
+    """the members that an answer in XML holds"""
+    out = set()
+    for name, m in shape.members.items():
+        path, items = prefix + name, element.findall(m.serialization.get('name', name))
+        out |= {path} if items else set()
+        while m.type_name == 'list':
+            path, m, items = path + '[]', m.member, [e for i in items for e in i]
+        for i in items if m.type_name == 'structure' else ():
+            out |= held(m, i, path + '.')
+    return out
+
+
 class Suite:
     """One service of one instance. `check` names what is missing at the end; faults found on the way raise at once."""
 
-    def __init__(self, service, env, unsupported=(), always=()):
+    def __init__(self, service, env, unsupported=(), always=(), never=None):
         self.service, self.env = service, env
         self.model = botocore.session.get_session().get_service_model(service)
         self.unsupported = dict(unsupported)  # (operation, member) -> why
         self.always = dict(always)            # operation -> members of the answer that AWS always sends
-        self.accepted, self.refused = {}, {}  # operation -> members
+        self.never = never                    # members of answers that are left out -> why; None: not counted
+        self.accepted, self.refused, self.answered = {}, {}, {}  # operation -> members
         self.calls = {'accepted': 0, 'refused': 0}
         self.absent = []                      # operations that the server does not have: check finds them
         self.client = self.client_of(env)
@@ -142,6 +156,7 @@ class Suite:
             faults.append('envelope %s of %s' % (root.tag, parts))
         elif m.output_shape:
             self.structure(m.output_shape, root[0], '', faults, self.always.get(op, ()))
+            self.answered.setdefault(op, set()).update(held(m.output_shape, root[0]))
         if faults:
             raise AssertionError('%s: %s\n%s' % (op, '; '.join(faults), raw.text))
 
@@ -198,6 +213,16 @@ class Suite:
     def rename(self, request, op):
         request['body']['Action'] = op
 
+    def silent(self, op):
+        """members that no answer held, though nothing says why"""
+        shape = self.model.operation_model(op).output_shape
+        out = []
+        for p in members(shape) if shape and self.never is not None else ():
+            barred = any(re.search(r'(^|[ .])%s($|\.|\[)' % re.escape(n), '%s %s' % (op, p)) for n in self.never)
+            if (p in self.answered.get(op, ())) == barred:
+                out.append('%s: %s %s' % (op, 'an answer held' if barred else 'no answer held', p))
+        return out
+
     def check(self):
         """each member of each operation that the server knows: accepted (or unsupported, with its reason), and refused"""
         missing = []
@@ -215,4 +240,5 @@ class Suite:
                     missing.append('%s %s %s' % (op, path, 'was accepted, though unsupported' if barred else 'was never accepted'))
                 if (top or not barred) and path not in self.refused.get(op, ()):
                     missing.append('%s %s was never refused' % (op, path))
+            missing += self.silent(op)
         return missing
