@@ -14,6 +14,28 @@ CREATE TABLE sealift.load_errors (
   userid integer NOT NULL, tbl integer, starttime timestamp NOT NULL, session integer, query integer, filename text, line_number bigint,
   colname text, type text, col_length text, position integer, raw_line text, raw_field_value text, err_code integer, err_reason text);
 
+CREATE TABLE sealift.storage (storage uuid CONSTRAINT storage_pkey PRIMARY KEY, rows bigint NOT NULL, changes bigint NOT NULL, sum bytea NOT NULL, mac bytea NOT NULL)
+  WITH (fillfactor = 50);
+
+CREATE TABLE sealift.segment (
+  storage uuid NOT NULL, segment uuid NOT NULL, first_row bigint NOT NULL, rows integer NOT NULL, columns integer NOT NULL, first_block bigint NOT NULL,
+  bytes integer NOT NULL, footer_offset integer NOT NULL, footer_tag bytea NOT NULL, whole bytea, mac bytea NOT NULL) WITH (toast_tuple_target = 8160);
+
+ALTER TABLE sealift.segment ALTER whole SET STORAGE EXTERNAL;
+
+CREATE INDEX segment_storage ON sealift.segment (storage);
+
+CREATE TABLE sealift.segment_deletes (storage uuid NOT NULL, segment uuid NOT NULL, rows integer NOT NULL, sealed bytea NOT NULL, mac bytea NOT NULL)
+  WITH (toast_tuple_target = 8160);
+
+ALTER TABLE sealift.segment_deletes ALTER sealed SET STORAGE EXTERNAL;
+
+CREATE INDEX segment_deletes_storage ON sealift.segment_deletes (storage);
+
+CREATE FUNCTION sealift.sealed_handler(internal) RETURNS table_am_handler LANGUAGE c AS 'sealift', 'sealift_sealed_handler';
+
+CREATE ACCESS METHOD sealed TYPE TABLE HANDLER sealift.sealed_handler;
+
 CREATE FUNCTION sealift.verifier(name text) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
   AS $$ SELECT rolpassword FROM pg_authid WHERE rolname = $1 AND rolcanlogin AND NOT rolsuper AND (rolvaliduntil IS NULL OR rolvaliduntil > now()) $$;
 

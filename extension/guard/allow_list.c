@@ -116,8 +116,8 @@ static void check_table(const RangeVar *relation, const char *access_method,
     if (relation->relpersistence == RELPERSISTENCE_UNLOGGED) {
         refuse("UNLOGGED", "Tables are always written ahead.");
     }
-    if (access_method != NULL) {
-        refuse("USING (a table access method)", NULL);
+    if (access_method != NULL && strcmp(access_method, "sealed") != 0) {
+        refuse("USING (another table access method)", NULL);
     }
     if (tablespace != NULL) {
         refuse("TABLESPACE", NULL);

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include "extension/catalog/load_errors.h"
+#include "extension/columnar/columnar.h"
 #include "extension/guard/guard.h"
 #include "extension/guard/session.h"
 #include "extension/keys/cluster_key.h"
@@ -50,6 +51,7 @@ void _PG_init(void) {
     sl_set_panic_hook(panic_to_fatal);
     session_init();
     cluster_key_settings();
+    columnar_init();
     if (session_edge_token() != NULL) {
         /* A served cluster, not a bootstrap: memory holds tokens and data keys. */
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

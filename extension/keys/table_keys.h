@@ -12,9 +12,10 @@
 #ifndef SEALIFT_KEYS_TABLE_KEYS_H
 #define SEALIFT_KEYS_TABLE_KEYS_H
 
+#include "lib/columnar/segment.h"
 #include "lib/crypto/secret.h"
 
-enum { STORAGE_ID_LEN = 16, TABLE_KEY_LEN = 32 };
+enum { TABLE_KEY_LEN = 32 };
 
 /* In the postmaster, while preloading. */
 void table_keys_init(void);

@@ -124,6 +124,7 @@ enum {
 enum {
     LIMIT_SEGMENT_COLUMNS = 1600,
     LIMIT_SEGMENT_HEAP_BYTES = 128 * 1024 * 1024, /* a column's texts, their lengths included */
+    LIMIT_DELETES_BYTES = 64 * 1024,              /* a delete vector, sealed */
     LIMIT_SEGMENT_BYTES = 1024 * 1024 * 1024,
 };
 

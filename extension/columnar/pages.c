@@ -1,0 +1,272 @@
+/* The file of a sealed table; see pages.h.
+ *
+ * Block 0 goes through the buffer manager and generic WAL. Segment pages never do: they are written
+ * once, straight through smgr, after a record of our own that holds all their bytes; replay writes
+ * them the same way. A checkpoint whose redo pointer lies behind that record must also flush the
+ * pages, so it is held off (DELAY_CHKPT_START) between the record and the write. No flush of WAL is
+ * needed before the write: until the catalog row commits, and with it flushes WAL up to here,
+ * nobody reads these blocks.
+ *
+ * Files grow at the reservation, under the extension lock, by writing their last page; so writers
+ * only ever write inside the file and never race for its end. */
+#include "extension/columnar/pages.h"
+
+#include "access/generic_xlog.h"
+#include "access/xlog_internal.h"
+#include "access/xloginsert.h"
+#include "catalog/pg_class.h"
+#include "catalog/storage.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/bufpage.h"
+#include "storage/checksum.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "storage/smgr.h"
+#include "utils/rel.h"
+
+#include "extension/columnar/fail.h"
+
+enum {
+    RMGR_SEALED = 178,
+    RECORD_PAGES = 0x00,
+    HEAD_MAGIC = 0x534c5441,
+    HEAD_VERSION = 1,
+    GROUP_PAGES = 32, /* pages of one record */
+    PAGE_BYTES = BLCKSZ - SizeOfPageHeaderData,
+};
+
+struct head {
+    uint32 magic;
+    uint32 version;
+    uint8 storage[STORAGE_ID_LEN];
+    uint64 next_row;
+    BlockNumber next_block;
+    uint32 unused;
+};
+
+struct record {
+    RelFileNode node;
+    BlockNumber first;
+    uint32 bytes; /* that follow */
+};
+
+typedef union {
+    char data[BLCKSZ];
+    int64 align;
+} page_buffer;
+
+/* ---- segment pages ---- */
+
+static uint32 pages_for(size_t bytes) {
+    return (uint32)((bytes + PAGE_BYTES - 1) / PAGE_BYTES);
+}
+
+static void fill_page(char *page, const uint8_t *bytes, size_t len, XLogRecPtr lsn,
+                      BlockNumber block) {
+    PageHeader h = (PageHeader)page;
+    memset(page, 0, BLCKSZ);
+    memcpy(page + SizeOfPageHeaderData, bytes, len);
+    /* No hole that anything could leave out, no line pointers. */
+    h->pd_lower = h->pd_upper = h->pd_special = BLCKSZ;
+    PageSetPageSizeAndVersion(page, BLCKSZ, PG_PAGE_LAYOUT_VERSION);
+    PageSetLSN(page, lsn);
+    PageSetChecksumInplace(page, block);
+}
+
+/* One record's pages; in replay the file may still be too short. */
+static void put_pages(SMgrRelation smgr, BlockNumber first, const uint8_t *bytes, size_t len,
+                      XLogRecPtr lsn, bool replay) {
+    page_buffer page;
+    BlockNumber end = replay ? smgrnblocks(smgr, MAIN_FORKNUM) : InvalidBlockNumber;
+    for (size_t at = 0; at < len; at += PAGE_BYTES, first++) {
+        fill_page(page.data, bytes + at, Min(len - at, PAGE_BYTES), lsn, first);
+        if (first < end) {
+            smgrwrite(smgr, MAIN_FORKNUM, first, page.data, false);
+        } else {
+            smgrextend(smgr, MAIN_FORKNUM, first, page.data, false);
+        }
+    }
+}
+
+static XLogRecPtr log_pages(Relation rel, BlockNumber first, const uint8_t *bytes, size_t len) {
+    struct record r = {.node = rel->rd_node, .first = first, .bytes = (uint32)len};
+    XLogBeginInsert();
+    XLogRegisterData((char *)&r, sizeof r);
+    XLogRegisterData((char *)(uintptr_t)bytes, (int)len);
+    return XLogInsert(RMGR_SEALED, RECORD_PAGES);
+}
+
+static void write_group(Relation rel, BlockNumber first, const uint8_t *bytes, size_t len) {
+    int before = MyProc->delayChkptFlags;
+    MyProc->delayChkptFlags |= DELAY_CHKPT_START;
+    PG_TRY();
+    {
+        XLogRecPtr lsn = rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT
+                             ? log_pages(rel, first, bytes, len)
+                             : InvalidXLogRecPtr;
+        put_pages(RelationGetSmgr(rel), first, bytes, len, lsn, false);
+    }
+    PG_FINALLY();
+    { MyProc->delayChkptFlags = before; }
+    PG_END_TRY();
+}
+
+void pages_write(Relation rel, BlockNumber first_block, struct slice bytes) {
+    for (size_t at = 0; at < bytes.len; at += (size_t)GROUP_PAGES * PAGE_BYTES) {
+        CHECK_FOR_INTERRUPTS();
+        write_group(rel, first_block + (BlockNumber)(at / PAGE_BYTES), bytes.ptr + at,
+                    Min(bytes.len - at, (size_t)GROUP_PAGES * PAGE_BYTES));
+    }
+}
+
+/* Every bit of a page counts: the header is checked, and the checksum where the cluster has them.
+ */
+static void check_page(Relation rel, const char *page, BlockNumber block) {
+    PageHeader h = (PageHeader)(uintptr_t)page;
+    if (PageIsNew((Page)(uintptr_t)page) || h->pd_flags != 0 || h->pd_lower != BLCKSZ ||
+        h->pd_upper != BLCKSZ || h->pd_special != BLCKSZ || h->pd_prune_xid != 0 ||
+        PageGetPageLayoutVersion((Page)(uintptr_t)page) != PG_PAGE_LAYOUT_VERSION ||
+        !PageIsVerifiedExtended((Page)(uintptr_t)page, block, 0)) {
+        fail_damaged(rel, psprintf("block %u is not what was written", block));
+    }
+}
+
+void pages_read(Relation rel, BlockNumber first_block, size_t offset, size_t len, uint8_t *out) {
+    page_buffer page;
+    struct fail_context naming;
+    fail_context_push(&naming, rel);
+    while (len > 0) {
+        CHECK_FOR_INTERRUPTS();
+        BlockNumber block = first_block + (BlockNumber)(offset / PAGE_BYTES);
+        size_t skip = offset % PAGE_BYTES, part = Min(len, PAGE_BYTES - skip);
+        smgrread(RelationGetSmgr(rel), MAIN_FORKNUM, block, page.data);
+        check_page(rel, page.data, block);
+        memcpy(out, page.data + SizeOfPageHeaderData + skip, part);
+        out += part;
+        offset += part;
+        len -= part;
+    }
+    fail_context_pop(&naming);
+}
+
+/* ---- the head ---- */
+
+static struct head *head_of(Page page) {
+    return (struct head *)PageGetContents(page);
+}
+
+void pages_create(const RelFileNode *node, char persistence,
+                  const uint8_t storage[STORAGE_ID_LEN]) {
+    SMgrRelation smgr = RelationCreateStorage(*node, persistence, true);
+    page_buffer page;
+    PageInit(page.data, BLCKSZ, 0);
+    *head_of(page.data) =
+        (struct head){.magic = HEAD_MAGIC, .version = HEAD_VERSION, .next_block = 1};
+    memcpy(head_of(page.data)->storage, storage, STORAGE_ID_LEN);
+    ((PageHeader)page.data)->pd_lower += sizeof(struct head);
+    int before = MyProc->delayChkptFlags;
+    MyProc->delayChkptFlags |= DELAY_CHKPT_START;
+    PG_TRY();
+    {
+        if (persistence == RELPERSISTENCE_PERMANENT) {
+            RelFileNode copy = *node;
+            log_newpage(&copy, MAIN_FORKNUM, 0, page.data, true);
+        }
+        PageSetChecksumInplace(page.data, 0);
+        smgrextend(smgr, MAIN_FORKNUM, 0, page.data, false);
+    }
+    PG_FINALLY();
+    { MyProc->delayChkptFlags = before; }
+    PG_END_TRY();
+    smgrclose(smgr);
+}
+
+/* The head's buffer, locked; the head's form is checked, its content is for the catalog rows. */
+static Buffer lock_head(Relation rel, int mode) {
+    struct fail_context naming;
+    fail_context_push(&naming, rel);
+    Buffer buffer = ReadBuffer(rel, 0);
+    fail_context_pop(&naming);
+    LockBuffer(buffer, mode);
+    const struct head *h = head_of(BufferGetPage(buffer));
+    if (PageIsNew(BufferGetPage(buffer)) || h->magic != HEAD_MAGIC || h->version != HEAD_VERSION ||
+        h->next_block == 0) {
+        UnlockReleaseBuffer(buffer);
+        fail_damaged(rel, "its file has no head");
+    }
+    return buffer;
+}
+
+void pages_storage_id(Relation rel, uint8_t ret[STORAGE_ID_LEN]) {
+    Buffer buffer = lock_head(rel, BUFFER_LOCK_SHARE);
+    memcpy(ret, head_of(BufferGetPage(buffer))->storage, STORAGE_ID_LEN);
+    UnlockReleaseBuffer(buffer);
+}
+
+/* The file reaches up to `end`; the new last page stays empty until it is written. */
+static void grow(Relation rel, BlockNumber end) {
+    static const page_buffer zeros;
+    SMgrRelation smgr = RelationGetSmgr(rel);
+    if (smgrnblocks(smgr, MAIN_FORKNUM) < end) {
+        smgrextend(smgr, MAIN_FORKNUM, end - 1, (char *)(uintptr_t)zeros.data, false);
+    }
+}
+
+struct pages_range pages_reserve(Relation rel, size_t bytes, uint32 rows) {
+    uint32 blocks = pages_for(bytes);
+    LockRelationForExtension(rel, ExclusiveLock);
+    Buffer buffer = lock_head(rel, BUFFER_LOCK_EXCLUSIVE);
+    const struct head *now = head_of(BufferGetPage(buffer));
+    struct pages_range range = {.first_block = now->next_block, .first_row = now->next_row};
+    if (blocks > MaxBlockNumber - range.first_block ||
+        range.first_row + rows > (uint64)PAGES_ROW_LIMIT) {
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("table \"%s\" has reached its greatest size",
+                               RelationGetRelationName(rel))));
+    }
+    if (blocks > 0) {
+        grow(rel, range.first_block + blocks);
+    }
+    GenericXLogState *log = GenericXLogStart(rel);
+    struct head *next = head_of(GenericXLogRegisterBuffer(log, buffer, 0));
+    next->next_block += blocks;
+    next->next_row += rows;
+    GenericXLogFinish(log);
+    UnlockReleaseBuffer(buffer);
+    UnlockRelationForExtension(rel, ExclusiveLock);
+    return range;
+}
+
+/* ---- replay ---- */
+
+static void redo(XLogReaderState *reader) {
+    struct record r;
+    memcpy(&r, XLogRecGetData(reader), sizeof r);
+    if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) != RECORD_PAGES ||
+        XLogRecGetDataLen(reader) != sizeof r + r.bytes) {
+        elog(PANIC, "sealed: unknown WAL record");
+    }
+    /* The file may be gone again by what follows in the log; then it is removed again. */
+    SMgrRelation smgr = smgropen(r.node, InvalidBackendId);
+    smgrcreate(smgr, MAIN_FORKNUM, true);
+    put_pages(smgr, r.first, (const uint8_t *)XLogRecGetData(reader) + sizeof r, r.bytes,
+              reader->EndRecPtr, true);
+}
+
+static void describe(StringInfo out, XLogReaderState *reader) {
+    struct record r;
+    memcpy(&r, XLogRecGetData(reader), sizeof r);
+    appendStringInfo(out, "rel %u/%u/%u; first block %u; %u bytes", r.node.spcNode, r.node.dbNode,
+                     r.node.relNode, r.first, r.bytes);
+}
+
+static const char *identify(uint8 info) {
+    return (info & ~XLR_INFO_MASK) == RECORD_PAGES ? "PAGES" : NULL;
+}
+
+void pages_init(void) {
+    static RmgrData manager = {
+        .rm_name = "sealed", .rm_redo = redo, .rm_desc = describe, .rm_identify = identify};
+    RegisterCustomRmgr(RMGR_SEALED, &manager);
+}

@@ -1,0 +1,38 @@
+/* The file of a sealed table: its head in block 0, segments on whole pages behind it
+ * (docs/decisions/10). Everything here ends in ereport. */
+#ifndef SEALIFT_COLUMNAR_PAGES_H
+#define SEALIFT_COLUMNAR_PAGES_H
+
+#include "postgres.h"
+
+#include "storage/block.h"
+#include "storage/relfilenode.h"
+#include "utils/relcache.h"
+
+#include "lib/columnar/segment.h"
+
+/* Registers the resource manager; in the postmaster, from _PG_init. */
+void pages_init(void);
+
+/* Makes the file with its head; undone when the transaction aborts. */
+void pages_create(const RelFileNode *node, char persistence, const uint8_t storage[STORAGE_ID_LEN]);
+
+void pages_storage_id(Relation rel, uint8_t ret[STORAGE_ID_LEN]);
+
+/* Blocks for `bytes` (0: none) and numbers for `rows`: nobody else's ever, also after an abort. */
+enum { PAGES_ROWS_PER_TID_BLOCK = 2048 };
+/* A row number must fit a TID: block number / 2048, offset from 1. */
+#define PAGES_ROW_LIMIT ((uint64)MaxBlockNumber * PAGES_ROWS_PER_TID_BLOCK)
+
+struct pages_range {
+    BlockNumber first_block;
+    uint64 first_row;
+};
+struct pages_range pages_reserve(Relation rel, size_t bytes, uint32 rows);
+
+/* Logs and writes a segment into its reserved blocks. */
+void pages_write(Relation rel, BlockNumber first_block, struct slice bytes);
+/* Reads [offset, offset + len) of the segment that begins at first_block. */
+void pages_read(Relation rel, BlockNumber first_block, size_t offset, size_t len, uint8_t *out);
+
+#endif

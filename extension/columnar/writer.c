@@ -1,0 +1,201 @@
+/* Rows in memory that become segments; see writer.h. */
+#include "extension/columnar/writer.h"
+
+#include "access/detoast.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "extension/columnar/fail.h"
+#include "extension/columnar/kinds.h"
+#include "extension/columnar/pages.h"
+#include "extension/columnar/pending.h"
+#include "lib/base/limits.h"
+
+enum {
+    FIRST_ROWS = 64,
+    /* A segment up to this size is kept in its catalog row, which then fits a page. */
+    WHOLE_BYTES_MAX = 6000,
+};
+
+struct column {
+    enum vector_kind kind;
+    bool fixed;
+    int16 attlen;
+    size_t width;
+    uint8_t *values;
+    uint8_t *nulls;
+    bool any_null;
+    struct buf heap;
+};
+
+struct writer {
+    MemoryContextCallback end;
+    MemoryContext context;
+    struct rows_storage *storage;
+    struct segment_work *work;
+    struct buf sealed;
+    CommandId cid;
+    int natts;
+    struct column *columns;
+    uint32_t rows, cap;
+    size_t bytes;
+};
+
+static void end_writer(void *arg) {
+    struct writer *w = arg;
+    for (int i = 0; i < w->natts; i++) {
+        buf_fini(&w->columns[i].heap);
+    }
+    segment_work_free(w->work);
+    buf_fini(&w->sealed);
+}
+
+struct writer *writer_new(Relation rel, CommandId cid) {
+    TupleDesc desc = RelationGetDescr(rel);
+    struct writer *w = palloc0(sizeof *w);
+    w->context = CurrentMemoryContext;
+    w->cid = cid;
+    w->columns = palloc0_array(struct column, desc->natts + 1);
+    w->natts = desc->natts;
+    w->cap = FIRST_ROWS;
+    w->sealed = BUF_INIT(LIMIT_SEGMENT_BYTES);
+    for (int i = 0; i < desc->natts; i++) {
+        struct column *c = &w->columns[i];
+        const FormData_pg_attribute *att = TupleDescAttr(desc, i);
+        c->kind = kinds_of(att);
+        c->fixed = kinds_is_fixed(att);
+        c->attlen = att->attlen;
+        c->width = vector_width(c->kind);
+        c->values = palloc0(c->width * w->cap);
+        c->nulls = palloc0(w->cap);
+        c->heap = BUF_INIT(LIMIT_SEGMENT_HEAP_BYTES);
+        c->heap.wipe = true;
+    }
+    w->end.func = end_writer;
+    w->end.arg = w;
+    MemoryContextRegisterResetCallback(CurrentMemoryContext, &w->end);
+    w->storage = rows_storage_open(rel);
+    return w;
+}
+
+static void grow(struct writer *w) {
+    uint32_t cap = Min(w->cap * 2, (uint32_t)SEGMENT_ROWS);
+    for (int i = 0; i < w->natts; i++) {
+        struct column *c = &w->columns[i];
+        c->values = repalloc_huge(c->values, c->width * cap);
+        c->nulls = repalloc(c->nulls, cap);
+    }
+    w->cap = cap;
+}
+
+static void put_bytes(struct writer *w, Relation rel, struct column *c, Datum value, uint32_t row) {
+    struct slice bytes;
+    struct varlena *flat = NULL;
+    if (c->fixed) {
+        bytes = slice_of(DatumGetPointer(value), (size_t)c->attlen);
+    } else {
+        flat = pg_detoast_datum_packed((struct varlena *)DatumGetPointer(value));
+        bytes = slice_of(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat));
+    }
+    uint32_t at = vector_heap_put(&c->heap, bytes);
+    memcpy(c->values + row * c->width, &at, sizeof at);
+    w->bytes += bytes.len;
+    if (c->heap.failed) {
+        ereport(ERROR,
+                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                 errmsg("a value is too long for table \"%s\"", RelationGetRelationName(rel))));
+    }
+    if (flat != NULL && (Pointer)flat != DatumGetPointer(value)) {
+        pfree(flat);
+    }
+}
+
+void writer_add(struct writer *w, Relation rel, TupleTableSlot *slot) {
+    uint32_t row = w->rows;
+    if (row == w->cap) {
+        grow(w);
+    }
+    slot_getallattrs(slot);
+    MemoryContext before = MemoryContextSwitchTo(w->context);
+    for (int i = 0; i < w->natts; i++) {
+        struct column *c = &w->columns[i];
+        bool null = i >= slot->tts_nvalid || slot->tts_isnull[i] ||
+                    TupleDescAttr(RelationGetDescr(rel), i)->attisdropped;
+        c->nulls[row] = null;
+        c->any_null |= null;
+        if (null) {
+            memset(c->values + row * c->width, 0, c->width);
+        } else if (c->kind == VECTOR_BYTES) {
+            put_bytes(w, rel, c, slot->tts_values[i], row);
+        } else {
+            kinds_store(c->kind, slot->tts_values[i], c->values + row * c->width);
+        }
+        w->bytes += c->width;
+    }
+    MemoryContextSwitchTo(before);
+    w->rows++;
+    if (w->rows == SEGMENT_ROWS || w->bytes >= SEGMENT_VALUE_BYTES) {
+        writer_flush(w, rel);
+    }
+}
+
+void writer_place(Relation rel, const struct rows_storage *s, const struct segment_ref *ref,
+                  struct slice bytes, CommandId cid) {
+    struct rows_segment seg = {.ref = *ref};
+    bool whole = bytes.len <= WHOLE_BYTES_MAX;
+    struct pages_range range = pages_reserve(rel, whole ? 0 : bytes.len, ref->rows);
+    seg.first_row = range.first_row;
+    if (whole) {
+        seg.whole = bytes;
+    } else {
+        seg.first_block = range.first_block;
+        pages_write(rel, range.first_block, bytes);
+    }
+    rows_segment_add(s, &seg, cid);
+    pending_added(s->id, seg.mac, ref->rows);
+}
+
+static void reset(struct writer *w) {
+    for (int i = 0; i < w->natts; i++) {
+        struct column *c = &w->columns[i];
+        secret_wipe(c->heap.ptr, c->heap.len);
+        buf_reset(&c->heap);
+        c->any_null = false;
+    }
+    buf_reset(&w->sealed);
+    w->rows = 0;
+    w->bytes = 0;
+}
+
+void writer_flush(struct writer *w, Relation rel) {
+    struct sl_error err = {0};
+    struct segment_ref ref = {0};
+    if (w->rows == 0) {
+        return;
+    }
+    MemoryContext before = MemoryContextSwitchTo(w->context);
+    struct vector *vectors = palloc0_array(struct vector, w->natts + 1);
+    for (int i = 0; i < w->natts; i++) {
+        const struct column *c = &w->columns[i];
+        vectors[i] = (struct vector){.kind = c->kind,
+                                     .rows = w->rows,
+                                     .nulls = c->any_null ? c->nulls : NULL,
+                                     .v.raw = c->values,
+                                     .heap = buf_slice(&c->heap)};
+    }
+    if (w->work == NULL) {
+        fail_check(rel, segment_work_new(&w->work), NULL);
+    }
+    memcpy(ref.storage_id, w->storage->id, STORAGE_ID_LEN);
+    crypto_random(ref.segment_id, SEGMENT_ID_LEN);
+    fail_check(rel,
+               segment_seal(w->work, &w->storage->key, vectors, (uint32_t)w->natts, w->rows,
+                            &w->sealed, &ref, &err),
+               &err);
+    pfree(vectors);
+    writer_place(rel, w->storage, &ref, buf_slice(&w->sealed), w->cid);
+    reset(w);
+    MemoryContextSwitchTo(before);
+}
