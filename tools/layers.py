@@ -86,7 +86,7 @@ def main():
                 prefix, may = rule
                 if not under(inc, prefix) and not any(under(inc, m) for m in may):
                     bad.append('%s: may not include %s' % (path, inc))
-                if inc.endswith('_in.h') and os.path.dirname(inc) != os.path.dirname(path) and not path.startswith('tests/'):
+                if inc.endswith('_in.h') and os.path.dirname(inc) != os.path.dirname(path) and not path.startswith(('tests/', 'bench/')):
                     bad.append('%s: %s is private to its folder' % (path, inc))
     for line in bad:
         print(line)

@@ -2,16 +2,30 @@
 #ifndef SL_COLUMNAR_ENCODE_IN_H
 #define SL_COLUMNAR_ENCODE_IN_H
 
-#include "lib/columnar/segment.h"
+#include "lib/columnar/dictionary_in.h"
+#include "lib/columnar/ints_in.h"
 
 enum encoding {
-    ENCODING_PLAIN = 1,
+    ENCODING_CONSTANT = 1,
+    ENCODING_PLAIN,
+    ENCODING_DICTIONARY,
+    ENCODING_REFERENCE, /* a base, a step, how many steps above it */
+    ENCODING_DELTA,     /* the same of differences */
+    ENCODING_SCALED,    /* floats: integers over a power of ten, in REFERENCE or DELTA */
     ENCODING_COUNT,
 };
 
+enum { SCALE_MAX = 15 };
+extern const double encode_powers[SCALE_MAX + 1]; /* of ten */
+
 struct encode_work {
-    int unused;
+    struct ints_work ints;
+    struct dictionary dictionary;
+    int64_t *x;      /* SEGMENT_ROWS: a column as 64-bit integers */
+    uint32_t *codes; /* SEGMENT_ROWS */
+    uint64_t *wide;  /* SEGMENT_ROWS */
 };
+struct sl_rc encode_work_init(struct encode_work *w, struct block_work *block);
 void encode_work_fini(struct encode_work *w);
 
 struct encoded {
@@ -19,6 +33,7 @@ struct encoded {
     uint32_t nulls;
     bool bounded;
     struct segment_bound min, max;
+    bool loose; /* compression may shrink the body */
 };
 
 const char *encoding_name(enum encoding encoding);

@@ -2,11 +2,16 @@
 #include "lib/base/limits.h"
 #include "lib/columnar/segment_in.h"
 
+enum { SQUEEZE_LEAST = 64 };
+
 struct sl_rc segment_work_new(struct segment_work **ret) {
     struct segment_work *w = calloc(1, sizeof *w);
     ENSURE(w != NULL, NULL, SL_E_NOMEM, "segment work");
     w->body = w->packed = BUF_INIT(SEGMENT_BLOCK_MAX);
     struct sl_rc rc = block_work_new(&w->block);
+    if (sl_is_ok(rc)) {
+        rc = encode_work_init(&w->encode, w->block);
+    }
     if (sl_failed(rc)) {
         segment_work_free(w);
         return rc;
@@ -26,20 +31,29 @@ void segment_work_free(struct segment_work *w) {
     }
 }
 
-/* w->body as it is stored: compressed into w->packed where that saves a sixteenth. */
-static struct sl_rc squeeze(struct segment_work *w, enum block_method *ret_method,
+/* w->body as it is stored: compressed where that saves a sixteenth. Bodies that zstd shrinks to an
+ * eighth consist of repetitions, which LZ4 finds as well and expands several times faster: it is
+ * taken when it comes near. */
+static struct sl_rc squeeze(struct segment_work *w, bool loose, enum block_method *ret_method,
                             struct slice *ret, struct sl_error *err) {
     struct slice body = buf_slice(&w->body);
-    size_t most = body.len - body.len / 16;
-    size_t len = 0;
-    buf_reset(&w->packed);
-    if (body.len >= 64) {
-        uint8_t *out = buf_reserve(&w->packed, most);
-        ENSURE(out != NULL, err, SL_E_NOMEM, "compressed column");
-        TRY(block_compress(w->block, BLOCK_ZSTD, 1, body, out, most, &len));
+    size_t most = body.len - body.len / 16, len = 0, lz4 = 0;
+    *ret_method = BLOCK_STORED;
+    *ret = body;
+    if (!loose || body.len < SQUEEZE_LEAST) {
+        return SL_OK;
     }
-    *ret_method = len > 0 ? BLOCK_ZSTD : BLOCK_STORED;
-    *ret = len > 0 ? slice_of(w->packed.ptr, len) : body;
+    buf_reset(&w->packed);
+    uint8_t *out = buf_reserve(&w->packed, most + most / 4);
+    ENSURE(out != NULL, err, SL_E_NOMEM, "compressed column");
+    TRY(block_compress(w->block, BLOCK_ZSTD, 1, body, out, most, &len));
+    if (len > 0 && len <= body.len / 8) {
+        TRY(block_compress(w->block, BLOCK_LZ4, 1, body, out + len, len + len / 8, &lz4));
+    }
+    if (len > 0) {
+        *ret_method = lz4 > 0 ? BLOCK_LZ4 : BLOCK_ZSTD;
+        *ret = lz4 > 0 ? slice_of(out + len, lz4) : slice_of(out, len);
+    }
     return SL_OK;
 }
 
@@ -51,7 +65,7 @@ static struct sl_rc put_chunk(struct segment_work *w, struct aead *a, const uint
     buf_reset(&w->body);
     TRY(encode_column(&w->encode, v, &w->body, &e, err));
     TRY(buf_check(&w->body, err));
-    TRY(squeeze(w, &c->method, &packed, err));
+    TRY(squeeze(w, e.loose, &c->method, &packed, err));
     c->encoding = e.encoding;
     c->shown = (struct segment_column){.kind = v->kind,
                                        .length = (uint32_t)packed.len,
