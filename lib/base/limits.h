@@ -93,6 +93,7 @@ enum {
     LIMIT_S3_PART_MIN_BYTES = 5 * 1024 * 1024,
     LIMIT_S3_KEY_BYTES = 1024,
     LIMIT_S3_USER_META_BYTES = 2048,
+    LIMIT_S3_HEADERS_BYTES = 8192, /* content headers and metadata of an object */
     LIMIT_S3_LIST_KEYS = 1000,
     LIMIT_S3_BUCKET_POLICY_BYTES = 20 * 1024,
 };

@@ -12,7 +12,7 @@ def rows(suites):
     for t in suites:
         for op in sorted(t.accepted):
             top = [m for m in t.members(op) if '.' not in m]
-            barred = ['`%s`: %s' % (m, t.unsupported[op, m]) for m in top if (op, m) in t.unsupported]
+            barred = ['`%s`: %s' % (m, t.unsupported[op, m]) for m in t.members(op) if (op, m) in t.unsupported]
             fine = ['`%s`' % m for m in top if (op, m) not in t.unsupported]
             out.append('| %s | %s | %s | %s |\n' % (t.service, op, ', '.join(fine), '; '.join(barred)))
         if t.absent:

@@ -107,6 +107,44 @@ static struct sl_rc read_md5(struct body *b) {
     return SL_OK;
 }
 
+static struct sl_rc read_trailer(struct body *b) {
+    struct s3_call *c = b->c;
+    struct slice trailer = s3_header(c, "x-amz-trailer");
+    bool has_trailer = b->form == AWS_UNSIGNED_TRAILER || b->form == AWS_SIGNED_TRAILER;
+    if (trailer.ptr == NULL) {
+        return SL_OK;
+    }
+    ENSURE(has_trailer, c->err, SL_E_S3_INVALID_REQUEST,
+           "x-amz-trailer needs a body with trailers.");
+    enum checksum_kind kind;
+    ENSURE(checksum_by_header(slice_trim(trailer), &kind), c->err, SL_E_S3_INVALID_REQUEST,
+           "The value specified in the x-amz-trailer header is not supported");
+    ENSURE(b->declared_kind == CHECKSUM_NONE, c->err, SL_E_S3_INVALID_REQUEST,
+           "Expecting a single x-amz-checksum- header");
+    b->declared_kind = kind;
+    b->in_trailer = true;
+    return SL_OK;
+}
+
+/* What the SDK says that it computed must be there. */
+static struct sl_rc check_algorithm(struct body *b) {
+    struct s3_call *c = b->c;
+    struct slice said = s3_header(c, "x-amz-sdk-checksum-algorithm");
+    ENSURE(!b->conf.needs_digest || b->check_md5 || b->declared_kind != CHECKSUM_NONE, c->err,
+           SL_E_S3_INVALID_REQUEST,
+           "Missing required header for this request: Content-MD5 OR x-amz-checksum-*");
+    if (said.ptr == NULL || b->conf.no_checksum) {
+        return SL_OK;
+    }
+    enum checksum_kind kind;
+    ENSURE(checksum_by_name(said, &kind), c->err, SL_E_S3_INVALID_REQUEST,
+           "Value for x-amz-sdk-checksum-algorithm header is invalid.");
+    ENSURE(kind == b->declared_kind, c->err, SL_E_S3_INVALID_REQUEST,
+           "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
+           "x-amz-trailer headers were found.");
+    return SL_OK;
+}
+
 /* At most one x-amz-checksum-* header, or one announced as a trailer. */
 static struct sl_rc read_checksum(struct body *b) {
     struct s3_call *c = b->c;
@@ -123,21 +161,8 @@ static struct sl_rc read_checksum(struct body *b) {
                c->err, SL_E_S3_INVALID_REQUEST, "Value for %s header is invalid.",
                checksum_header(b->declared_kind));
     }
-    struct slice trailer = s3_header(c, "x-amz-trailer");
-    bool has_trailer = b->form == AWS_UNSIGNED_TRAILER || b->form == AWS_SIGNED_TRAILER;
-    if (trailer.ptr == NULL) {
-        return SL_OK;
-    }
-    ENSURE(has_trailer, c->err, SL_E_S3_INVALID_REQUEST,
-           "x-amz-trailer needs a body with trailers.");
-    enum checksum_kind kind;
-    ENSURE(checksum_by_header(slice_trim(trailer), &kind), c->err, SL_E_S3_INVALID_REQUEST,
-           "The value specified in the x-amz-trailer header is not supported");
-    ENSURE(b->declared_kind == CHECKSUM_NONE, c->err, SL_E_S3_INVALID_REQUEST,
-           "Expecting a single x-amz-checksum- header");
-    b->declared_kind = kind;
-    b->in_trailer = true;
-    return SL_OK;
+    TRY(read_trailer(b));
+    return check_algorithm(b);
 }
 
 static struct sl_rc start_sums(struct body *b) {

@@ -14,7 +14,8 @@ struct body_conf {
     bool want_sha256;   /* for the opaque ETag */
     bool want_checksum; /* compute `checksum_kind` whether or not the client sends one */
     enum checksum_kind checksum_kind; /* NONE with want_checksum: the client's, else CRC64NVME */
-    bool no_checksum; /* x-amz-checksum-* headers speak of something else than this body */
+    bool no_checksum;  /* x-amz-checksum-* headers speak of something else than this body */
+    bool needs_digest; /* Content-MD5 or a checksum must be there */
     uint64_t max_bytes;
     enum sl_code too_large;
 };

@@ -59,6 +59,17 @@ static bool region_valid(struct slice r) {
     return r.len >= 2 && r.len <= 32;
 }
 
+/* Of a new bucket: Location and Bucket speak of directory buckets. */
+static struct sl_rc check_configuration(struct s3_call *c, const struct xml *e) {
+    static const char *const absent[] = {"Location", "Bucket", "Tags"};
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
+        if (slice_eq_cstr(e->name, absent[i])) {
+            return s3_not_implemented(c, absent[i]);
+        }
+    }
+    return slice_eq_cstr(e->name, "LocationConstraint") ? SL_OK : sl_rc_of(SL_E_S3_MALFORMED_XML);
+}
+
 static struct sl_rc wanted_region(struct s3_call *c, struct slice *ret) {
     struct buf text = BUF_INIT(SMALL_XML_MAX);
     const struct xml *root = NULL;
@@ -69,6 +80,9 @@ static struct sl_rc wanted_region(struct s3_call *c, struct slice *ret) {
     if (root != NULL) {
         if (!slice_eq_cstr(root->name, "CreateBucketConfiguration")) {
             return sl_rc_of(SL_E_S3_MALFORMED_XML);
+        }
+        for (const struct xml *e = root->child; e != NULL; e = e->next) {
+            TRY(check_configuration(c, e));
         }
         const struct xml *constraint = xml_get(root, "LocationConstraint");
         wanted = constraint ? constraint->text : SLICE_EMPTY;
@@ -84,6 +98,7 @@ static struct sl_rc wanted_region(struct s3_call *c, struct slice *ret) {
         wanted = c->who.region;
     }
     if (!region_valid(wanted)) {
+        s3_tell(c, "LocationConstraint", wanted);
         return s3_fail_as(c, 400, "InvalidLocationConstraint",
                           "The specified location-constraint is not valid");
     }
@@ -149,32 +164,98 @@ struct sl_rc s3_create_bucket(struct s3_call *c) {
     return s3_reply_empty(c, 200);
 }
 
+/* Which of the account's buckets, and how many; the token is the last name shown. */
+struct bucket_query {
+    struct slice prefix;
+    struct slice region;
+    struct slice after;
+    uint64_t max;
+    bool paged; /* anything was asked for: the answer tells more */
+};
+
+static struct sl_rc read_bucket_query(struct s3_call *c, struct bucket_query *q) {
+    enum { BUCKETS_MAX = 10000 };
+    const struct param *max = s3_param(c, "max-buckets");
+    const struct param *token = s3_param(c, "continuation-token");
+    *q = (struct bucket_query){.prefix = s3_param_value(c, "prefix"),
+                               .region = s3_param_value(c, "bucket-region"),
+                               .max = BUCKETS_MAX};
+    q->paged = max != NULL || token != NULL || s3_param(c, "prefix") != NULL ||
+               s3_param(c, "bucket-region") != NULL;
+    if (max != NULL && (!slice_u64(max->value, BUCKETS_MAX, &q->max) || q->max == 0)) {
+        return s3_invalid(c, "max-buckets", max->value,
+                          "Argument max-buckets must be an integer between 1 and %d", BUCKETS_MAX);
+    }
+    if (q->region.len > 0 && !region_valid(q->region)) {
+        return s3_invalid(c, "bucket-region", q->region,
+                          "Argument value %.*s is not a valid AWS Region", SLICE_FMT(q->region));
+    }
+    if (token == NULL) {
+        return SL_OK;
+    }
+    struct buf raw = BUF_INIT(256);
+    struct sl_rc rc = base64_get(token->value, &raw, NULL);
+    q->after = arena_copy(c->a, buf_slice(&raw));
+    buf_fini(&raw);
+    return sl_is_ok(rc) && name_valid(q->after)
+               ? SL_OK
+               : s3_invalid(c, "continuation-token", token->value,
+                            "The continuation token provided is incorrect");
+}
+
+static void put_bucket(struct buf *xml, const struct index_bucket *b, bool region) {
+    xmlw_open(xml, "Bucket");
+    xmlw_text(xml, "Name", b->name);
+    s3_put_time(xml, "CreationDate", b->created_ms);
+    if (region) {
+        xmlw_text(xml, "BucketRegion", b->region);
+    }
+    xmlw_close(xml, "Bucket");
+}
+
+static void put_buckets(struct buf *xml, const struct index_bucket *all, size_t count,
+                        const struct bucket_query *q) {
+    struct slice last = SLICE_EMPTY;
+    uint64_t n = 0;
+    bool more = false;
+    xmlw_open(xml, "Buckets");
+    for (size_t i = 0; i < count && !more; i++) {
+        bool wanted = slice_starts(all[i].name, q->prefix) &&
+                      (q->region.len == 0 || slice_eq(q->region, all[i].region)) &&
+                      slice_cmp(all[i].name, q->after) > 0;
+        more = wanted && n == q->max;
+        if (wanted && !more) {
+            put_bucket(xml, &all[i], q->paged);
+            last = all[i].name;
+            n++;
+        }
+    }
+    xmlw_close(xml, "Buckets");
+    if (more) {
+        struct buf token = BUF_INIT(256);
+        base64_put(&token, last);
+        xmlw_text(xml, "ContinuationToken", buf_slice(&token));
+        buf_fini(&token);
+    }
+}
+
 struct sl_rc s3_list_buckets(struct s3_call *c) {
+    struct bucket_query q;
+    struct index_bucket *buckets;
+    size_t count;
     TRY(s3_authenticate(c));
     ENSURE(!c->who.anonymous, c->err, SL_E_ACCESS_DENIED, "Access Denied");
     struct slice all = SLICE_LIT("arn:aws:s3:::*");
     TRY(s3_authorize_for(c, NULL, "s3:ListAllMyBuckets", &all, 1));
-    struct index_bucket *buckets;
-    size_t count;
+    TRY(read_bucket_query(c, &q));
     TRY(index_bucket_list(c->env->index, c->who.account, c->a, &buckets, &count, c->err));
-    struct slice prefix = s3_param_value(c, "prefix");
-    struct slice region = s3_param_value(c, "bucket-region");
     struct buf xml = s3_xml(BUCKET_XML_MAX);
     xmlw_open_ns(&xml, "ListAllMyBucketsResult", S3_NS);
     s3_put_owner(&xml, "Owner", c->who.account);
-    xmlw_open(&xml, "Buckets");
-    for (size_t i = 0; i < count; i++) {
-        if (!slice_starts(buckets[i].name, prefix) ||
-            (region.len > 0 && !slice_eq(region, buckets[i].region))) {
-            continue;
-        }
-        xmlw_open(&xml, "Bucket");
-        xmlw_text(&xml, "Name", buckets[i].name);
-        s3_put_time(&xml, "CreationDate", buckets[i].created_ms);
-        xmlw_text(&xml, "BucketRegion", buckets[i].region);
-        xmlw_close(&xml, "Bucket");
+    put_buckets(&xml, buckets, count, &q);
+    if (q.prefix.len > 0) {
+        xmlw_text(&xml, "Prefix", q.prefix);
     }
-    xmlw_close(&xml, "Buckets");
     xmlw_close(&xml, "ListAllMyBucketsResult");
     return s3_reply_xml(c, 200, &xml);
 }
@@ -314,6 +395,9 @@ struct sl_rc s3_get_encryption(struct s3_call *c) {
     }
     xmlw_close(&xml, "ApplyServerSideEncryptionByDefault");
     xmlw_bool(&xml, "BucketKeyEnabled", c->bucket.default_bucket_key);
+    xmlw_open(&xml, "BlockedEncryptionTypes");
+    xmlw_cstr(&xml, "EncryptionType", "SSE-C");
+    xmlw_close(&xml, "BlockedEncryptionTypes");
     xmlw_close(&xml, "Rule");
     xmlw_close(&xml, "ServerSideEncryptionConfiguration");
     return s3_reply_xml(c, 200, &xml);
@@ -324,6 +408,25 @@ struct rule {
     struct slice key;
     bool bucket_key;
 };
+
+/* SSE-C stays blocked. */
+static struct sl_rc check_blocked(struct s3_call *c, const struct xml *blocked) {
+    const struct xml *e = blocked ? blocked->child : NULL;
+    for (; e != NULL; e = e->next) {
+        if (!slice_eq_cstr(e->name, "EncryptionType") ||
+            !(slice_eq_cstr(e->text, "SSE-C") || slice_eq_cstr(e->text, "NONE"))) {
+            return sl_rc_of(SL_E_S3_MALFORMED_XML);
+        }
+        if (slice_eq_cstr(e->text, "NONE")) {
+            return s3_not_implemented(c, "BlockedEncryptionTypes");
+        }
+    }
+    return SL_OK;
+}
+
+static bool is_boolean(const struct xml *e) {
+    return e == NULL || slice_eq_cstr(e->text, "true") || slice_eq_cstr(e->text, "false");
+}
 
 static struct sl_rc read_rule(struct s3_call *c, const struct xml *root, struct rule *ret) {
     const struct xml *rule = NULL;
@@ -337,10 +440,14 @@ static struct sl_rc read_rule(struct s3_call *c, const struct xml *root, struct 
     const struct xml *bucket_key = xml_get(rule, "BucketKeyEnabled");
     const struct xml *alg = apply ? xml_get(apply, "SSEAlgorithm") : NULL;
     const struct xml *key = apply ? xml_get(apply, "KMSMasterKeyID") : NULL;
+    TRY(check_blocked(c, xml_get(rule, "BlockedEncryptionTypes")));
+    if (!is_boolean(bucket_key)) {
+        return sl_rc_of(SL_E_S3_MALFORMED_XML);
+    }
     ret->bucket_key = bucket_key && slice_eq_cstr(bucket_key->text, "true");
     ret->sse = MANIFEST_SSE_S3;
     if (apply == NULL) {
-        return bucket_key ? SL_OK : sl_rc_of(SL_E_S3_MALFORMED_XML);
+        return rule->child ? SL_OK : sl_rc_of(SL_E_S3_MALFORMED_XML);
     }
     if (alg != NULL && slice_eq_cstr(alg->text, "aws:kms")) {
         ret->sse = MANIFEST_SSE_KMS;
@@ -348,8 +455,7 @@ static struct sl_rc read_rule(struct s3_call *c, const struct xml *root, struct 
         return SL_OK;
     }
     if (alg != NULL && slice_eq_cstr(alg->text, "aws:kms:dsse")) {
-        return s3_fail_as(c, 501, "NotImplemented",
-                          "Dual-layer server side encryption (aws:kms:dsse) is not implemented.");
+        return s3_not_implemented(c, "SSEAlgorithm");
     }
     if (alg == NULL || !slice_eq_cstr(alg->text, "AES256")) {
         return sl_rc_of(SL_E_S3_MALFORMED_XML);

@@ -15,7 +15,7 @@
 #define S3_NS "http://s3.amazonaws.com/doc/2006-03-01/"
 
 enum s3_level { S3_SERVICE, S3_BUCKET, S3_OBJECT };
-enum { S3_CONDITION_KEYS_MAX = 48, S3_ARN_MAX = 1200 };
+enum { S3_CONDITION_KEYS_MAX = 48, S3_ARN_MAX = 1200, S3_ERROR_EXTRAS_MAX = 4 };
 
 struct s3_call;
 struct s3_op {
@@ -59,8 +59,8 @@ struct s3_call {
     /* For the error body. */
     struct slice canonical;
     struct slice string_to_sign;
-    struct slice bad_name;  /* ArgumentName */
-    struct slice bad_value; /* ArgumentValue */
+    struct context_pair extras[S3_ERROR_EXTRAS_MAX]; /* elements beside Code and Message */
+    size_t extra_count;
     const char *code_override;
     int status_override;
     struct slice host_id;
@@ -72,15 +72,29 @@ struct s3_call {
 struct slice s3_header(const struct s3_call *c, const char *name); /* ptr NULL: absent */
 const struct param *s3_param(const struct s3_call *c, const char *name);
 struct slice s3_param_value(const struct s3_call *c, const char *name); /* empty if absent */
+/* One more element of the error that is about to be raised, e.g. StorageClassRequested. */
+void s3_tell(struct s3_call *c, const char *element, struct slice value);
+void s3_tell_uint(struct s3_call *c, const char *element, uint64_t value);
 /* SL_E_S3_INVALID_ARGUMENT naming an argument. */
 struct sl_rc s3_invalid(struct s3_call *c, const char *name, struct slice value, const char *fmt,
                         ...) SL_PRINTF(4, 5);
+/* 501 for a header that asks for what isn't here. */
+struct sl_rc s3_not_implemented(struct s3_call *c, const char *header);
+/* The call goes on: the next error is told by itself. */
+void s3_forget_error(struct s3_call *c);
 /* An error that errors.def does not know. */
 struct sl_rc s3_fail_as(struct s3_call *c, int status, const char *code, const char *message);
 struct sl_rc s3_param_uint(struct s3_call *c, const char *name, uint64_t max, uint64_t fallback,
                            uint64_t *ret);
+struct sl_rc s3_key_too_long(struct s3_call *c, struct slice key);
 /* Path and query into bucket, key and params. */
 struct sl_rc s3_parse_target(struct s3_call *c);
+
+/* ---- refuse.c */
+/* What the request asks for and nothing here has: refused by name, on whatever operation. */
+struct sl_rc s3_refuse_unsupported(struct s3_call *c);
+/* Every object's only version is "null". */
+struct sl_rc s3_check_version(struct s3_call *c, struct slice key, struct slice version);
 
 /* ---- authz.c */
 /* Claim and payload hash of the head; nothing is verified. Idempotent, as the next. */
@@ -109,7 +123,7 @@ struct s3_sse {
 };
 /* Reads the SSE headers of a write into c->sse and adds the condition keys. */
 struct sl_rc s3_sse_prepare(struct s3_call *c);
-/* Operations that take no SSE headers: 400. SSE-C: 501. */
+/* Operations that take no SSE headers: 400. */
 struct sl_rc s3_sse_refuse(struct s3_call *c);
 /* Applies the bucket's default and makes the data key. */
 struct sl_rc s3_sse_make_key(struct s3_call *c, struct s3_sse *sse);
@@ -180,7 +194,6 @@ struct sl_rc s3_list_prepare(struct s3_call *c);
 struct sl_rc s3_list_v1(struct s3_call *c);
 struct sl_rc s3_list_v2(struct s3_call *c);
 struct sl_rc s3_list_versions(struct s3_call *c);
-struct sl_rc s3_put_prepare(struct s3_call *c);
 struct sl_rc s3_put_object(struct s3_call *c);
 struct sl_rc s3_copy_object(struct s3_call *c);
 struct sl_rc s3_get_prepare(struct s3_call *c);

@@ -12,10 +12,6 @@ static struct sl_rc delete_one(struct s3_call *c, struct slice key,
 }
 
 struct sl_rc s3_delete_object(struct s3_call *c) {
-    struct slice version = s3_param_value(c, "versionId");
-    if (version.len > 0 && !slice_eq_cstr(version, "null")) {
-        return s3_fail_as(c, 404, "NoSuchVersion", "The specified version does not exist.");
-    }
     struct index_condition cond;
     TRY(s3_write_condition(c, &cond));
     TRY(delete_one(c, c->key, &cond));
@@ -25,9 +21,27 @@ struct sl_rc s3_delete_object(struct s3_call *c) {
 struct item {
     struct slice key;
     struct slice arn;
-    bool bad_version;
+    struct slice version;
     struct index_condition cond;
 };
+
+/* Only these; the last two are of directory buckets. */
+static struct sl_rc check_item(struct s3_call *c, const struct xml *item) {
+    static const char *const known[] = {"Key", "VersionId", "ETag", "LastModifiedTime", "Size"};
+    for (const struct xml *e = item->child; e != NULL; e = e->next) {
+        size_t i = 0;
+        while (i < 5 && !slice_eq_cstr(e->name, known[i])) {
+            i++;
+        }
+        if (i == 5) {
+            return sl_rc_of(SL_E_S3_MALFORMED_XML);
+        }
+        if (i >= 3) {
+            return s3_not_implemented(c, known[i]);
+        }
+    }
+    return slice_eq_cstr(item->name, "Object") ? SL_OK : sl_rc_of(SL_E_S3_MALFORMED_XML);
+}
 
 static struct sl_rc read_items(struct s3_call *c, const struct xml *root, struct arena *a,
                                struct item **ret, size_t *ret_count, bool *ret_quiet) {
@@ -41,9 +55,13 @@ static struct sl_rc read_items(struct s3_call *c, const struct xml *root, struct
     for (const struct xml *e = root->child; e != NULL; e = e->next) {
         if (slice_eq_cstr(e->name, "Quiet")) {
             *ret_quiet = slice_eq_cstr(e->text, "true");
+            if (!*ret_quiet && !slice_eq_cstr(e->text, "false")) {
+                return sl_rc_of(SL_E_S3_MALFORMED_XML);
+            }
             continue;
         }
-        const struct xml *key = slice_eq_cstr(e->name, "Object") ? xml_get(e, "Key") : NULL;
+        TRY(check_item(c, e));
+        const struct xml *key = xml_get(e, "Key");
         if (key == NULL || key->text.len == 0 || n == DELETE_KEYS_MAX) {
             return sl_rc_of(SL_E_S3_MALFORMED_XML);
         }
@@ -51,7 +69,7 @@ static struct sl_rc read_items(struct s3_call *c, const struct xml *root, struct
         const struct xml *version = xml_get(e, "VersionId");
         const struct xml *etag = xml_get(e, "ETag");
         it->key = key->text;
-        it->bad_version = version != NULL && !slice_eq_cstr(version->text, "null");
+        it->version = version ? version->text : SLICE_EMPTY;
         if (etag != NULL) {
             struct slice t = etag->text;
             bool quoted = t.len >= 2 && t.ptr[0] == '"' && t.ptr[t.len - 1] == '"';
@@ -87,11 +105,9 @@ static struct sl_rc all_allowed(struct s3_call *c, const struct item *items, siz
 }
 
 static struct sl_rc delete_item(struct s3_call *c, const struct item *it, bool allowed) {
-    if (it->bad_version) {
-        return sl_fail(c->err, SL_E_S3_INVALID_ARGUMENT, "Invalid version id specified");
-    }
+    TRY(s3_check_version(c, it->key, it->version));
     if (it->key.len > LIMIT_S3_KEY_BYTES) {
-        return sl_rc_of(SL_E_S3_KEY_TOO_LONG);
+        return s3_key_too_long(c, it->key);
     }
     if (!allowed) {
         TRY(s3_authorize_for(c, &c->bucket, "s3:DeleteObject", &it->arn, 1));
@@ -106,13 +122,16 @@ static struct sl_rc delete_items(struct s3_call *c, const struct item *items, si
     struct buf xml = s3_xml(2 * DELETE_XML_MAX);
     xmlw_open_ns(&xml, "DeleteResult", S3_NS);
     for (size_t i = 0; i < n; i++) {
-        sl_error_clear(c->err);
+        s3_forget_error(c);
         struct sl_rc rc = delete_item(c, &items[i], allowed);
         if (sl_is_ok(rc) && quiet) {
             continue;
         }
         xmlw_open(&xml, sl_is_ok(rc) ? "Deleted" : "Error");
         xmlw_text(&xml, "Key", items[i].key);
+        if (items[i].version.len > 0) {
+            xmlw_text(&xml, "VersionId", items[i].version);
+        }
         if (sl_failed(rc)) {
             const char *code;
             int status;
@@ -125,7 +144,7 @@ static struct sl_rc delete_items(struct s3_call *c, const struct item *items, si
         xmlw_close(&xml, sl_is_ok(rc) ? "Deleted" : "Error");
     }
     xmlw_close(&xml, "DeleteResult");
-    sl_error_clear(c->err);
+    s3_forget_error(c);
     return s3_reply_xml(c, 200, &xml);
 }
 

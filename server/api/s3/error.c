@@ -79,7 +79,28 @@ static void put_bytes(struct buf *out, const char *element, struct slice s) {
     buf_printf(out, "</%s>", element);
 }
 
+/* The condition that did not hold, of a copy's source or of the object itself. */
+static const char *failed_condition(const struct s3_call *c) {
+    static const char *const names[] = {"x-amz-copy-source-If-Match",
+                                        "x-amz-copy-source-If-None-Match",
+                                        "x-amz-copy-source-If-Modified-Since",
+                                        "x-amz-copy-source-If-Unmodified-Since",
+                                        "If-Match",
+                                        "If-None-Match"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (s3_header(c, names[i]).ptr != NULL) {
+            return names[i];
+        }
+    }
+    return "If-Unmodified-Since";
+}
+
 static void put_extras(struct s3_call *c, enum sl_code code, struct buf *out) {
+    for (size_t i = 0; i < c->extra_count; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", SLICE_FMT(c->extras[i].name));
+        xmlw_text(out, name, c->extras[i].value);
+    }
     if (c->code_override != NULL) {
         return;
     }
@@ -100,12 +121,6 @@ static void put_extras(struct s3_call *c, enum sl_code code, struct buf *out) {
             xmlw_text(out, "Region", c->bucket.region);
         }
         break;
-    case SL_E_S3_INVALID_ARGUMENT:
-        if (c->bad_name.len > 0) {
-            xmlw_text(out, "ArgumentName", c->bad_name);
-            xmlw_text(out, "ArgumentValue", c->bad_value);
-        }
-        break;
     case SL_E_S3_NO_SUCH_BUCKET:
     case SL_E_S3_NO_SUCH_BUCKET_POLICY:
     case SL_E_S3_BUCKET_EXISTS:
@@ -118,16 +133,25 @@ static void put_extras(struct s3_call *c, enum sl_code code, struct buf *out) {
         xmlw_text(out, "Key", c->key);
         break;
     case SL_E_S3_NO_SUCH_UPLOAD:
+    case SL_E_S3_INVALID_PART:
+    case SL_E_S3_INVALID_PART_ORDER:
         xmlw_text(out, "UploadId", s3_param_value(c, "uploadId"));
+        break;
+    case SL_E_S3_METHOD_NOT_ALLOWED:
+        xmlw_text(out, "Method", c->h->method);
+        xmlw_cstr(out, "ResourceType",
+                  c->key.len > 0           ? "OBJECT"
+                  : c->bucket_name.len > 0 ? "BUCKET"
+                                           : "SERVICE");
+        break;
+    case SL_E_S3_INVALID_DIGEST:
+        xmlw_text(out, "Content-MD5", s3_header(c, "content-md5"));
         break;
     case SL_E_S3_INVALID_RANGE:
         xmlw_text(out, "RangeRequested", s3_header(c, "range"));
         break;
     case SL_E_S3_PRECONDITION:
-        xmlw_cstr(out, "Condition",
-                  s3_header(c, "if-match").ptr != NULL        ? "If-Match"
-                  : s3_header(c, "if-none-match").ptr != NULL ? "If-None-Match"
-                                                              : "If-Unmodified-Since");
+        xmlw_cstr(out, "Condition", failed_condition(c));
         break;
     default:
         break;

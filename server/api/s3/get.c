@@ -104,13 +104,24 @@ void s3_stored_end(struct s3_stored *s) {
 
 /* ---- GET and HEAD */
 
-struct sl_rc s3_get_prepare(struct s3_call *c) {
-    struct slice version = s3_param_value(c, "versionId");
-    if (version.len > 0 && !slice_eq_cstr(version, "null")) {
-        return s3_fail_as(c, 404, "NoSuchVersion", "The specified version does not exist.");
+/* Of UTF-8: no control characters, nothing above U+00FF. */
+static struct sl_rc check_override(struct s3_call *c, const struct param *p) {
+    for (size_t i = 0; i < p->value.len; i++) {
+        uint8_t ch = p->value.ptr[i];
+        if (ch < 0x20 || ch == 0x7f || ch > 0xc3) {
+            s3_tell(c, "ArgumentName", p->name);
+            s3_tell(c, "ArgumentValue", p->value);
+            return sl_fail(c->err, SL_E_S3_INVALID_ARGUMENT,
+                           "Header value cannot be represented using ISO-8859-1.");
+        }
     }
+    return SL_OK;
+}
+
+struct sl_rc s3_get_prepare(struct s3_call *c) {
     for (size_t i = 0; i < c->query.count; i++) {
         if (slice_starts(c->query.items[i].name, SLICE_LIT("response-"))) {
+            TRY(check_override(c, &c->query.items[i]));
             TRY(s3_read_claim(c));
             if (c->claim.kind == SIGV4_NONE) {
                 return s3_fail_as(c, 400, "InvalidRequest",
@@ -142,6 +153,8 @@ static struct sl_rc part_span(struct s3_call *c, const struct manifest *m, struc
     }
     /* Parts count from one in their order, whatever numbers the upload gave them. */
     if (number > m->part_count) {
+        s3_tell_uint(c, "ActualPartCount", m->part_count);
+        s3_tell_uint(c, "PartNumberRequested", number);
         return s3_fail_as(c, 416, "InvalidPartNumber",
                           "The requested partnumber is not satisfiable");
     }
@@ -169,6 +182,7 @@ static struct sl_rc find_span(struct s3_call *c, const struct manifest *m, struc
         return SL_OK;
     case RANGE_UNSATISFIABLE:
         http_set_printf(c->h, "content-range", "bytes */%llu", (unsigned long long)m->size);
+        s3_tell_uint(c, "ActualObjectSize", m->size);
         return sl_rc_of(SL_E_S3_INVALID_RANGE);
     default:
         return SL_OK;

@@ -24,9 +24,24 @@ struct sl_rc s3_invalid(struct s3_call *c, const char *name, struct slice value,
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    c->bad_name = slice_cstr(name);
-    c->bad_value = value;
+    s3_tell(c, "ArgumentName", slice_cstr(name));
+    s3_tell(c, "ArgumentValue", value);
     return sl_fail(c->err, SL_E_S3_INVALID_ARGUMENT, "%s", text);
+}
+
+void s3_tell(struct s3_call *c, const char *element, struct slice value) {
+    if (c->extra_count < S3_ERROR_EXTRAS_MAX) {
+        c->extras[c->extra_count++] = (struct context_pair){slice_cstr(element), value};
+    }
+}
+
+void s3_tell_uint(struct s3_call *c, const char *element, uint64_t value) {
+    s3_tell(c, element, slice_cstr(arena_printf(c->a, "%llu", (unsigned long long)value)));
+}
+
+struct sl_rc s3_not_implemented(struct s3_call *c, const char *header) {
+    s3_tell(c, "Header", slice_cstr(header));
+    return sl_rc_of(SL_E_S3_NOT_IMPLEMENTED);
 }
 
 struct sl_rc s3_fail_as(struct s3_call *c, int status, const char *code, const char *message) {
@@ -35,15 +50,26 @@ struct sl_rc s3_fail_as(struct s3_call *c, int status, const char *code, const c
     return sl_fail(c->err, SL_E_S3_INVALID_REQUEST, "%s", message);
 }
 
+void s3_forget_error(struct s3_call *c) {
+    sl_error_clear(c->err);
+    c->code_override = NULL;
+    c->extra_count = 0;
+}
+
 struct sl_rc s3_param_uint(struct s3_call *c, const char *name, uint64_t max, uint64_t fallback,
                            uint64_t *ret) {
     struct slice v = s3_param_value(c, name);
     *ret = fallback;
     if (v.len > 0 && !slice_u64(v, max, ret)) {
-        return s3_invalid(c, name, v, "Argument %s must be an integer between 0 and %llu", name,
-                          (unsigned long long)max);
+        return s3_invalid(c, name, v, "Provided %s not an integer or within integer range", name);
     }
     return SL_OK;
+}
+
+struct sl_rc s3_key_too_long(struct s3_call *c, struct slice key) {
+    s3_tell_uint(c, "Size", key.len);
+    s3_tell_uint(c, "MaxSizeAllowed", LIMIT_S3_KEY_BYTES);
+    return sl_rc_of(SL_E_S3_KEY_TOO_LONG);
 }
 
 struct sl_rc s3_parse_target(struct s3_call *c) {
@@ -56,10 +82,15 @@ struct sl_rc s3_parse_target(struct s3_call *c) {
     TRY(uri_decode(slice_sub(path, 0, slash), false, c->a, c->err, &c->bucket_name));
     TRY(uri_decode(slice_sub(path, slash + 1, path.len), false, c->a, c->err, &c->key));
     if (c->key.len > LIMIT_S3_KEY_BYTES) {
-        return sl_rc_of(SL_E_S3_KEY_TOO_LONG);
+        return s3_key_too_long(c, c->key);
     }
-    ENSURE(utf8_valid(c->key) && utf8_valid(c->bucket_name), c->err, SL_E_S3_INVALID_REQUEST,
-           "The key is not valid UTF-8");
+    bool text = utf8_valid(c->key) && utf8_valid(c->bucket_name);
+    for (size_t i = 0; i < c->query.count; i++) {
+        text = text && utf8_valid(c->query.items[i].name) && utf8_valid(c->query.items[i].value);
+    }
+    if (!text) {
+        return s3_fail_as(c, 400, "InvalidURI", "Couldn't parse the specified URI.");
+    }
     ENSURE(c->bucket_name.len <= 255, c->err, SL_E_S3_BUCKET_NAME, "%s", "");
     c->bucket_arn = slice_cstr(arena_printf(c->a, "arn:aws:s3:::%.*s", SLICE_FMT(c->bucket_name)));
     c->object_arn = c->bucket_arn;
@@ -97,9 +128,7 @@ struct sl_rc s3_write_condition(struct s3_call *c, struct index_condition *ret) 
     *ret = (struct index_condition){0};
     if (none.ptr != NULL) {
         if (!slice_eq_cstr(none, "*")) {
-            return s3_fail_as(c, 501, "NotImplemented",
-                              "A header you provided implies functionality that is not "
-                              "implemented");
+            return s3_not_implemented(c, "If-None-Match");
         }
         ret->if_absent = true;
     }
@@ -123,8 +152,10 @@ struct range_conditions s3_conditions(const struct s3_call *c, const char *prefi
 
 struct sl_rc s3_body_all(struct s3_call *c, size_t max, struct buf *out) {
     /* Completing an upload, checksum headers are of the object. */
+    bool needs_digest = c->op->run == s3_delete_objects || c->op->run == s3_put_encryption;
     struct body_conf conf = {.max_bytes = max,
                              .too_large = SL_E_S3_MALFORMED_XML,
+                             .needs_digest = needs_digest,
                              .no_checksum = c->op->run == s3_complete_upload};
     struct body *b = NULL;
     TRY(body_open(c, &conf, &b));

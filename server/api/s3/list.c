@@ -23,6 +23,10 @@ static struct sl_rc read_query(struct s3_call *c, struct index_list_query *q) {
     uint64_t max;
     TRY(s3_param_uint(c, "max-keys", INT32_MAX, LIMIT_S3_LIST_KEYS, &max));
     q->max = max < LIMIT_S3_LIST_KEYS ? (size_t)max : LIMIT_S3_LIST_KEYS;
+    struct slice type = s3_param_value(c, "list-type");
+    if (type.len > 0 && !slice_eq_cstr(type, "2")) {
+        return s3_invalid(c, "list-type", type, "Invalid List Type specified in Request");
+    }
     q->prefix = s3_param_value(c, "prefix");
     q->delimiter = s3_param_value(c, "delimiter");
     return SL_OK;
@@ -147,6 +151,11 @@ struct sl_rc s3_list_v2(struct s3_call *c) {
     struct index_list l;
     TRY(read_query(c, &q));
     const struct param *token = s3_param(c, "continuation-token");
+    const struct param *owner = s3_param(c, "fetch-owner");
+    bool with_owner = owner != NULL && slice_eq_cstr(owner->value, "true");
+    if (owner != NULL && !with_owner && !slice_eq_cstr(owner->value, "false")) {
+        return s3_invalid(c, "fetch-owner", owner->value, "Argument fetch-owner must be a boolean");
+    }
     struct slice start = s3_param_value(c, "start-after");
     if (token != NULL) {
         TRY(read_token(c, token->value, &q));
@@ -168,7 +177,7 @@ struct sl_rc s3_list_v2(struct s3_call *c) {
     if (l.truncated) {
         put_token(&xml, &l.entries[l.count - 1]);
     }
-    put_entries(c, &xml, &l, "Contents", slice_eq_cstr(s3_param_value(c, "fetch-owner"), "true"));
+    put_entries(c, &xml, &l, "Contents", with_owner);
     xmlw_close(&xml, "ListBucketResult");
     return s3_reply_xml(c, 200, &xml);
 }
@@ -176,8 +185,20 @@ struct sl_rc s3_list_v2(struct s3_call *c) {
 struct sl_rc s3_list_versions(struct s3_call *c) {
     struct index_list_query q = {0};
     struct index_list l;
+    const struct param *version = s3_param(c, "version-id-marker");
     TRY(read_query(c, &q));
     q.after = s3_param_value(c, "key-marker");
+    if (version != NULL && version->value.len == 0) {
+        return s3_invalid(c, "version-id-marker", version->value,
+                          "A version-id marker cannot be empty.");
+    }
+    if (version != NULL && q.after.len == 0) {
+        return s3_invalid(c, "version-id-marker", version->value,
+                          "A version-id marker cannot be specified without a key marker.");
+    }
+    if (version != NULL && !slice_eq_cstr(version->value, "null")) {
+        return s3_invalid(c, "version-id-marker", version->value, "Invalid version id specified");
+    }
     q.after_is_prefix = is_rolled(&q);
     TRY(index_list(c->env->index, &c->bucket.id, &q, c->a, &l, c->err));
     struct buf xml = s3_xml(LIST_XML_MAX);

@@ -40,6 +40,7 @@ struct sl_rc s3_meta_read(struct s3_call *c, const struct context_pair **ret, si
     ENSURE(pairs != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
     size_t n = 0;
     size_t user_bytes = 0;
+    size_t all_bytes = 0;
     bool has_type = false;
     for (size_t i = 0; i < c->h->header_count; i++) {
         struct slice name = c->h->headers[i].name;
@@ -58,10 +59,18 @@ struct sl_rc s3_meta_read(struct s3_call *c, const struct context_pair **ret, si
             }
         }
         has_type = has_type || slice_eq_cstr(name, "content-type");
+        all_bytes += name.len + value.len;
         pairs[n++] = (struct context_pair){name, value};
     }
     if (user_bytes > LIMIT_S3_USER_META_BYTES) {
+        s3_tell_uint(c, "Size", user_bytes);
+        s3_tell_uint(c, "MaxSizeAllowed", LIMIT_S3_USER_META_BYTES);
         return sl_rc_of(SL_E_S3_META_TOO_LARGE);
+    }
+    if (all_bytes > LIMIT_S3_HEADERS_BYTES) {
+        s3_tell_uint(c, "MaxSizeAllowed", LIMIT_S3_HEADERS_BYTES);
+        return s3_fail_as(c, 400, "RequestHeaderSectionTooLarge",
+                          "Your request header section exceeds the maximum allowed size.");
     }
     if (!has_type) {
         pairs[n++] =

@@ -189,6 +189,14 @@ static struct sl_rc receive_part(struct s3_call *c, struct upload *u, uint32_t n
     return s3_reply_empty(c, 200);
 }
 
+static struct sl_rc checksum_same(struct s3_call *c, enum checksum_kind want,
+                                  enum checksum_kind got) {
+    ENSURE(got == want, c->err, SL_E_S3_INVALID_REQUEST,
+           "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s",
+           checksum_name(want), checksum_name(got));
+    return SL_OK;
+}
+
 /* A part's checksum is of the upload's kind, where the upload asked for one. */
 static struct sl_rc same_algorithm(struct s3_call *c, const struct upload *u) {
     enum checksum_kind want = (enum checksum_kind)u->row.checksum_kind;
@@ -198,11 +206,9 @@ static struct sl_rc same_algorithm(struct s3_call *c, const struct upload *u) {
     struct slice trailer = slice_trim(s3_header(c, "x-amz-trailer"));
     for (unsigned k = 1; k < CHECKSUM_KINDS; k++) {
         const char *name = checksum_header((enum checksum_kind)k);
-        bool sent = s3_header(c, name).ptr != NULL || slice_ieq(trailer, slice_cstr(name));
-        ENSURE(!sent || k == want, c->err, SL_E_S3_INVALID_REQUEST,
-               "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: "
-               "%s",
-               checksum_name(want), checksum_name((enum checksum_kind)k));
+        if (s3_header(c, name).ptr != NULL || slice_ieq(trailer, slice_cstr(name))) {
+            TRY(checksum_same(c, want, (enum checksum_kind)k));
+        }
     }
     return SL_OK;
 }
@@ -314,6 +320,28 @@ struct wanted {
     struct slice checksum; /* base64, of the upload's kind, or empty */
 };
 
+/* Nothing but what is understood; checksums only of the upload's kind. */
+static struct sl_rc check_part(struct s3_call *c, const struct xml *part, enum checksum_kind kind) {
+    const struct slice sum = SLICE_LIT("Checksum");
+    for (const struct xml *e = part->child; e != NULL; e = e->next) {
+        enum checksum_kind other = CHECKSUM_NONE;
+        if (slice_eq_cstr(e->name, "PartNumber") || slice_eq_cstr(e->name, "ETag")) {
+            continue;
+        }
+        if (!slice_starts(e->name, sum)) {
+            return sl_rc_of(SL_E_S3_MALFORMED_XML);
+        }
+        if (!checksum_by_name(slice_sub(e->name, sum.len, e->name.len), &other)) {
+            s3_tell(c, "Header", e->name);
+            return sl_rc_of(SL_E_S3_NOT_IMPLEMENTED);
+        }
+        if (kind != CHECKSUM_CRC64NVME) { /* else the upload asked for none, see same_algorithm */
+            TRY(checksum_same(c, kind, other));
+        }
+    }
+    return SL_OK;
+}
+
 static struct sl_rc read_wanted(struct s3_call *c, const struct xml *root, enum checksum_kind kind,
                                 struct arena *a, struct wanted **ret, size_t *ret_count) {
     if (root == NULL || !slice_eq_cstr(root->name, "CompleteMultipartUpload")) {
@@ -323,6 +351,7 @@ static struct sl_rc read_wanted(struct s3_call *c, const struct xml *root, enum 
     ENSURE(all != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
     size_t n = 0;
     for (const struct xml *e = root->child; e != NULL; e = e->next) {
+        TRY(check_part(c, e, kind));
         const struct xml *number = xml_get(e, "PartNumber");
         const struct xml *etag = xml_get(e, "ETag");
         const struct xml *sum = xml_get(e, checksum_element(kind));
@@ -373,16 +402,22 @@ static void assembly_fini(struct assembly *as) {
     secret_fini(&as->u.key);
 }
 
-static struct sl_rc invalid_part(struct s3_call *c) {
+static struct sl_rc invalid_part(struct s3_call *c, const struct wanted *w) {
+    s3_tell_uint(c, "PartNumber", w->number);
+    s3_tell(c, "ETag", w->etag);
     return sl_rc_of(SL_E_S3_INVALID_PART);
 }
 
 static struct sl_rc add_part(struct s3_call *c, struct assembly *as, const struct wanted *w,
                              const struct index_upload_part *p, bool last, struct arena *a) {
     if (!slice_ieq(w->etag, p->etag)) {
-        return invalid_part(c);
+        return invalid_part(c, w);
     }
     if (!last && p->file.size < LIMIT_S3_PART_MIN_BYTES) {
+        s3_tell_uint(c, "ProposedSize", p->file.size);
+        s3_tell_uint(c, "MinSizeAllowed", LIMIT_S3_PART_MIN_BYTES);
+        s3_tell_uint(c, "PartNumber", p->number);
+        s3_tell(c, "ETag", p->etag);
         return sl_rc_of(SL_E_S3_TOO_SMALL);
     }
     struct slice sum;
@@ -393,7 +428,7 @@ static struct sl_rc add_part(struct s3_call *c, struct assembly *as, const struc
         bool same = slice_eq(buf_slice(&text), w->checksum);
         buf_fini(&text);
         if (!same) {
-            return invalid_part(c);
+            return invalid_part(c, w);
         }
     }
     struct buf raw = BUF_INIT(64);
@@ -433,7 +468,7 @@ static struct sl_rc add_parts(struct s3_call *c, struct assembly *as, const stru
             at++;
         }
         if (at == have_count || have[at].number != w[i].number) {
-            return invalid_part(c);
+            return invalid_part(c, &w[i]);
         }
         TRY(add_part(c, as, &w[i], &have[at], i + 1 == n, a));
     }
@@ -451,8 +486,21 @@ static struct sl_rc check_whole(struct s3_call *c, const struct assembly *as) {
     uint64_t v;
     if (size.ptr != NULL) {
         ENSURE(slice_u64(size, UINT64_MAX, &v) && v == as->m.size, c->err, SL_E_S3_INVALID_REQUEST,
-               "The provided 'x-amz-mp-object-size' header does not match what was computed.");
+               "The provided 'x-amz-mp-object-size' header value %.*s does not match what was "
+               "computed: %llu",
+               SLICE_FMT(size), (unsigned long long)as->m.size);
     }
+    for (unsigned k = 1; k < CHECKSUM_KINDS; k++) {
+        if (s3_header(c, checksum_header((enum checksum_kind)k)).ptr != NULL) {
+            TRY(checksum_same(c, kind, (enum checksum_kind)k));
+        }
+    }
+    const char *type_name = checksum_type_name((enum checksum_type)as->u.row.checksum_type);
+    struct slice type = s3_header(c, "x-amz-checksum-type");
+    ENSURE(type.ptr == NULL || slice_eq_cstr(type, type_name), c->err, SL_E_S3_INVALID_REQUEST,
+           "The upload was created using the %s checksum mode. The complete request must use the "
+           "same checksum mode.",
+           type_name);
     if (want.ptr == NULL) {
         return SL_OK;
     }
@@ -650,10 +698,14 @@ struct sl_rc s3_list_uploads(struct s3_call *c) {
     char id[33];
     struct slice prefix = s3_param_value(c, "prefix");
     struct slice key_marker = s3_param_value(c, "key-marker");
-    bool has_id = s3_id_parse(s3_param_value(c, "upload-id-marker"), &marker);
+    struct slice id_marker = s3_param_value(c, "upload-id-marker");
+    bool has_id = s3_id_parse(id_marker, &marker);
+    if (id_marker.len > 0 && key_marker.len > 0 && !has_id) {
+        return s3_invalid(c, "upload-id-marker", id_marker, "Invalid uploadId marker");
+    }
     if (s3_param_value(c, "delimiter").len > 0) {
-        return s3_fail_as(c, 501, "NotImplemented",
-                          "The parameter delimiter of ListMultipartUploads is not implemented.");
+        s3_tell(c, "ArgumentName", SLICE_LIT("delimiter"));
+        return sl_rc_of(SL_E_S3_NOT_IMPLEMENTED);
     }
     TRY(s3_param_uint(c, "max-uploads", INT32_MAX, LIMIT_S3_LIST_KEYS, &max));
     max = max < LIMIT_S3_LIST_KEYS ? max : LIMIT_S3_LIST_KEYS;
@@ -663,7 +715,7 @@ struct sl_rc s3_list_uploads(struct s3_call *c) {
     xmlw_open_ns(&xml, "ListMultipartUploadsResult", S3_NS);
     xmlw_text(&xml, "Bucket", c->bucket_name);
     s3_put_name(c, &xml, "KeyMarker", key_marker);
-    xmlw_text(&xml, "UploadIdMarker", s3_param_value(c, "upload-id-marker"));
+    xmlw_text(&xml, "UploadIdMarker", id_marker);
     s3_put_name(c, &xml, "Prefix", prefix);
     xmlw_int(&xml, "MaxUploads", (int64_t)max);
     xmlw_bool(&xml, "IsTruncated", truncated);

@@ -6,39 +6,6 @@
 
 enum { COPY_XML_MAX = 64 * 1024 };
 
-static struct sl_rc refuse_unknown(struct s3_call *c) {
-    static const char *const not_implemented[] = {
-        "x-amz-object-lock-mode",          "x-amz-object-lock-retain-until-date",
-        "x-amz-object-lock-legal-hold",    "x-amz-tagging",
-        "x-amz-website-redirect-location", "x-amz-write-offset-bytes"};
-    for (size_t i = 0; i < sizeof not_implemented / sizeof *not_implemented; i++) {
-        if (s3_header(c, not_implemented[i]).ptr != NULL) {
-            return s3_fail_as(c, 501, "NotImplemented",
-                              arena_printf(c->a,
-                                           "The header %s implies functionality that is not "
-                                           "implemented.",
-                                           not_implemented[i]));
-        }
-    }
-    struct slice acl = s3_header(c, "x-amz-acl");
-    if (acl.ptr != NULL && !slice_eq_cstr(acl, "private") &&
-        !slice_eq_cstr(acl, "bucket-owner-full-control")) {
-        return s3_fail_as(c, 400, "AccessControlListNotSupported",
-                          "The bucket does not allow ACLs");
-    }
-    struct slice storage = s3_header(c, "x-amz-storage-class");
-    if (storage.ptr != NULL && !slice_eq_cstr(storage, "STANDARD")) {
-        return s3_fail_as(c, 400, "InvalidStorageClass",
-                          "The storage class you specified is not valid");
-    }
-    return SL_OK;
-}
-
-struct sl_rc s3_put_prepare(struct s3_call *c) {
-    TRY(refuse_unknown(c));
-    return s3_sse_prepare(c);
-}
-
 /* ---- sums of a stream that is no request body */
 
 struct sl_rc tally_init(struct tally *t, enum checksum_kind kind) {
@@ -225,9 +192,6 @@ struct sl_rc put_copy_source(struct s3_call *c, struct copy_source *ret) {
     size_t question = slice_find(raw, '?');
     struct slice version = slice_sub(raw, question + 1, raw.len);
     struct slice path;
-    if (version.len > 0 && !slice_eq_cstr(version, "versionId=null")) {
-        return s3_fail_as(c, 404, "NoSuchVersion", "The specified version does not exist.");
-    }
     TRY(uri_decode(slice_sub(raw, 0, question), false, c->a, c->err, &path));
     if (path.len > 0 && path.ptr[0] == '/') {
         path = slice_sub(path, 1, path.len);
@@ -235,6 +199,11 @@ struct sl_rc put_copy_source(struct s3_call *c, struct copy_source *ret) {
     size_t slash = slice_find(path, '/');
     ret->bucket_name = slice_sub(path, 0, slash);
     ret->key = slice_sub(path, slash + 1, path.len);
+    const struct slice name = SLICE_LIT("versionId=");
+    if (version.len > 0 && !slice_starts(version, name)) {
+        return s3_invalid(c, "x-amz-copy-source", raw, "Unsupported copy source parameter.");
+    }
+    TRY(s3_check_version(c, ret->key, slice_sub(version, name.len, version.len)));
     if (ret->bucket_name.len == 0 || ret->key.len == 0 || ret->key.len > LIMIT_S3_KEY_BYTES) {
         return s3_invalid(c, "x-amz-copy-source", raw,
                           "Copy Source must mention the source bucket and key: "

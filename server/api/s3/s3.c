@@ -60,11 +60,11 @@ const struct s3_op s3_ops[] = {
     {"GetBucketRequestPayment", "GET", S3_BUCKET, "requestPayment", "s3:GetBucketRequestPayment",
      NULL, s3_static_answer, false},
 
-    {"PutObject", "PUT", S3_OBJECT, NULL, "s3:PutObject", s3_put_prepare, s3_put_object, false},
+    {"PutObject", "PUT", S3_OBJECT, NULL, "s3:PutObject", s3_sse_prepare, s3_put_object, false},
     {"GetObject", "GET", S3_OBJECT, NULL, "s3:GetObject", s3_get_prepare, s3_get_object, false},
     {"HeadObject", "HEAD", S3_OBJECT, NULL, "s3:GetObject", s3_get_prepare, s3_head_object, false},
     {"DeleteObject", "DELETE", S3_OBJECT, NULL, "s3:DeleteObject", NULL, s3_delete_object, false},
-    {"CreateMultipartUpload", "POST", S3_OBJECT, "uploads", "s3:PutObject", s3_put_prepare,
+    {"CreateMultipartUpload", "POST", S3_OBJECT, "uploads", "s3:PutObject", s3_sse_prepare,
      s3_create_upload, false},
     {"UploadPart", "PUT", S3_OBJECT, "uploadId", "s3:PutObject", s3_sse_refuse, s3_upload_part,
      false},
@@ -72,8 +72,8 @@ const struct s3_op s3_ops[] = {
      s3_complete_upload, false},
     {"AbortMultipartUpload", "DELETE", S3_OBJECT, "uploadId", "s3:AbortMultipartUpload", NULL,
      s3_abort_upload, false},
-    {"ListParts", "GET", S3_OBJECT, "uploadId", "s3:ListMultipartUploadParts", NULL, s3_list_parts,
-     false},
+    {"ListParts", "GET", S3_OBJECT, "uploadId", "s3:ListMultipartUploadParts", s3_sse_refuse,
+     s3_list_parts, false},
     {"GetObjectAcl", "GET", S3_OBJECT, "acl", "s3:GetObjectAcl", NULL, s3_static_answer, false},
     {"GetObjectTagging", "GET", S3_OBJECT, "tagging", "s3:GetObjectTagging", NULL, s3_static_answer,
      false},
@@ -86,7 +86,7 @@ const struct s3_op s3_ops[] = {
 
 /* The same requests with x-amz-copy-source. */
 static const struct s3_op copy_object = {"CopyObject",   "PUT",          S3_OBJECT,      NULL,
-                                         "s3:PutObject", s3_put_prepare, s3_copy_object, false};
+                                         "s3:PutObject", s3_sse_prepare, s3_copy_object, false};
 static const struct s3_op copy_part = {"UploadPartCopy",    "PUT",          S3_OBJECT,
                                        "uploadId",          "s3:PutObject", s3_sse_refuse,
                                        s3_upload_part_copy, false};
@@ -170,12 +170,11 @@ static struct sl_rc find_op(struct s3_call *c) {
         return SL_OK;
     }
     if (sub != NULL) {
-        return sl_fail(c->err, SL_E_S3_NOT_IMPLEMENTED,
-                       "%.*s with the sub-resource %s is not implemented.", SLICE_FMT(c->h->method),
-                       sub);
+        s3_tell(c, "ArgumentName", slice_cstr(sub));
+        return sl_rc_of(SL_E_S3_NOT_IMPLEMENTED);
     }
     if (level == S3_BUCKET && slice_eq_cstr(c->h->method, "POST")) {
-        return sl_fail(c->err, SL_E_S3_NOT_IMPLEMENTED, "Form uploads are not implemented.");
+        return sl_rc_of(SL_E_S3_NOT_IMPLEMENTED); /* a form upload */
     }
     return sl_rc_of(SL_E_S3_METHOD_NOT_ALLOWED);
 }
@@ -217,6 +216,7 @@ static struct sl_rc serve(struct s3_call *c) {
     if (!c->op->no_bucket) {
         TRY(find_bucket(c));
     }
+    TRY(s3_refuse_unsupported(c));
     if (c->op->prepare != NULL) {
         TRY(c->op->prepare(c));
     }

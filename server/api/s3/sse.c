@@ -4,16 +4,29 @@
 
 #include "lib/codec/json.h"
 
-#define SSE "x-amz-server-side-encryption"
+#include <stdio.h>
 
-static struct sl_rc refuse_customer_keys(struct s3_call *c) {
-    if (s3_header(c, SSE "-customer-algorithm").ptr != NULL ||
-        s3_header(c, SSE "-customer-key").ptr != NULL ||
-        s3_header(c, SSE "-customer-key-md5").ptr != NULL) {
-        return s3_fail_as(c, 501, "NotImplemented",
-                          "Server side encryption with customer provided keys "
-                          "(x-amz-server-side-encryption-customer-algorithm) is not implemented.");
+#define SSE "x-amz-server-side-encryption"
+#define COPY_SSE "x-amz-copy-source-server-side-encryption"
+
+/* SSE-C is blocked on every bucket, as AWS blocks it on new ones: no object has a customer's key,
+ * nor may get one. */
+static bool has_customer_key(struct s3_call *c, const char *prefix) {
+    static const char *const names[] = {"-customer-algorithm", "-customer-key",
+                                        "-customer-key-md5"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char name[96];
+        snprintf(name, sizeof name, "%s%s", prefix, names[i]);
+        if (s3_header(c, name).ptr != NULL) {
+            return true;
+        }
     }
+    return false;
+}
+
+static struct sl_rc check_no_customer_key(struct s3_call *c) {
+    ENSURE(!has_customer_key(c, SSE) && !has_customer_key(c, COPY_SSE), c->err,
+           SL_E_S3_INVALID_REQUEST, "The encryption parameters are not applicable to this object.");
     return SL_OK;
 }
 
@@ -27,7 +40,7 @@ struct sl_rc s3_sse_refuse(struct s3_call *c) {
                               names[i]);
         }
     }
-    return refuse_customer_keys(c);
+    return check_no_customer_key(c);
 }
 
 /* base64 of a JSON object of strings. The object's own ARN may be named, but not another. */
@@ -167,8 +180,7 @@ static struct sl_rc read_kind(struct s3_call *c, struct slice alg, struct s3_sse
         return SL_OK;
     }
     if (slice_eq_cstr(alg, "aws:kms:dsse")) {
-        return s3_fail_as(c, 501, "NotImplemented",
-                          "Dual-layer server side encryption (aws:kms:dsse) is not implemented.");
+        return s3_not_implemented(c, SSE);
     }
     return s3_invalid(c, SSE, alg, "The encryption method specified is not supported");
 }
@@ -177,7 +189,10 @@ struct sl_rc s3_sse_prepare(struct s3_call *c) {
     struct s3_sse *sse = arena_alloc(c->a, sizeof *sse);
     ENSURE(sse != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
     TRY(s3_read_claim(c));
-    TRY(refuse_customer_keys(c));
+    ENSURE(!has_customer_key(c, SSE), c->err, SL_E_ACCESS_DENIED,
+           "Access Denied: server-side encryption with customer-provided keys (SSE-C) is blocked "
+           "on this bucket");
+    TRY(check_no_customer_key(c));
     TRY(read_kind(c, s3_header(c, SSE), sse));
     struct slice key_id = s3_header(c, SSE "-aws-kms-key-id");
     struct slice bucket_key = s3_header(c, SSE "-bucket-key-enabled");
@@ -192,8 +207,8 @@ struct sl_rc s3_sse_prepare(struct s3_call *c) {
                           "Server Side Encryption with AWS KMS managed key requires HTTP header "
                           "x-amz-server-side-encryption : aws:kms");
     }
-    if (bucket_key.ptr != NULL && !slice_eq_cstr(bucket_key, "true") &&
-        !slice_eq_cstr(bucket_key, "false")) {
+    if (bucket_key.ptr != NULL && !slice_ieq(bucket_key, SLICE_LIT("true")) &&
+        !slice_ieq(bucket_key, SLICE_LIT("false"))) {
         return s3_invalid(c, SSE "-bucket-key-enabled", bucket_key,
                           "The value must be true or false");
     }

@@ -80,6 +80,9 @@ struct sl_rc s3_static_answer(struct s3_call *c) {
             continue;
         }
         if (a->code != NULL) {
+            if (a->status == 404) {
+                s3_tell(c, "BucketName", c->bucket_name);
+            }
             return s3_fail_as(c, a->status, a->code, a->text);
         }
         struct buf xml = BUF_INIT(4096);
