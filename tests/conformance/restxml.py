@@ -41,9 +41,8 @@ class RestXml(Suite):
     def __init__(self, service, env, namespace, roots, unsupported=(), always=(), newer=(), statuses=()):
         super().__init__(service, env, unsupported, always)
         self.namespace, self.roots, self.newer, self.statuses = namespace, roots, set(newer), dict(statuses)
-        self.absent_codes = {}
 
-    def answered(self, op, params, code, status):
+    def told(self, op, params, code, status):
         """what the operation asks for can't be there: AWS's word for that is the accepted answer"""
         try:
             self.call(op, params, None)

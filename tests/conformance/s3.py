@@ -111,7 +111,7 @@ def fixed_answers(t):
             continue
         good = t.fit(op, thing)
         if op in NEVER:
-            t.answered(op, good, *NEVER[op])
+            t.told(op, good, *NEVER[op])
         else:
             t.accept(op, good, read_back=FIXED[op])
         refused(t, op, good)
@@ -173,7 +173,7 @@ def policies(t):
     op, owned = 'PutBucketPolicy', {'Bucket': BUCKET, 'ExpectedBucketOwner': ACCOUNT}
     text = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetBucketLocation","Resource":"arn:aws:s3:::%s"}]}' % BUCKET
     good = dict(owned, Policy=text)
-    t.answered('GetBucketPolicy', owned, 'NoSuchBucketPolicy', 404)
+    t.told('GetBucketPolicy', owned, 'NoSuchBucketPolicy', 404)
     t.accept(op, dict(good, ChecksumAlgorithm='SHA256', ConfirmRemoveSelfBucketAccess=True))
     t.accept('GetBucketPolicy', owned, read_back=lambda a: a['Policy'] == text)
     t.accept(op, dict(good, ContentMD5=s3_objects.md5(text.encode())))
@@ -184,7 +184,7 @@ def policies(t):
     refused(t, 'GetBucketPolicy', owned)
     refused(t, 'DeleteBucketPolicy', owned)
     t.accept('DeleteBucketPolicy', owned)
-    t.answered('GetBucketPolicy', owned, 'NoSuchBucketPolicy', 404)
+    t.told('GetBucketPolicy', owned, 'NoSuchBucketPolicy', 404)
 
 
 def encryption(t, key):
