@@ -273,7 +273,7 @@ class Signed(SealiftTest):
             if part == 'path':
                 new = r.copy(path=change(rng, r.path, len('/signed/')))
                 if not is_utf8(new.meaning()[0]):
-                    codes = {'InvalidRequest'}  # no key's name
+                    codes = {'InvalidURI'}  # no key's name
             else:
                 new, codes = self.change_query(r)
             if new.meaning() != r.meaning():
