@@ -276,6 +276,8 @@ class Signed(SealiftTest):
                     codes = {'InvalidURI'}  # no key's name
             else:
                 new, codes = self.change_query(r)
+                if s == 's3' and not is_utf8(unquote_to_bytes(new.query)):
+                    codes = {'InvalidURI'}
             if new.meaning() != r.meaning():
                 return part, new, codes
 
