@@ -37,7 +37,7 @@ ROOTS = {
     'GetBucketNotification': 'NotificationConfiguration', 'GetBucketAccelerateConfiguration': 'AccelerateConfiguration',
     'GetBucketRequestPayment': 'RequestPaymentConfiguration', 'CreateMultipartUpload': 'InitiateMultipartUploadResult',
     'CompleteMultipartUpload': 'CompleteMultipartUploadResult', 'ListParts': 'ListPartsResult', 'CopyObject': 'CopyObjectResult',
-    'UploadPartCopy': 'CopyPartResult', 'GetObjectTagging': 'Tagging',
+    'UploadPartCopy': 'CopyPartResult', 'GetObjectAttributes': 'GetObjectAttributesResponse', 'GetObjectTagging': 'Tagging',
 }
 SSE = ('ETag', 'ServerSideEncryption')
 READ = SSE + ('LastModified', 'ContentLength', 'ContentType', 'AcceptRanges')
@@ -50,7 +50,7 @@ ALWAYS = {
     'ListObjects': LIST + ('Marker',), 'ListObjectsV2': LIST + ('KeyCount',), 'ListObjectVersions': LIST + ('KeyMarker', 'VersionIdMarker'),
     'ListMultipartUploads': ('Bucket', 'KeyMarker', 'UploadIdMarker', 'Prefix', 'MaxUploads', 'IsTruncated'),
     'ListParts': ('Bucket', 'Key', 'UploadId', 'PartNumberMarker', 'NextPartNumberMarker', 'MaxParts', 'IsTruncated', 'Initiator', 'Owner', 'StorageClass'),
-    'GetBucketAcl': ('Owner', 'Grants'), 'GetObjectAcl': ('Owner', 'Grants'), 'GetObjectTagging': ('TagSet',), 'GetBucketRequestPayment': ('Payer',),
+    'GetBucketAcl': ('Owner', 'Grants'), 'GetObjectAcl': ('Owner', 'Grants'), 'GetObjectTagging': ('TagSet',), 'GetObjectAttributes': ('LastModified',), 'GetBucketRequestPayment': ('Payer',),
     'GetBucketOwnershipControls': ('Rules',), 'GetBucketEncryption': ('Rules',),
 }
 # Debian's botocore does not know these yet.
@@ -77,6 +77,8 @@ FIXED = {
 
 
 class S3(RestXml):
+    bare_etags = ('GetObjectAttributes',)
+
     def document(self, op, payload, inside, raw, faults):
         if op != 'GetBucketLocation':
             return super().document(op, payload, inside, raw, faults)

@@ -114,6 +114,33 @@ def gets(t):
     t.accept('GetObject', dict(made, Range='bytes=2-4'), read_back=lambda a: read(a) == BODY[2:5])
 
 
+def attributes(t):
+    op, names = 'GetObjectAttributes', ['ETag', 'Checksum', 'ObjectParts', 'StorageClass', 'ObjectSize']
+    good = dict(OWNED, Key='read', VersionId='null', ObjectAttributes=names)
+    seen = t.accept(op, good, read_back=lambda a: (a['ETag'], a['StorageClass'], a['ObjectSize']) == (ETAG.strip('"'), 'STANDARD', len(BODY)) and 'ObjectParts' not in a)
+    sums = t.accept('HeadObject', {'Bucket': BUCKET, 'Key': 'read', 'ChecksumMode': 'ENABLED'})
+    assert all(seen['Checksum'].get(n) == v for n, v in sums.items() if n.startswith('Checksum')), (seen, sums)
+    t.accept(op, dict(good, ObjectAttributes=['ObjectSize']), read_back=lambda a: 'ETag' not in a and a['ObjectSize'] == len(BODY))
+    up = {'Bucket': BUCKET, 'Key': 'two', 'UploadId': t.client.create_multipart_upload(Bucket=BUCKET, Key='two', ChecksumAlgorithm='SHA256')['UploadId']}
+    made = []
+    for i, data in enumerate((b'x' * (5 << 20), BODY)):
+        part = t.accept('UploadPart', dict(up, PartNumber=i + 1, Body=data, ChecksumSHA256=SUMS['SHA256'](data)))
+        made.append({'PartNumber': i + 1, 'ETag': part['ETag'], 'ChecksumSHA256': SUMS['SHA256'](data)})
+    t.accept('CompleteMultipartUpload', dict(up, MultipartUpload={'Parts': made}))
+
+    def shown(answer):
+        return [(p['PartNumber'], p['Size'], p['ChecksumSHA256']) for p in answer['ObjectParts']['Parts']], answer['ObjectParts']['IsTruncated']
+    both = [(1, 5 << 20, made[0]['ChecksumSHA256']), (2, len(BODY), made[1]['ChecksumSHA256'])]
+    two = dict(good, Key='two')
+    t.accept(op, two, read_back=lambda a: shown(a) == (both, False) and a['ObjectParts']['TotalPartsCount'] == 2 and a['Checksum']['ChecksumSHA256'].endswith('-2'))
+    t.accept(op, dict(two, MaxParts=1), read_back=lambda a: shown(a) == (both[:1], True) and a['ObjectParts']['NextPartNumberMarker'] == 1)
+    t.accept(op, dict(two, PartNumberMarker=1), read_back=lambda a: shown(a) == (both[1:], False))
+    refused(t, op, good, (
+        ('Key', {'Key': 'nothing'}, 'NoSuchKey', 404), ('ObjectAttributes', {'ObjectAttributes': ['Colour']}, 'InvalidArgument', 400),
+        ('ObjectAttributes', {'ObjectAttributes': []}, 'InvalidRequest', 400), ('MaxParts', {'MaxParts': 'x'}, 'InvalidArgument', 400),
+        ('PartNumberMarker', {'PartNumberMarker': 'x'}, 'InvalidArgument', 400)))
+
+
 def copies(t, key):
     op, source = 'CopyObject', {'Bucket': BUCKET, 'Key': 'read'}
     good = dict(OWNED, Key='copy', CopySource=source, ExpectedSourceBucketOwner=ACCOUNT)
@@ -320,6 +347,7 @@ def run(t, s, key):
     narrow = dict(allow('s3:ListBucket*'), Condition={'StringEquals': {'s3:prefix': 'list/', 's3:delimiter': '/'}, 'NumericLessThanEquals': {'s3:max-keys': '2'}})
     put(t, key)
     gets(t)
+    attributes(t)
     copies(t, key)
     uploads(t, key)
     parts(t)

@@ -115,6 +115,7 @@ class S3(SealiftTest):
         reader = s.new_user('reader', [allow('s3:GetObject', 'arn:aws:s3:::bkt/*')])
         self.refused(s.aws('s3api get-object --bucket bkt --key rights out', reader), 'AccessDenied', 'kms:Decrypt')
         self.refused(s.aws('s3api put-object --bucket bkt --key new --body rows', reader), '')
+        self.refused(s.aws('s3api get-object-attributes --bucket bkt --key rights --object-attributes ObjectSize', reader), 'AccessDenied', 's3:GetObjectAttributes')
         self.refused(s.aws('s3 ls s3://bkt', reader), 'AccessDenied', 's3:ListBucket')
         self.refused(s.aws('s3api get-object --bucket bkt --key missing out', reader), 'AccessDenied')
         nobody = s.new_user('nobody', [])

@@ -87,6 +87,8 @@ struct sl_rc s3_fail_as(struct s3_call *c, int status, const char *code, const c
 struct sl_rc s3_param_uint(struct s3_call *c, const char *name, uint64_t max, uint64_t fallback,
                            uint64_t *ret);
 struct sl_rc s3_key_too_long(struct s3_call *c, struct slice key);
+struct sl_rc s3_header_uint(struct s3_call *c, const char *name, uint64_t max, uint64_t fallback,
+                            uint64_t *ret);
 /* Path and query into bucket, key and params. */
 struct sl_rc s3_parse_target(struct s3_call *c);
 
@@ -199,6 +201,7 @@ struct sl_rc s3_copy_object(struct s3_call *c);
 struct sl_rc s3_get_prepare(struct s3_call *c);
 struct sl_rc s3_get_object(struct s3_call *c);
 struct sl_rc s3_head_object(struct s3_call *c);
+struct sl_rc s3_get_attributes(struct s3_call *c);
 struct sl_rc s3_delete_object(struct s3_call *c);
 struct sl_rc s3_delete_objects(struct s3_call *c);
 struct sl_rc s3_create_upload(struct s3_call *c);
@@ -234,6 +237,10 @@ struct sl_rc s3_stored_open(struct s3_stored *s, struct slice arn);
 void s3_stored_range(struct s3_stored *s, uint64_t from, uint64_t to);
 struct sl_rc s3_stored_next(void *stored, struct slice *ret, struct sl_error *err);
 void s3_stored_end(struct s3_stored *s);
+/* Finds the call's object, decides the action, then goes on; NoSuchKey or AccessDenied without it.
+ */
+typedef struct sl_rc (*s3_then_fn)(struct s3_call *c, struct s3_stored *s);
+struct sl_rc s3_with_object(struct s3_call *c, const char *action, s3_then_fn then);
 struct range_conditions s3_conditions(const struct s3_call *c, const char *prefix);
 
 #endif

@@ -262,23 +262,26 @@ static struct sl_rc head_found(struct s3_call *c, struct s3_stored *s) {
     return http_reply_head(c->h);
 }
 
-static struct sl_rc with_object(struct s3_call *c,
-                                struct sl_rc (*then)(struct s3_call *, struct s3_stored *)) {
+struct sl_rc s3_with_object(struct s3_call *c, const char *action, s3_then_fn then) {
     struct s3_stored s = {.c = c};
     struct sl_rc rc = s3_stored_find(c, &c->bucket.id, c->key, &s);
     if (rc.code == SL_E_NOT_FOUND) {
+        TRY(s3_authorize(c, action, c->object_arn));
         return s3_no_such_key(c);
     }
     TRY(rc);
-    rc = then(c, &s);
+    rc = s3_authorize(c, action, c->object_arn);
+    if (sl_is_ok(rc)) {
+        rc = then(c, &s);
+    }
     s3_stored_end(&s);
     return rc;
 }
 
 struct sl_rc s3_get_object(struct s3_call *c) {
-    return with_object(c, get_found);
+    return s3_with_object(c, "s3:GetObject", get_found);
 }
 
 struct sl_rc s3_head_object(struct s3_call *c) {
-    return with_object(c, head_found);
+    return s3_with_object(c, "s3:GetObject", head_found);
 }

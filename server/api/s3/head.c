@@ -56,14 +56,23 @@ void s3_forget_error(struct s3_call *c) {
     c->extra_count = 0;
 }
 
-struct sl_rc s3_param_uint(struct s3_call *c, const char *name, uint64_t max, uint64_t fallback,
-                           uint64_t *ret) {
-    struct slice v = s3_param_value(c, name);
+static struct sl_rc read_uint(struct s3_call *c, const char *name, struct slice v, uint64_t max,
+                              uint64_t fallback, uint64_t *ret) {
     *ret = fallback;
     if (v.len > 0 && !slice_u64(v, max, ret)) {
         return s3_invalid(c, name, v, "Provided %s not an integer or within integer range", name);
     }
     return SL_OK;
+}
+
+struct sl_rc s3_param_uint(struct s3_call *c, const char *name, uint64_t max, uint64_t fallback,
+                           uint64_t *ret) {
+    return read_uint(c, name, s3_param_value(c, name), max, fallback, ret);
+}
+
+struct sl_rc s3_header_uint(struct s3_call *c, const char *name, uint64_t max, uint64_t fallback,
+                            uint64_t *ret) {
+    return read_uint(c, name, s3_header(c, name), max, fallback, ret);
 }
 
 struct sl_rc s3_key_too_long(struct s3_call *c, struct slice key) {

@@ -61,8 +61,10 @@ const struct s3_op s3_ops[] = {
      NULL, s3_static_answer, false},
 
     {"PutObject", "PUT", S3_OBJECT, NULL, "s3:PutObject", s3_sse_prepare, s3_put_object, false},
-    {"GetObject", "GET", S3_OBJECT, NULL, "s3:GetObject", s3_get_prepare, s3_get_object, false},
-    {"HeadObject", "HEAD", S3_OBJECT, NULL, "s3:GetObject", s3_get_prepare, s3_head_object, false},
+    {"GetObject", "GET", S3_OBJECT, NULL, NULL, s3_get_prepare, s3_get_object, false},
+    {"HeadObject", "HEAD", S3_OBJECT, NULL, NULL, s3_get_prepare, s3_head_object, false},
+    {"GetObjectAttributes", "GET", S3_OBJECT, "attributes", NULL, s3_sse_refuse, s3_get_attributes,
+     false},
     {"DeleteObject", "DELETE", S3_OBJECT, NULL, "s3:DeleteObject", NULL, s3_delete_object, false},
     {"CreateMultipartUpload", "POST", S3_OBJECT, "uploads", "s3:PutObject", s3_sse_prepare,
      s3_create_upload, false},
