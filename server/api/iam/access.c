@@ -81,7 +81,7 @@ static struct sl_rc target_name(struct iam_ctx *x, enum iam_kind kind, bool opti
         *ret = who->user_name;
         return SL_OK;
     }
-    return iam_param_name(x, param, kind == IAM_GROUP ? 128 : 64, ret);
+    return iam_param_name(x, param, ret);
 }
 
 struct sl_rc iam_target(struct iam_ctx *x, enum iam_kind kind, bool optional,
@@ -106,10 +106,9 @@ struct sl_rc iam_target(struct iam_ctx *x, enum iam_kind kind, bool optional,
     return SL_OK;
 }
 
-/* A policy's ARN by its form alone. */
-static struct sl_rc policy_arn_valid(struct iam_ctx *x, struct slice arn) {
-    ENSURE(arn.len >= 20 && arn.len <= 2048 && slice_starts(arn, SLICE_LIT("arn:aws:iam::")),
-           x->err, SL_E_IAM_VALIDATION, "ARN %.*s is not valid.", SLICE_FMT(arn));
+struct sl_rc iam_policy_arn_valid(struct iam_ctx *x, struct slice arn) {
+    ENSURE(slice_starts(arn, SLICE_LIT("arn:aws:iam::")), x->err, SL_E_IAM_VALIDATION,
+           "ARN %.*s is not valid.", SLICE_FMT(arn));
     return SL_OK;
 }
 
@@ -117,12 +116,21 @@ static bool visible(const struct iam_ctx *x, const struct iam_policy *p) {
     return slice_eq_cstr(p->account, "aws") || slice_eq(p->account, x->account);
 }
 
+struct sl_rc iam_no_policy(struct iam_ctx *x, struct slice arn) {
+    struct slice version = iam_param(x, "VersionId");
+    return version.len > 0
+               ? sl_fail(x->err, SL_E_IAM_NO_SUCH_ENTITY,
+                         "Policy %.*s version %.*s does not exist or is not attachable.",
+                         SLICE_FMT(arn), SLICE_FMT(version))
+               : sl_fail(x->err, SL_E_IAM_NO_SUCH_ENTITY, "Policy %.*s was not found.",
+                         SLICE_FMT(arn));
+}
+
 struct sl_rc iam_target_policy(struct iam_ctx *x, struct iam_facts facts, struct iam_policy *ret) {
-    struct slice arn;
+    struct slice arn = iam_param(x, "PolicyArn");
     struct iam_policy p;
     struct sl_error missing = {0};
-    TRY(iam_param_needed(x, "PolicyArn", &arn));
-    TRY(policy_arn_valid(x, arn));
+    TRY(iam_policy_arn_valid(x, arn));
     struct sl_rc rc = iam_policy_get(x->conn, arn, x->a, &missing, &p);
     if (sl_failed(rc) && rc.code != SL_E_IAM_NO_SUCH_ENTITY) {
         return sl_fail(x->err, rc.code, "%s", missing.detail);
@@ -130,7 +138,9 @@ struct sl_rc iam_target_policy(struct iam_ctx *x, struct iam_facts facts, struct
     bool found = sl_is_ok(rc) && visible(x, &p);
     facts.policy_owner = found ? p.arn : SLICE_EMPTY;
     TRY(iam_allowed(x, arn, &facts));
-    ENSURE(found, x->err, SL_E_IAM_NO_SUCH_ENTITY, "Policy %.*s was not found.", SLICE_FMT(arn));
+    if (!found) {
+        return iam_no_policy(x, arn);
+    }
     TRY(iam_policy_count(x->conn, x->account, &p, x->err));
     *ret = p;
     return SL_OK;
@@ -146,11 +156,24 @@ struct sl_rc iam_target_own_policy(struct iam_ctx *x, struct iam_facts facts,
     return SL_OK;
 }
 
-struct sl_rc iam_policy_usable(struct iam_ctx *x, struct slice arn) {
+static bool usable(struct iam_ctx *x, struct slice arn) {
     struct iam_policy p;
-    TRY(policy_arn_valid(x, arn));
-    struct sl_rc rc = iam_policy_get(x->conn, arn, x->a, NULL, &p);
-    ENSURE(sl_is_ok(rc) && visible(x, &p), x->err, SL_E_IAM_NO_SUCH_ENTITY,
+    return sl_is_ok(iam_policy_get(x->conn, arn, x->a, NULL, &p)) && visible(x, &p);
+}
+
+struct sl_rc iam_policy_attachable(struct iam_ctx *x, struct slice arn) {
+    ENSURE(usable(x, arn), x->err, SL_E_IAM_NO_SUCH_ENTITY,
            "Policy %.*s does not exist or is not attachable.", SLICE_FMT(arn));
+    return SL_OK;
+}
+
+/* "arn:aws:iam::<account>:policy/<name>" */
+struct sl_rc iam_policy_bounding(struct iam_ctx *x, struct slice arn) {
+    struct slice head = SLICE_LIT("arn:aws:iam::"), rest = slice_sub(arn, head.len, arn.len);
+    rest = slice_sub(rest, slice_find(rest, ':'), rest.len);
+    ENSURE(slice_starts(arn, head) && slice_starts(rest, SLICE_LIT(":policy/")), x->err,
+           SL_E_IAM_INVALID_INPUT, "ARN %.*s is not valid.", SLICE_FMT(arn));
+    ENSURE(usable(x, arn), x->err, SL_E_IAM_NO_SUCH_ENTITY,
+           "Scope ARN: %.*s does not exist or is not attachable.", SLICE_FMT(arn));
     return SL_OK;
 }

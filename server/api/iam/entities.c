@@ -3,42 +3,32 @@
 
 #include <stdio.h>
 
-enum { SESSION_MIN_S = 3600, SESSION_MAX_S = 43200, GROUPS_PER_USER = 10 };
+enum { SESSION_DEFAULT_S = 3600, GROUPS_PER_USER = 10, TAG_KEYS_MAX = 50 };
 
 static const char *element_of(enum iam_kind kind) {
     return kind == IAM_USER ? "User" : kind == IAM_ROLE ? "Role" : "Group";
 }
 
-static struct sl_rc description_param(struct iam_ctx *x, struct slice *ret) {
-    struct slice v = iam_param(x, "Description");
-    ENSURE(v.len <= 1000 && utf8_valid(v), x->err, SL_E_IAM_VALIDATION,
-           "1 validation error detected: Value at 'description' failed to satisfy constraint: "
-           "Member must have length less than or equal to 1000");
-    *ret = v;
-    return SL_OK;
-}
-
-static struct sl_rc role_params(struct iam_ctx *x, struct iam_entity *e) {
-    int64_t max_session;
-    TRY(description_param(x, &e->description));
-    TRY(iam_param_int(x, "MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S, SESSION_MIN_S,
-                      &max_session));
-    e->max_session_s = (int32_t)max_session;
-    return SL_OK;
+static void role_params(struct iam_ctx *x, struct iam_entity *e) {
+    if (iam_param_given(x, "Description")) {
+        e->description = iam_param(x, "Description");
+    }
+    e->max_session_s = (int32_t)iam_param_number(
+        x, "MaxSessionDuration", e->max_session_s > 0 ? e->max_session_s : SESSION_DEFAULT_S);
 }
 
 struct sl_rc entity_create(struct iam_ctx *x) {
     struct iam_entity e = {.kind = x->kind, .account = x->account, .created_s = x->now_s};
     struct iam_tag *tags = NULL;
     size_t tag_count = 0;
-    TRY(iam_param_name(x, iam_kind_param(x->kind), x->kind == IAM_GROUP ? 128 : 64, &e.name));
-    TRY(iam_param_path(x, "Path", &e.path));
+    TRY(iam_param_name(x, iam_kind_param(x->kind), &e.name));
+    TRY(iam_param_path(x, "Path", false, &e.path));
     if (x->kind != IAM_GROUP) {
         TRY(iam_param_tags(x, &tags, &tag_count));
         e.boundary = iam_param(x, "PermissionsBoundary");
     }
     if (x->kind == IAM_ROLE) {
-        TRY(role_params(x, &e));
+        role_params(x, &e);
     }
     struct slice arn = iam_arn(x->a, x->account, iam_kind_type(x->kind), e.path, e.name);
     ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
@@ -50,26 +40,26 @@ struct sl_rc entity_create(struct iam_ctx *x) {
                "Cannot exceed quota for ACLSizePerRole: 4096");
     }
     if (e.boundary.len > 0) {
-        TRY(iam_policy_usable(x, e.boundary));
+        TRY(iam_policy_bounding(x, e.boundary));
     }
     TRY(iam_entity_add(x->conn, &e, x->a, x->err));
     for (size_t i = 0; i < tag_count; i++) {
         TRY(iam_tag_put(x->conn, e.id, tags[i], x->err));
     }
-    return iam_out_entity(x, element_of(x->kind), &e, true);
+    return iam_out_entity(x, element_of(x->kind), &e, IAM_CREATED);
 }
 
 static struct sl_rc group_members(struct iam_ctx *x, const struct iam_entity *group) {
     struct iam_page page;
     struct iam_entity *users;
     size_t n;
-    TRY(iam_page_of(x, &page));
+    iam_page_of(x, &page);
     TRY(iam_member_list(x->conn, group, page.after, page.limit + 1, x->a, x->err, &users, &n));
     bool more = n > page.limit;
     n = more ? page.limit : n;
     xmlw_open(x->out, "Users");
     for (size_t i = 0; i < n; i++) {
-        TRY(iam_out_entity(x, "member", &users[i], false));
+        TRY(iam_out_entity(x, "member", &users[i], IAM_LISTED));
     }
     xmlw_close(x->out, "Users");
     iam_out_page(x, more, more ? users[n - 1].name : SLICE_EMPTY);
@@ -79,7 +69,7 @@ static struct sl_rc group_members(struct iam_ctx *x, const struct iam_entity *gr
 struct sl_rc entity_read(struct iam_ctx *x) {
     struct iam_entity e;
     TRY(iam_target(x, x->kind, x->kind == IAM_USER, (struct iam_facts){0}, &e));
-    TRY(iam_out_entity(x, element_of(x->kind), &e, true));
+    TRY(iam_out_entity(x, element_of(x->kind), &e, IAM_WHOLE));
     return x->kind == IAM_GROUP ? group_members(x, &e) : SL_OK;
 }
 
@@ -89,11 +79,9 @@ struct sl_rc entity_list(struct iam_ctx *x) {
     struct iam_page page;
     struct iam_entity *items;
     size_t n;
-    struct slice prefix = iam_param(x, "PathPrefix");
-    prefix = prefix.len ? prefix : SLICE_LIT("/");
-    ENSURE(prefix.ptr[0] == '/' && prefix.len <= 512 && utf8_valid(prefix), x->err,
-           SL_E_IAM_VALIDATION, "The specified value for pathPrefix is invalid.");
-    TRY(iam_page_of(x, &page));
+    struct slice prefix;
+    TRY(iam_param_prefix(x, false, &prefix));
+    iam_page_of(x, &page);
     struct slice arn = iam_arn(x->a, x->account, iam_kind_type(x->kind), prefix, SLICE_EMPTY);
     ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
     TRY(iam_allowed(x, arn, &(struct iam_facts){0}));
@@ -103,7 +91,7 @@ struct sl_rc entity_list(struct iam_ctx *x) {
     n = more ? page.limit : n;
     xmlw_open(x->out, lists[x->kind]);
     for (size_t i = 0; i < n; i++) {
-        TRY(iam_out_entity(x, "member", &items[i], false));
+        TRY(iam_out_entity(x, "member", &items[i], IAM_LISTED));
     }
     xmlw_close(x->out, lists[x->kind]);
     iam_out_page(x, more, more ? items[n - 1].name : SLICE_EMPTY);
@@ -115,21 +103,15 @@ struct sl_rc entity_update(struct iam_ctx *x) {
     struct iam_entity e;
     TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
     if (x->kind == IAM_ROLE) {
-        int64_t max_session;
-        if (iam_param_given(x, "Description")) {
-            TRY(description_param(x, &e.description));
-        }
-        TRY(iam_param_int(x, "MaxSessionDuration", SESSION_MIN_S, SESSION_MAX_S, e.max_session_s,
-                          &max_session));
-        e.max_session_s = (int32_t)max_session;
+        role_params(x, &e);
         return iam_entity_save(x->conn, &e, x->err);
     }
     const char *name = x->kind == IAM_USER ? "NewUserName" : "NewGroupName";
     if (iam_param_given(x, name)) {
-        TRY(iam_param_name(x, name, x->kind == IAM_GROUP ? 128 : 64, &e.name));
+        TRY(iam_param_name(x, name, &e.name));
     }
     if (iam_param_given(x, "NewPath")) {
-        TRY(iam_param_path(x, "NewPath", &e.path));
+        TRY(iam_param_path(x, "NewPath", false, &e.path));
     }
     struct slice arn = iam_arn(x->a, x->account, iam_kind_type(x->kind), e.path, e.name);
     ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
@@ -156,7 +138,9 @@ struct sl_rc role_update_trust(struct iam_ctx *x) {
 /* There are no instances here, hence no profiles of roles; tools ask before they delete a role. */
 struct sl_rc role_profiles(struct iam_ctx *x) {
     struct iam_entity e;
+    struct iam_window w;
     TRY(iam_target(x, IAM_ROLE, false, (struct iam_facts){0}, &e));
+    TRY(iam_window_of(x, NULL, 0, &w));
     xmlw_open(x->out, "InstanceProfiles");
     xmlw_close(x->out, "InstanceProfiles");
     iam_out_page(x, false, SLICE_EMPTY);
@@ -195,9 +179,9 @@ struct sl_rc entity_tag(struct iam_ctx *x) {
 }
 
 struct sl_rc entity_untag(struct iam_ctx *x) {
-    struct slice owner, keys[50];
+    struct slice owner, keys[TAG_KEYS_MAX];
     size_t n = 0;
-    for (; n < 50; n++) {
+    for (; n < TAG_KEYS_MAX; n++) {
         char name[48];
         snprintf(name, sizeof name, "TagKeys.member.%zu", n + 1);
         if (!iam_param_given(x, name)) {
@@ -215,21 +199,38 @@ struct sl_rc entity_untag(struct iam_ctx *x) {
 struct sl_rc entity_tags(struct iam_ctx *x) {
     struct slice owner;
     struct iam_tag *tags;
+    struct iam_window w;
     size_t n;
     TRY(tag_owner(x, false, (struct iam_facts){0}, &owner));
     TRY(iam_tag_list(x->conn, owner, x->a, x->err, &tags, &n));
-    iam_out_tags(x, tags, n);
-    iam_out_page(x, false, SLICE_EMPTY);
+    struct slice *names = arena_array(x->a, n + 1, sizeof *names);
+    ENSURE(names != NULL, x->err, SL_E_NOMEM, "Out of memory.");
+    for (size_t i = 0; i < n; i++) {
+        names[i] = tags[i].name;
+    }
+    TRY(iam_window_of(x, names, n, &w));
+    iam_out_tags(x, tags + w.from, w.to - w.from);
+    iam_out_page(x, w.to<n, w.to> 0 ? names[w.to - 1] : SLICE_EMPTY);
     return SL_OK;
 }
 
-/* The group is the resource; the user only a parameter of it. */
+/* The group is the resource; the user only a parameter of it, though a missing one is told first.
+ */
 static struct sl_rc group_and_user(struct iam_ctx *x, struct iam_entity *group,
                                    struct iam_entity *user) {
     struct slice name;
-    TRY(iam_target(x, IAM_GROUP, false, (struct iam_facts){0}, group));
-    TRY(iam_param_name(x, "UserName", 64, &name));
-    return iam_entity_get(x->conn, x->account, IAM_USER, name, x->a, x->err, user);
+    struct sl_error no_group = {0}, *err = x->err;
+    TRY(iam_param_name(x, "UserName", &name));
+    x->err = &no_group;
+    struct sl_rc rc = iam_target(x, IAM_GROUP, false, (struct iam_facts){0}, group);
+    x->err = err;
+    if (sl_is_ok(rc) || rc.code == SL_E_IAM_NO_SUCH_ENTITY) {
+        TRY(iam_entity_get(x->conn, x->account, IAM_USER, name, x->a, x->err, user));
+    }
+    if (sl_failed(rc)) {
+        *err = no_group;
+    }
+    return rc;
 }
 
 struct sl_rc group_add_user(struct iam_ctx *x) {
@@ -254,14 +255,14 @@ struct sl_rc user_groups(struct iam_ctx *x) {
     struct iam_entity user, *groups;
     struct iam_page page;
     size_t n;
-    TRY(iam_page_of(x, &page));
+    iam_page_of(x, &page);
     TRY(iam_target(x, IAM_USER, false, (struct iam_facts){0}, &user));
     TRY(iam_member_list(x->conn, &user, page.after, page.limit + 1, x->a, x->err, &groups, &n));
     bool more = n > page.limit;
     n = more ? page.limit : n;
     xmlw_open(x->out, "Groups");
     for (size_t i = 0; i < n; i++) {
-        TRY(iam_out_entity(x, "member", &groups[i], false));
+        TRY(iam_out_entity(x, "member", &groups[i], IAM_LISTED));
     }
     xmlw_close(x->out, "Groups");
     iam_out_page(x, more, more ? groups[n - 1].name : SLICE_EMPTY);

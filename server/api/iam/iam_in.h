@@ -17,16 +17,22 @@ struct iam_ctx {
     int64_t now_s;
 };
 
-/* Parameters. `what` is the member's name as IAM's validator writes it ("userName"). */
+/* Checks all members of the operation at hand: ValidationError with every fault at once. */
+struct sl_rc iam_check(const struct iam_ctx *x);
+
+/* Parameters, which iam_check has let through. */
 struct slice iam_param(const struct iam_ctx *x, const char *name);
 bool iam_param_given(const struct iam_ctx *x, const char *name);
-struct sl_rc iam_param_needed(const struct iam_ctx *x, const char *name, struct slice *ret);
-struct sl_rc iam_param_name(const struct iam_ctx *x, const char *name, size_t max,
+bool iam_param_flag(const struct iam_ctx *x, const char *name);
+int64_t iam_param_number(const struct iam_ctx *x, const char *name, int64_t otherwise);
+/* A name's characters. */
+struct sl_rc iam_param_name(const struct iam_ctx *x, const char *name, struct slice *ret);
+/* Path of an entity or of a policy, "/" when not given. */
+struct sl_rc iam_param_path(const struct iam_ctx *x, const char *name, bool policy,
                             struct slice *ret);
-/* Path, "/" when not given. */
-struct sl_rc iam_param_path(const struct iam_ctx *x, const char *name, struct slice *ret);
-struct sl_rc iam_param_int(const struct iam_ctx *x, const char *name, int64_t min, int64_t max,
-                           int64_t otherwise, int64_t *ret);
+/* PathPrefix, "/" when not given: of policies and their users it is a whole path. */
+struct sl_rc iam_param_prefix(const struct iam_ctx *x, bool whole, struct slice *ret);
+/* No key twice, not even in another case, but for policies. */
 struct sl_rc iam_param_tags(const struct iam_ctx *x, struct iam_tag **ret, size_t *ret_count);
 /* A policy document: parsed for its kind, its principals known; MalformedPolicyDocument otherwise.
  */
@@ -56,25 +62,41 @@ struct sl_rc iam_target(struct iam_ctx *x, enum iam_kind kind, bool optional,
                         struct iam_facts facts, struct iam_entity *ret);
 /* A managed policy by PolicyArn, likewise. Customers' ones of other accounts don't exist. */
 struct sl_rc iam_target_policy(struct iam_ctx *x, struct iam_facts facts, struct iam_policy *ret);
+/* NoSuchEntity in AWS's words: where a version is asked for, it speaks of that. */
+struct sl_rc iam_no_policy(struct iam_ctx *x, struct slice arn);
 /* One of the account's own policies: AWS's can be read, not changed. */
 struct sl_rc iam_target_own_policy(struct iam_ctx *x, struct iam_facts facts,
                                    struct iam_policy *ret);
-/* Attachable or fit as a boundary? */
-struct sl_rc iam_policy_usable(struct iam_ctx *x, struct slice arn);
+/* An ARN of IAM's, by its form alone. */
+struct sl_rc iam_policy_arn_valid(struct iam_ctx *x, struct slice arn);
+/* Attachable? Fit as a boundary? */
+struct sl_rc iam_policy_attachable(struct iam_ctx *x, struct slice arn);
+struct sl_rc iam_policy_bounding(struct iam_ctx *x, struct slice arn);
 
 /* Rendering. */
 void iam_out_time(struct iam_ctx *x, const char *name, int64_t epoch_s);
 void iam_out_document(struct iam_ctx *x, const char *name, struct slice document);
+/* In lists, in the answer to its creation, and by itself: AWS says more and more. */
+enum iam_detail { IAM_LISTED, IAM_CREATED, IAM_WHOLE };
 struct sl_rc iam_out_entity(struct iam_ctx *x, const char *element, const struct iam_entity *e,
-                            bool full);
+                            enum iam_detail detail);
 void iam_out_tags(struct iam_ctx *x, const struct iam_tag *tags, size_t count);
 
-/* Pages: Marker is the last name of the page before, MaxItems one of 1 to 1000. */
+/* Pages: Marker is the last name of the page before. */
 struct iam_page {
     struct slice after;
     size_t limit; /* ask for limit + 1 */
 };
-struct sl_rc iam_page_of(struct iam_ctx *x, struct iam_page *ret);
+void iam_page_of(const struct iam_ctx *x, struct iam_page *ret);
+/* The page's part of a list that is at hand as a whole, by the names of its items. */
+struct iam_window {
+    size_t from, to;
+};
+struct sl_rc iam_window_of(const struct iam_ctx *x, const struct slice *names, size_t count,
+                           struct iam_window *ret);
+/* Lists in the order of policies' ARNs, which are too long for markers: their ids are. */
+struct sl_rc iam_policy_page_of(struct iam_ctx *x, struct iam_page *ret);
+struct sl_rc iam_out_policy_page(struct iam_ctx *x, bool truncated, struct slice last_arn);
 /* IsTruncated, and the Marker `last` when more than a page was there. */
 void iam_out_page(struct iam_ctx *x, bool truncated, struct slice last);
 

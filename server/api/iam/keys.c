@@ -35,37 +35,34 @@ struct sl_rc key_create(struct iam_ctx *x) {
 struct sl_rc key_list(struct iam_ctx *x) {
     struct iam_entity user;
     struct iam_key *keys;
+    struct slice names[IAM_KEYS_PER_USER];
+    struct iam_window w;
     size_t n;
     TRY(iam_target(x, IAM_USER, true, (struct iam_facts){0}, &user));
     TRY(iam_key_list(x->conn, user.id, x->a, x->err, &keys, &n));
+    for (size_t i = 0; i < n; i++) {
+        names[i] = keys[i].id;
+    }
+    TRY(iam_window_of(x, names, n, &w));
     xmlw_text(x->out, "UserName", user.name);
     xmlw_open(x->out, "AccessKeyMetadata");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = w.from; i < w.to; i++) {
         out_key(x, "member", user.name, keys[i].id, keys[i].active, NULL, keys[i].created_s);
     }
     xmlw_close(x->out, "AccessKeyMetadata");
-    iam_out_page(x, false, SLICE_EMPTY);
+    iam_out_page(x, w.to<n, w.to> 0 ? names[w.to - 1] : SLICE_EMPTY);
     return SL_OK;
 }
 
 struct sl_rc key_update(struct iam_ctx *x) {
     struct iam_entity user;
-    struct slice id, status;
-    TRY(iam_param_needed(x, "AccessKeyId", &id));
-    TRY(iam_param_needed(x, "Status", &status));
-    bool active = slice_eq_cstr(status, "Active");
-    ENSURE(active || slice_eq_cstr(status, "Inactive"), x->err, SL_E_IAM_VALIDATION,
-           "1 validation error detected: Value '%.*s' at 'status' failed to satisfy constraint: "
-           "Member must satisfy enum value set: [Active, Inactive]",
-           SLICE_FMT(status));
+    bool active = slice_eq_cstr(iam_param(x, "Status"), "Active");
     TRY(iam_target(x, IAM_USER, true, (struct iam_facts){0}, &user));
-    return iam_key_set(x->conn, user.id, id, active, x->err);
+    return iam_key_set(x->conn, user.id, iam_param(x, "AccessKeyId"), active, x->err);
 }
 
 struct sl_rc key_delete(struct iam_ctx *x) {
     struct iam_entity user;
-    struct slice id;
-    TRY(iam_param_needed(x, "AccessKeyId", &id));
     TRY(iam_target(x, IAM_USER, true, (struct iam_facts){0}, &user));
-    return iam_key_delete(x->conn, user.id, id, x->err);
+    return iam_key_delete(x->conn, user.id, iam_param(x, "AccessKeyId"), x->err);
 }

@@ -6,7 +6,7 @@
 enum { DOCUMENT_MAX = 6144 };
 
 static void out_policy(struct iam_ctx *x, const char *element, const struct iam_policy *p,
-                       bool with_description) {
+                       enum iam_detail detail) {
     xmlw_open(x->out, element);
     xmlw_text(x->out, "PolicyName", p->name);
     xmlw_text(x->out, "PolicyId", p->id);
@@ -17,7 +17,7 @@ static void out_policy(struct iam_ctx *x, const char *element, const struct iam_
     xmlw_int(x->out, "AttachmentCount", p->attachments);
     xmlw_int(x->out, "PermissionsBoundaryUsageCount", p->boundaries);
     xmlw_bool(x->out, "IsAttachable", true);
-    if (with_description && p->description.len > 0) {
+    if (detail == IAM_WHOLE && p->description.len > 0) {
         xmlw_text(x->out, "Description", p->description);
     }
     iam_out_time(x, "CreateDate", p->created_s);
@@ -36,12 +36,9 @@ struct sl_rc policy_create(struct iam_ctx *x) {
         .account = x->account, .created_s = x->now_s, .description = iam_param(x, "Description")};
     struct iam_tag *tags;
     size_t n;
-    TRY(iam_param_name(x, "PolicyName", 128, &p.name));
-    TRY(iam_param_path(x, "Path", &p.path));
+    TRY(iam_param_name(x, "PolicyName", &p.name));
+    TRY(iam_param_path(x, "Path", true, &p.path));
     TRY(iam_param_tags(x, &tags, &n));
-    ENSURE(p.description.len <= 1000 && utf8_valid(p.description), x->err, SL_E_IAM_VALIDATION,
-           "1 validation error detected: Value at 'description' failed to satisfy constraint: "
-           "Member must have length less than or equal to 1000");
     struct slice arn = iam_arn(x->a, x->account, "policy", p.path, p.name);
     ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
     TRY(iam_allowed(x, arn, &(struct iam_facts){.tags = tags, .tag_count = n}));
@@ -50,7 +47,7 @@ struct sl_rc policy_create(struct iam_ctx *x) {
     for (size_t i = 0; i < n; i++) {
         TRY(iam_tag_put(x->conn, p.arn, tags[i], x->err));
     }
-    out_policy(x, "Policy", &p, true);
+    out_policy(x, "Policy", &p, IAM_CREATED);
     if (n > 0) {
         iam_out_tags(x, tags, n);
     }
@@ -64,7 +61,7 @@ struct sl_rc policy_read(struct iam_ctx *x) {
     size_t n;
     TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
     TRY(iam_tag_list(x->conn, p.arn, x->a, x->err, &tags, &n));
-    out_policy(x, "Policy", &p, true);
+    out_policy(x, "Policy", &p, IAM_WHOLE);
     iam_out_tags(x, tags, n);
     xmlw_close(x->out, "Policy");
     return SL_OK;
@@ -75,37 +72,18 @@ struct list_filter {
     struct slice prefix;
 };
 
-static struct sl_rc usage_param(struct iam_ctx *x, struct slice *ret) {
-    struct slice usage = iam_param(x, "PolicyUsageFilter");
-    ENSURE(usage.len == 0 || slice_eq_cstr(usage, "PermissionsBoundary") ||
-               slice_eq_cstr(usage, "PermissionsPolicy"),
-           x->err, SL_E_IAM_VALIDATION,
-           "1 validation error detected: Value '%.*s' at 'policyUsageFilter' failed to satisfy "
-           "constraint: Member must satisfy enum value set: [PermissionsPolicy, "
-           "PermissionsBoundary]",
-           SLICE_FMT(usage));
-    *ret = usage;
-    return SL_OK;
-}
-
 static struct sl_rc list_params(struct iam_ctx *x, struct list_filter *f) {
-    struct slice scope = iam_param(x, "Scope"), usage;
-    f->aws = scope.len == 0 || slice_eq_cstr(scope, "All") || slice_eq_cstr(scope, "AWS");
-    f->local = scope.len == 0 || slice_eq_cstr(scope, "All") || slice_eq_cstr(scope, "Local");
-    ENSURE(f->aws || f->local, x->err, SL_E_IAM_VALIDATION,
-           "1 validation error detected: Value '%.*s' at 'scope' failed to satisfy constraint: "
-           "Member must satisfy enum value set: [All, AWS, Local]",
-           SLICE_FMT(scope));
-    TRY(usage_param(x, &usage));
-    f->boundary_use = slice_eq_cstr(usage, "PermissionsBoundary");
-    f->only_attached = slice_ieq(iam_param(x, "OnlyAttached"), SLICE_LIT("true"));
-    f->prefix = iam_param(x, "PathPrefix");
-    return SL_OK;
+    struct slice scope = iam_param(x, "Scope");
+    f->aws = !slice_eq_cstr(scope, "Local");
+    f->local = !slice_eq_cstr(scope, "AWS");
+    f->boundary_use = slice_eq_cstr(iam_param(x, "PolicyUsageFilter"), "PermissionsBoundary");
+    f->only_attached = iam_param_flag(x, "OnlyAttached");
+    return iam_param_prefix(x, true, &f->prefix);
 }
 
 static bool passes(const struct list_filter *f, const struct iam_policy *p) {
-    int64_t uses = f->boundary_use ? p->boundaries : p->attachments;
-    return slice_starts(p->path, f->prefix) && (!f->only_attached || uses > 0);
+    return slice_starts(p->path, f->prefix) && (!f->boundary_use || p->boundaries > 0) &&
+           (!f->only_attached || f->boundary_use || p->attachments > 0);
 }
 
 /* A page of candidates in the order of ARNs: the account's own come before AWS's, since digits
@@ -144,45 +122,35 @@ struct sl_rc policy_list(struct iam_ctx *x) {
     struct iam_policy *items;
     size_t n;
     TRY(list_params(x, &f));
-    TRY(iam_page_of(x, &page));
-    struct slice arn =
-        iam_arn(x->a, x->account, "policy", f.prefix.len ? f.prefix : SLICE_LIT("/"), SLICE_EMPTY);
+    struct slice arn = iam_arn(x->a, x->account, "policy", f.prefix, SLICE_EMPTY);
     ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
     TRY(iam_allowed(x, arn, &(struct iam_facts){0}));
+    TRY(iam_policy_page_of(x, &page));
     TRY(list_page(x, &f, &page, &items, &n));
     bool more = n > page.limit;
     n = more ? page.limit : n;
     xmlw_open(x->out, "Policies");
     for (size_t i = 0; i < n; i++) {
         if (passes(&f, &items[i])) {
-            out_policy(x, "member", &items[i], false);
+            out_policy(x, "member", &items[i], IAM_LISTED);
             xmlw_close(x->out, "member");
         }
     }
     xmlw_close(x->out, "Policies");
-    iam_out_page(x, more, more ? items[n - 1].arn : SLICE_EMPTY);
-    return SL_OK;
+    return iam_out_policy_page(x, more, more ? items[n - 1].arn : SLICE_EMPTY);
 }
 
 /* The filter names a kind of entity; of policies there are none among entities. */
 static struct sl_rc entities_params(struct iam_ctx *x, struct iam_uses *f, bool *ret_none) {
-    struct slice filter = iam_param(x, "EntityFilter"), usage;
-    TRY(usage_param(x, &usage));
+    struct slice filter = iam_param(x, "EntityFilter"), usage = iam_param(x, "PolicyUsageFilter");
     f->attached = !slice_eq_cstr(usage, "PermissionsBoundary");
     f->bounds = !slice_eq_cstr(usage, "PermissionsPolicy");
-    f->path_prefix = iam_param(x, "PathPrefix");
     f->kind = slice_eq_cstr(filter, "User")    ? IAM_USER
               : slice_eq_cstr(filter, "Role")  ? IAM_ROLE
               : slice_eq_cstr(filter, "Group") ? IAM_GROUP
                                                : 0;
-    *ret_none =
-        slice_eq_cstr(filter, "LocalManagedPolicy") || slice_eq_cstr(filter, "AWSManagedPolicy");
-    ENSURE(filter.len == 0 || f->kind != 0 || *ret_none, x->err, SL_E_IAM_VALIDATION,
-           "1 validation error detected: Value '%.*s' at 'entityFilter' failed to satisfy "
-           "constraint: Member must satisfy enum value set: [User, Role, Group, "
-           "LocalManagedPolicy, AWSManagedPolicy]",
-           SLICE_FMT(filter));
-    return SL_OK;
+    *ret_none = filter.len > 0 && f->kind == 0;
+    return iam_param_prefix(x, true, &f->path_prefix);
 }
 
 static void out_entities(struct iam_ctx *x, enum iam_kind kind, const struct iam_entity *items,
@@ -211,7 +179,7 @@ struct sl_rc policy_entities(struct iam_ctx *x) {
     size_t n = 0;
     bool none;
     TRY(entities_params(x, &f, &none));
-    TRY(iam_page_of(x, &page));
+    iam_page_of(x, &page);
     TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
     f.arn = p.arn;
     if (!none) {
@@ -232,18 +200,11 @@ struct sl_rc policy_delete(struct iam_ctx *x) {
     return iam_policy_delete(x->conn, &p, x->err);
 }
 
-/* "v3" */
-static struct sl_rc version_param(struct iam_ctx *x, int32_t *ret) {
-    struct slice v;
+/* "v3". What follows a point is no version of ours: there is none of the number 0. */
+static int32_t version_param(const struct iam_ctx *x) {
+    struct slice v = iam_param(x, "VersionId");
     uint64_t n;
-    TRY(iam_param_needed(x, "VersionId", &v));
-    ENSURE(v.ptr[0] == 'v' && slice_u64(slice_sub(v, 1, v.len), INT32_MAX, &n) && n > 0, x->err,
-           SL_E_IAM_VALIDATION,
-           "Value '%.*s' at 'versionId' failed to satisfy constraint: Member must satisfy regular "
-           "expression pattern: v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?",
-           SLICE_FMT(v));
-    *ret = (int32_t)n;
-    return SL_OK;
+    return slice_u64(slice_sub(v, 1, v.len), INT32_MAX, &n) ? (int32_t)n : 0;
 }
 
 static void out_version(struct iam_ctx *x, const char *element, const struct iam_policy *p,
@@ -262,7 +223,7 @@ static void out_version(struct iam_ctx *x, const char *element, const struct iam
 struct sl_rc version_create(struct iam_ctx *x) {
     struct iam_policy p;
     struct iam_version v = {.created_s = x->now_s};
-    bool make_default = slice_ieq(iam_param(x, "SetAsDefault"), SLICE_LIT("true"));
+    bool make_default = iam_param_flag(x, "SetAsDefault");
     TRY(iam_target_own_policy(x, (struct iam_facts){0}, &p));
     TRY(document_param(x, &v.document));
     TRY(iam_version_add(x->conn, &p, v.document, make_default, x->now_s, x->err, &v.number));
@@ -276,9 +237,8 @@ struct sl_rc version_create(struct iam_ctx *x) {
 struct sl_rc version_get(struct iam_ctx *x) {
     struct iam_policy p;
     struct iam_version *versions;
-    int32_t number;
+    int32_t number = version_param(x);
     size_t n;
-    TRY(version_param(x, &number));
     TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
     TRY(iam_version_list(x->conn, &p, x->a, x->err, &versions, &n));
     for (size_t i = 0; i < n; i++) {
@@ -287,38 +247,41 @@ struct sl_rc version_get(struct iam_ctx *x) {
             return SL_OK;
         }
     }
-    return sl_fail(x->err, SL_E_IAM_NO_SUCH_ENTITY,
-                   "Policy %.*s version v%d does not exist or is not attachable.", SLICE_FMT(p.arn),
-                   (int)number);
+    return iam_no_policy(x, p.arn);
 }
 
 struct sl_rc version_list(struct iam_ctx *x) {
     struct iam_policy p;
     struct iam_version *versions;
+    struct iam_window w;
     size_t n;
     TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
     TRY(iam_version_list(x->conn, &p, x->a, x->err, &versions, &n));
+    struct slice *names = arena_array(x->a, n + 1, sizeof *names);
+    for (size_t i = 0; i < n && names != NULL; i++) {
+        names[i] = slice_cstr(arena_printf(x->a, "v%d", (int)versions[i].number));
+    }
+    ENSURE(names != NULL && names[n - 1].ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
+    TRY(iam_window_of(x, names, n, &w));
     xmlw_open(x->out, "Versions");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = w.from; i < w.to; i++) {
         out_version(x, "member", &p, &versions[i], false);
     }
     xmlw_close(x->out, "Versions");
-    iam_out_page(x, false, SLICE_EMPTY);
+    iam_out_page(x, w.to<n, w.to> 0 ? names[w.to - 1] : SLICE_EMPTY);
     return SL_OK;
 }
 
 struct sl_rc version_set_default(struct iam_ctx *x) {
     struct iam_policy p;
-    int32_t number;
-    TRY(version_param(x, &number));
+    int32_t number = version_param(x);
     TRY(iam_target_own_policy(x, (struct iam_facts){0}, &p));
     return iam_version_default(x->conn, &p, number, x->now_s, x->err);
 }
 
 struct sl_rc version_delete(struct iam_ctx *x) {
     struct iam_policy p;
-    int32_t number;
-    TRY(version_param(x, &number));
+    int32_t number = version_param(x);
     TRY(iam_target_own_policy(x, (struct iam_facts){0}, &p));
     return iam_version_delete(x->conn, &p, number, x->err);
 }

@@ -108,6 +108,7 @@ static struct sl_rc iam_run(struct api_call *c) {
            SL_E_TOKEN_INVALID, "The security token included in the request is invalid.");
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         if (slice_eq_cstr(c->operation, bodies[i].name)) {
+            TRY(iam_check(&x));
             TRY(run_in_transaction(&x, &bodies[i]));
             return buf_check(c->out, c->err);
         }

@@ -14,7 +14,7 @@ struct sl_rc inline_put(struct iam_ctx *x) {
     struct iam_entity e;
     struct slice name, document;
     int64_t others;
-    TRY(iam_param_name(x, "PolicyName", 128, &name));
+    TRY(iam_param_name(x, "PolicyName", &name));
     TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
     TRY(iam_param_document(x, "PolicyDocument", POLICY_IDENTITY, &document));
     TRY(iam_inline_size(x->conn, &e, name, x->err, &others));
@@ -27,7 +27,7 @@ struct sl_rc inline_put(struct iam_ctx *x) {
 struct sl_rc inline_get(struct iam_ctx *x) {
     struct iam_entity e;
     struct slice name, document;
-    TRY(iam_param_name(x, "PolicyName", 128, &name));
+    TRY(iam_param_name(x, "PolicyName", &name));
     TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
     TRY(iam_inline_get(x->conn, &e, name, x->a, x->err, &document));
     xmlw_text(x->out, iam_kind_param(x->kind), e.name);
@@ -41,7 +41,7 @@ struct sl_rc inline_list(struct iam_ctx *x) {
     struct iam_page page;
     struct slice *names;
     size_t n;
-    TRY(iam_page_of(x, &page));
+    iam_page_of(x, &page);
     TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
     TRY(iam_inline_list(x->conn, &e, page.after, page.limit + 1, x->a, x->err, &names, &n));
     bool more = n > page.limit;
@@ -58,14 +58,15 @@ struct sl_rc inline_list(struct iam_ctx *x) {
 struct sl_rc inline_delete(struct iam_ctx *x) {
     struct iam_entity e;
     struct slice name;
-    TRY(iam_param_name(x, "PolicyName", 128, &name));
+    TRY(iam_param_name(x, "PolicyName", &name));
     TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
     return iam_inline_delete(x->conn, &e, name, x->err);
 }
 
 static struct sl_rc policy_and_entity(struct iam_ctx *x, struct slice *arn, struct iam_entity *e) {
-    TRY(iam_param_needed(x, "PolicyArn", arn));
-    return iam_target(x, x->kind, false, (struct iam_facts){.policy_arn = *arn}, e);
+    *arn = iam_param(x, "PolicyArn");
+    TRY(iam_target(x, x->kind, false, (struct iam_facts){.policy_arn = *arn}, e));
+    return iam_policy_arn_valid(x, *arn);
 }
 
 struct sl_rc managed_attach(struct iam_ctx *x) {
@@ -73,7 +74,7 @@ struct sl_rc managed_attach(struct iam_ctx *x) {
     struct slice arn, *attached;
     size_t n;
     TRY(policy_and_entity(x, &arn, &e));
-    TRY(iam_policy_usable(x, arn));
+    TRY(iam_policy_attachable(x, arn));
     TRY(iam_attach(x->conn, &e, arn, x->err));
     TRY(iam_attached_list(x->conn, &e, SLICE_EMPTY, ATTACHED_MAX + 1, x->a, x->err, &attached, &n));
     ENSURE(n <= ATTACHED_MAX, x->err, SL_E_IAM_LIMIT, "Cannot exceed quota for %s: %d",
@@ -91,14 +92,14 @@ struct sl_rc managed_detach(struct iam_ctx *x) {
 struct sl_rc managed_attached(struct iam_ctx *x) {
     struct iam_entity e;
     struct iam_page page;
-    struct slice *arns;
+    struct slice *arns, prefix;
     size_t n;
-    TRY(iam_page_of(x, &page));
+    TRY(iam_param_prefix(x, true, &prefix));
     TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
+    TRY(iam_policy_page_of(x, &page));
     TRY(iam_attached_list(x->conn, &e, page.after, page.limit + 1, x->a, x->err, &arns, &n));
     bool more = n > page.limit;
     n = more ? page.limit : n;
-    struct slice prefix = iam_param(x, "PathPrefix");
     xmlw_open(x->out, "AttachedPolicies");
     for (size_t i = 0; i < n; i++) {
         struct iam_policy p;
@@ -112,16 +113,14 @@ struct sl_rc managed_attached(struct iam_ctx *x) {
         xmlw_close(x->out, "member");
     }
     xmlw_close(x->out, "AttachedPolicies");
-    iam_out_page(x, more, more ? arns[n - 1] : SLICE_EMPTY);
-    return SL_OK;
+    return iam_out_policy_page(x, more, more ? arns[n - 1] : SLICE_EMPTY);
 }
 
 struct sl_rc boundary_put(struct iam_ctx *x) {
     struct iam_entity e;
-    struct slice arn;
-    TRY(iam_param_needed(x, "PermissionsBoundary", &arn));
+    struct slice arn = iam_param(x, "PermissionsBoundary");
     TRY(iam_target(x, x->kind, false, (struct iam_facts){.boundary = arn}, &e));
-    TRY(iam_policy_usable(x, arn));
+    TRY(iam_policy_bounding(x, arn));
     e.boundary = arn;
     return iam_entity_save(x->conn, &e, x->err);
 }

@@ -3,7 +3,7 @@
 
 #include "lib/base/clock.h"
 
-enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000 };
+enum { PAGE_DEFAULT = 100 };
 
 void iam_out_time(struct iam_ctx *x, const char *name, int64_t epoch_s) {
     char text[21];
@@ -29,8 +29,15 @@ void iam_out_tags(struct iam_ctx *x, const struct iam_tag *tags, size_t count) {
     xmlw_close(x->out, "Tags");
 }
 
+static void out_boundary(struct iam_ctx *x, struct slice boundary) {
+    xmlw_open(x->out, "PermissionsBoundary");
+    xmlw_cstr(x->out, "PermissionsBoundaryType", "Policy");
+    xmlw_text(x->out, "PermissionsBoundaryArn", boundary);
+    xmlw_close(x->out, "PermissionsBoundary");
+}
+
 struct sl_rc iam_out_entity(struct iam_ctx *x, const char *element, const struct iam_entity *e,
-                            bool full) {
+                            enum iam_detail detail) {
     static const char *const names[][2] = {[IAM_USER] = {"UserName", "UserId"},
                                            [IAM_ROLE] = {"RoleName", "RoleId"},
                                            [IAM_GROUP] = {"GroupName", "GroupId"}};
@@ -42,18 +49,17 @@ struct sl_rc iam_out_entity(struct iam_ctx *x, const char *element, const struct
     iam_out_time(x, "CreateDate", e->created_s);
     if (e->kind == IAM_ROLE) {
         iam_out_document(x, "AssumeRolePolicyDocument", e->trust);
+    }
+    if (e->kind == IAM_ROLE && detail != IAM_CREATED) {
         if (e->description.len > 0) {
             xmlw_text(x->out, "Description", e->description);
         }
         xmlw_int(x->out, "MaxSessionDuration", e->max_session_s);
     }
-    if (full && e->boundary.len > 0) {
-        xmlw_open(x->out, "PermissionsBoundary");
-        xmlw_cstr(x->out, "PermissionsBoundaryType", "Policy");
-        xmlw_text(x->out, "PermissionsBoundaryArn", e->boundary);
-        xmlw_close(x->out, "PermissionsBoundary");
+    if (detail != IAM_LISTED && e->boundary.len > 0) {
+        out_boundary(x, e->boundary);
     }
-    if (full && e->kind != IAM_GROUP) {
+    if (detail != IAM_LISTED && e->kind != IAM_GROUP) {
         struct iam_tag *tags;
         size_t n;
         TRY(iam_tag_list(x->conn, e->id, x->a, x->err, &tags, &n));
@@ -65,16 +71,22 @@ struct sl_rc iam_out_entity(struct iam_ctx *x, const char *element, const struct
     return SL_OK;
 }
 
-struct sl_rc iam_page_of(struct iam_ctx *x, struct iam_page *ret) {
-    int64_t limit;
-    TRY(iam_param_int(x, "MaxItems", 1, PAGE_MAX, PAGE_DEFAULT, &limit));
-    *ret = (struct iam_page){SLICE_EMPTY, (size_t)limit};
-    if (iam_param_given(x, "Marker")) {
-        struct slice marker = iam_param(x, "Marker");
-        ENSURE(marker.len > 0 && marker.len <= 2048 && utf8_valid(marker), x->err,
-               SL_E_IAM_VALIDATION, "Invalid Marker");
-        ret->after = marker;
+void iam_page_of(const struct iam_ctx *x, struct iam_page *ret) {
+    *ret = (struct iam_page){iam_param(x, "Marker"),
+                             (size_t)iam_param_number(x, "MaxItems", PAGE_DEFAULT)};
+}
+
+struct sl_rc iam_window_of(const struct iam_ctx *x, const struct slice *names, size_t count,
+                           struct iam_window *ret) {
+    struct iam_page page;
+    size_t from = 0;
+    iam_page_of(x, &page);
+    while (page.after.len > 0 && from < count && !slice_eq(names[from], page.after)) {
+        from++;
     }
+    ENSURE(page.after.len == 0 || from < count, x->err, SL_E_IAM_VALIDATION, "Invalid Marker.");
+    from += page.after.len > 0;
+    *ret = (struct iam_window){from, count - from > page.limit ? from + page.limit : count};
     return SL_OK;
 }
 
@@ -83,4 +95,19 @@ void iam_out_page(struct iam_ctx *x, bool truncated, struct slice last) {
     if (truncated) {
         xmlw_text(x->out, "Marker", last);
     }
+}
+
+struct sl_rc iam_policy_page_of(struct iam_ctx *x, struct iam_page *ret) {
+    iam_page_of(x, ret);
+    return ret->after.len > 0 ? iam_policy_arn(x->conn, ret->after, x->a, x->err, &ret->after)
+                              : SL_OK;
+}
+
+struct sl_rc iam_out_policy_page(struct iam_ctx *x, bool truncated, struct slice last_arn) {
+    struct iam_policy last = {0};
+    if (truncated) {
+        TRY(iam_policy_get(x->conn, last_arn, x->a, x->err, &last));
+    }
+    iam_out_page(x, truncated, last.id);
+    return SL_OK;
 }

@@ -7,7 +7,7 @@
 #include "lib/crypto/crypto.h"
 #include "server/keys/keyholder.h"
 
-enum { SECRET_BYTES = 30, KEYS_PER_USER = 2 }; /* 30 bytes are 40 characters of base64 */
+enum { SECRET_BYTES = 30 }; /* 40 characters of base64 */
 
 static struct sl_rc random_secret(struct secret *ret) {
     uint8_t random[SECRET_BYTES];
@@ -51,8 +51,8 @@ struct sl_rc iam_key_add(sqlite3 *conn, struct slice user_id, struct slice key_i
     int64_t n;
     TRY(rows_int(conn, err, &n, "SELECT count(*) FROM iam_access_key WHERE user_id = ?", "t",
                  user_id));
-    ENSURE(n < KEYS_PER_USER, err, SL_E_IAM_LIMIT, "Cannot exceed quota for AccessKeysPerUser: %d",
-           KEYS_PER_USER);
+    ENSURE(n < IAM_KEYS_PER_USER, err, SL_E_IAM_LIMIT,
+           "Cannot exceed quota for AccessKeysPerUser: %d", IAM_KEYS_PER_USER);
     return rows_run(conn, err, NULL,
                     "INSERT INTO iam_access_key (id, user_id, active, sealed, created)"
                     " VALUES (?, ?, 1, ?, ?)",
@@ -62,7 +62,7 @@ struct sl_rc iam_key_add(sqlite3 *conn, struct slice user_id, struct slice key_i
 struct sl_rc iam_key_list(sqlite3 *conn, struct slice user_id, struct arena *a,
                           struct sl_error *err, struct iam_key **ret, size_t *ret_count) {
     sqlite3_stmt *st;
-    struct iam_key *items = arena_array(a, KEYS_PER_USER, sizeof *items);
+    struct iam_key *items = arena_array(a, IAM_KEYS_PER_USER, sizeof *items);
     size_t n = 0;
     bool row = true, failed = items == NULL;
     TRY(rows_open(conn, err, &st,
@@ -70,7 +70,7 @@ struct sl_rc iam_key_list(sqlite3 *conn, struct slice user_id, struct arena *a,
                   " created, id",
                   "t", user_id));
     struct sl_rc rc = SL_OK;
-    while (!failed && n < KEYS_PER_USER && sl_is_ok(rc = db_step(st, &row, err)) && row) {
+    while (!failed && n < IAM_KEYS_PER_USER && sl_is_ok(rc = db_step(st, &row, err)) && row) {
         items[n].id = rows_text(st, 0, a, &failed);
         items[n].active = sqlite3_column_int(st, 1) != 0;
         items[n++].created_s = sqlite3_column_int64(st, 2);

@@ -281,18 +281,23 @@ struct sl_rc iam_member_list(sqlite3 *conn, const struct iam_entity *of, struct 
     return entity_rows(st, limit, a, err, ret, ret_count);
 }
 
+/* A statement on the tags of an entity, or of a policy. */
+#define OF(owner, head, tail)                                                                      \
+    (slice_starts(owner, SLICE_LIT("arn:")) ? head "iam_policy_tag" tail : head "iam_tag" tail)
+
 struct sl_rc iam_tag_put(sqlite3 *conn, struct slice owner, struct iam_tag tag,
                          struct sl_error *err) {
     return rows_run(conn, err, NULL,
-                    "INSERT INTO iam_tag (owner, name, value) VALUES (?, ?, ?)"
-                    " ON CONFLICT DO UPDATE SET name = excluded.name, value = excluded.value",
+                    OF(owner, "INSERT INTO ",
+                       " (owner, name, value) VALUES (?, ?, ?)"
+                       " ON CONFLICT DO UPDATE SET name = excluded.name, value = excluded.value"),
                     "ttt", owner, tag.name, tag.value);
 }
 
 struct sl_rc iam_tag_delete(sqlite3 *conn, struct slice owner, struct slice name,
                             struct sl_error *err) {
-    return rows_run(conn, err, NULL, "DELETE FROM iam_tag WHERE owner = ? AND name = ?", "tt",
-                    owner, name);
+    return rows_run(conn, err, NULL, OF(owner, "DELETE FROM ", " WHERE owner = ? AND name = ?"),
+                    "tt", owner, name);
 }
 
 struct sl_rc iam_tag_list(sqlite3 *conn, struct slice owner, struct arena *a, struct sl_error *err,
@@ -302,8 +307,9 @@ struct sl_rc iam_tag_list(sqlite3 *conn, struct slice owner, struct arena *a, st
     struct iam_tag *items = arena_array(a, TAGS_MAX, sizeof *items);
     size_t n = 0;
     bool row = true, failed = items == NULL;
-    TRY(rows_open(conn, err, &st, "SELECT name, value FROM iam_tag WHERE owner = ? ORDER BY name",
-                  "t", owner));
+    TRY(rows_open(conn, err, &st,
+                  OF(owner, "SELECT name, value FROM ", " WHERE owner = ? ORDER BY name"), "t",
+                  owner));
     struct sl_rc rc = SL_OK;
     while (!failed && n < TAGS_MAX && sl_is_ok(rc = db_step(st, &row, err)) && row) {
         items[n].name = rows_text(st, 0, a, &failed);

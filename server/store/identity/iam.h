@@ -59,6 +59,7 @@ struct sl_rc iam_entity_list(struct sqlite3 *conn, struct slice account, enum ia
                              struct arena *a, struct sl_error *err, struct iam_entity **ret,
                              size_t *ret_count);
 
+enum { IAM_KEYS_PER_USER = 2 };
 struct iam_key {
     struct slice id;
     bool active;
@@ -104,6 +105,9 @@ struct sl_rc iam_policy_count(struct sqlite3 *conn, struct slice account, struct
 /* Built-in policies included. */
 struct sl_rc iam_policy_get(struct sqlite3 *conn, struct slice arn, struct arena *a,
                             struct sl_error *err, struct iam_policy *ret);
+/* The ARN of a policy's id, built-in ones included; ValidationError where there is none. */
+struct sl_rc iam_policy_arn(struct sqlite3 *conn, struct slice id, struct arena *a,
+                            struct sl_error *err, struct slice *ret_arn);
 struct sl_rc iam_policy_add(struct sqlite3 *conn, struct iam_policy *p, struct arena *a,
                             struct sl_error *err);
 /* A policy that has been counted. */

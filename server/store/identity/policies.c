@@ -133,6 +133,25 @@ struct sl_rc iam_policy_get(sqlite3 *conn, struct slice arn, struct arena *a, st
     return SL_OK;
 }
 
+struct sl_rc iam_policy_arn(sqlite3 *conn, struct slice id, struct arena *a, struct sl_error *err,
+                            struct slice *ret_arn) {
+    struct iam_policy built_in;
+    for (size_t i = 0; iam_builtin(i, &built_in); i++) {
+        if (slice_eq(built_in.id, id)) {
+            *ret_arn = built_in.arn;
+            return SL_OK;
+        }
+    }
+    sqlite3_stmt *st;
+    struct slice *arns;
+    size_t n;
+    TRY(rows_open(conn, err, &st, "SELECT arn FROM iam_policy WHERE id = ?", "t", id));
+    TRY(rows_texts(st, 1, a, err, &arns, &n));
+    ENSURE(n == 1, err, SL_E_IAM_VALIDATION, "Invalid Marker.");
+    *ret_arn = arns[0];
+    return SL_OK;
+}
+
 struct sl_rc iam_policy_add(sqlite3 *conn, struct iam_policy *p, struct arena *a,
                             struct sl_error *err) {
     char id[22];
@@ -178,7 +197,7 @@ struct sl_rc iam_policy_delete(sqlite3 *conn, const struct iam_policy *p, struct
            "This policy has more than one version. Before you delete a policy, you must delete the "
            "policy's versions. The default version is deleted with the policy.");
     TRY(rows_run(conn, err, NULL, "DELETE FROM iam_policy_version WHERE arn = ?", "t", p->arn));
-    TRY(rows_run(conn, err, NULL, "DELETE FROM iam_tag WHERE owner = ?", "t", p->arn));
+    TRY(rows_run(conn, err, NULL, "DELETE FROM iam_policy_tag WHERE owner = ?", "t", p->arn));
     return rows_run(conn, err, NULL, "DELETE FROM iam_policy WHERE arn = ?", "t", p->arn);
 }
 

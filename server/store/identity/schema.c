@@ -58,9 +58,17 @@ const char identity_schema[] =
     "  name TEXT NOT NULL,"
     "  document TEXT NOT NULL,"
     "  PRIMARY KEY (entity_id, name)) WITHOUT ROWID;"
-    /* owner: an entity's id or a policy's ARN. */
+    /* owner: an entity's id, or a policy's ARN; names of a policy's tags differ by case. */
     "CREATE TABLE IF NOT EXISTS iam_tag ("
     "  owner TEXT NOT NULL,"
     "  name TEXT NOT NULL COLLATE NOCASE,"
     "  value TEXT NOT NULL,"
-    "  PRIMARY KEY (owner, name)) WITHOUT ROWID;";
+    "  PRIMARY KEY (owner, name)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS iam_policy_tag ("
+    "  owner TEXT NOT NULL,"
+    "  name TEXT NOT NULL,"
+    "  value TEXT NOT NULL,"
+    "  PRIMARY KEY (owner, name)) WITHOUT ROWID;"
+    "INSERT OR IGNORE INTO iam_policy_tag SELECT owner, name, value FROM iam_tag"
+    " WHERE owner GLOB 'arn:*';"
+    "DELETE FROM iam_tag WHERE owner GLOB 'arn:*';";
