@@ -65,7 +65,7 @@ static void users(void **state) {
     snprintf(form, sizeof form, "Action=DeleteAccessKey&UserName=rob&AccessKeyId=%s", id);
     struct step end[] = {
         {"admin", "Action=DeleteAccessKey&UserName=rob&AccessKeyId=AKIANONEAKIANONE",
-         SL_E_IAM_NO_SUCH_ENTITY, "The Access Key with id AKIANONE cannot be found."},
+         SL_E_IAM_NO_SUCH_ENTITY, "The Access Key with id AKIANONEAKIANONE cannot be found."},
         {"admin", form, 0, NULL},
         {"admin", "Action=DeleteUser&UserName=rob", 0, NULL},
         {"admin", "Action=DeleteUser&UserName=rob", SL_E_IAM_NO_SUCH_ENTITY,
