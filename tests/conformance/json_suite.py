@@ -12,11 +12,11 @@ TYPES = {'string': str, 'integer': int, 'long': int, 'boolean': bool, 'timestamp
 
 class JsonSuite(Suite):
     """always: operation -> paths of its answer that AWS always sends; "Grants[].GrantId" is one of each element.
-    later: (operation, path) of answers that newer models have than this botocore's."""
+    later: (operation, path) of answers as the newest model has them, for a botocore that is older."""
 
     def __init__(self, *args, later=(), **kw):
         super().__init__(*args, **kw)
-        self.later = later
+        self.later, self.exact = later, True  # exact: the texts about bounds are those of this botocore's model
 
     absent_code = 'UnknownOperationException'
 
@@ -33,8 +33,9 @@ class JsonSuite(Suite):
 
     def validate(self, op, raw):
         shape, faults, self.op = self.model.operation_model(op).output_shape, self.envelope(raw, 200), op
-        if not shape or not shape.members:
-            faults += ['a body without need'] if raw.content not in (b'', b'{}' if shape else b'') else []
+        if not (shape and shape.members):
+            later = op in {o for o, _ in self.later}
+            faults += ['a body without need'] if raw.content != b'' and not later else []
         elif not faults:
             self.value(shape, self.parse(raw, faults), '', faults, self.always.get(op, ()))
         if faults:
@@ -102,9 +103,102 @@ class JsonSuite(Suite):
             if name in shape.members:
                 self.value(shape.members[name], v[name], path + name, faults, always)
 
+    # -- wrong values -------------------------------------------------------------------------------------------
+
+    def sweep(self, op, body, narrower=()):
+        """Each member of the operation with values of wrong types and beyond each of its bounds, in an otherwise right body.
+        narrower: path -> (least, most) where the service is stricter than its model."""
+        for path, shape, put in self.places(self.model.operation_model(op).input_shape, '', lambda v: dict(body, **v)):
+            limits = dict(shape.metadata, **dict(zip(('min', 'max'), narrower.get(path, ()))))
+            for value in WRONG_TYPES[shape.type_name] + self.wrong_elements(shape):
+                self.refuse_raw(op, path, put(value), 'SerializationException', text=path.split('.')[-1] + ': ')
+            for value, text in beyond(shape, limits):
+                if limits.get('sensitive') or shape.type_name == 'blob':
+                    shown = ''
+                else:
+                    shown = " '%s'" % ('[%s]' % ', '.join(v[:256] for v in value) if isinstance(value, list) else str(value)[:512])
+                text = "1 validation error detected: Value%s at '%s' failed to satisfy constraint: %s" % (shown, wire(path), text)
+                self.refuse_raw(op, path, put(value), 'ValidationException', text=text if self.exact else '')
+        for name in self.model.operation_model(op).input_shape.required_members if self.exact else ():
+            self.refuse_raw(op, name, {k: v for k, v in body.items() if k != name}, 'ValidationException',
+                            text="1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not be null" % wire(name))
+
+    def places(self, shape, prefix, put):
+        """(path, shape, how to put a value there) of each member, the nested ones too"""
+        for name, m in shape.members.items():
+            yield prefix + name, m, lambda v, name=name: put({name: v})
+            inner, listed = (m.member, True) if m.type_name == 'list' else (m, False)
+            if inner.type_name == 'structure':
+                rest = {k: sample(inner.members[k]) for k in inner.required_members}
+
+                def nest(v, name=name, rest=rest, listed=listed):
+                    one = dict(rest, **v)
+                    return put({name: [one] if listed else one})
+                yield from self.places(inner, prefix + name + ('[]' if listed else '') + '.', nest)
+
+    @staticmethod
+    def wrong_elements(shape):
+        if shape.type_name == 'list':
+            return tuple([v] for v in WRONG_TYPES[shape.member.type_name])
+        return ({'k': 1},) if shape.type_name == 'map' else ()
+
+
+WRONG_TYPES = {'string': (1, ['x']), 'integer': ('1', 1.5), 'boolean': ('true', 1), 'timestamp': ('2030-01-01T00:00:00Z',), 'blob': (1, '*'),
+               'list': ('x', {}), 'map': ('x', []), 'structure': ('x', [])}
+
+
+def wire(path):
+    """a member as the validator writes it: tags.1.member.tagKey"""
+    return '.'.join(p[0].lower() + p[1:] for p in path.replace('[]', '.1.member').split('.'))
+
+
+def sample(shape):
+    """a right value"""
+    if shape.type_name == 'string':
+        return shape.enum[0] if getattr(shape, 'enum', None) else 'a' * shape.metadata.get('min', 1)
+    return {'blob': 'eA==', 'map': {}, 'list': []}[shape.type_name]
+
+
+def beyond(shape, limits):
+    """(value, the constraint it breaks) for each bound, the enum and the pattern; of a list's elements too"""
+    kind, least, most = shape.type_name, limits.get('min', 0), limits.get('max')
+    out = []
+    if kind in ('integer', 'long'):
+        out = [(least - 1, AT_LEAST % ('value', least)), (most + 1, AT_MOST % ('value', most))]
+    elif kind == 'blob':
+        make = {n: base64.b64encode(b'x' * n).decode() for n in (0, most + 1)}
+        out = [(make[0], AT_LEAST % ('length', least)), (make[most + 1], AT_MOST % ('length', most))]
+    elif kind == 'string' and getattr(shape, 'enum', None):
+        out = [('NO_SUCH', one_of(shape))]
+    elif kind == 'string':
+        out += [('a' * (least - 1), AT_LEAST % ('length', least))] if least else []
+        out += [('a' * (most + 1), AT_MOST % ('length', most))] if most else []
+        out += [('a' * (max(least, 1) - 1) + stranger(limits['pattern']), PATTERN % limits['pattern'])] if 'pattern' in limits else []
+    elif kind == 'list':
+        element = shape.member
+        out += [([sample(element)] * (most + 1), AT_MOST % ('length', most))] if most else []
+        if element.type_name == 'string':
+            enum = getattr(element, 'enum', None)
+            every = one_of(element) if enum else ', '.join(t % ('length', element.metadata[b]) for b, t in (('max', AT_MOST), ('min', AT_LEAST)))
+            out += [([v], 'Member must satisfy constraint: [%s]' % every) for v, _ in beyond(element, element.metadata)]
+    return out
+
+
+AT_LEAST, AT_MOST = 'Member must have %s greater than or equal to %d', 'Member must have %s less than or equal to %d'
+PATTERN = 'Member must satisfy regular expression pattern: %s'
+
+
+def one_of(shape):
+    return 'Member must satisfy enum value set: [%s]' % ', '.join(shape.enum)
+
+
+def stranger(pattern):
+    """a character that the pattern does not let through"""
+    return next(c for c in ' \u0101' if not re.fullmatch(pattern.strip('^$'), c))
+
 
 # What the front of every service sends, and KMS beyond its model.
 COMMON_ERRORS = {'AccessDeniedException', 'ExpiredTokenException', 'IncompleteSignatureException', 'InvalidSignatureException',
                  'MissingAuthenticationTokenException', 'NotAuthorizedException', 'SerializationException', 'UnknownOperationException',
                  'UnrecognizedClientException', 'ValidationException'}
-WORDLESS = {'InvalidCiphertextException', 'UnknownOperationException'}
+WORDLESS = {'InvalidCiphertextException', 'NotAuthorizedException', 'UnknownOperationException'}

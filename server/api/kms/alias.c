@@ -3,13 +3,12 @@
 #include "server/api/kms/kms_in.h"
 
 static struct sl_rc check_name(struct api_call *c, struct slice name) {
-    ENSURE(slice_starts(name, SLICE_LIT("alias/")) && name.len > 6, c->err, SL_E_KMS_ALIAS_NAME,
+    ENSURE(slice_starts(name, SLICE_LIT("alias/")) && name.len > 6, c->err, SL_E_VALIDATION,
            "Alias must start with the prefix \"alias/\". Please see "
            "https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html");
-    ENSURE(slice_find(name, ':') == name.len, c->err, SL_E_KMS_ALIAS_NAME,
+    ENSURE(slice_find(name, ':') == name.len, c->err, SL_E_VALIDATION,
            "%.*s contains invalid characters for an alias", SLICE_FMT(name));
-    ENSURE(!slice_starts(name, SLICE_LIT("alias/aws/")), c->err, SL_E_KMS_RESERVED,
-           "Reserved namespace");
+    ENSURE(!slice_starts(name, SLICE_LIT("alias/aws/")), c->err, SL_E_KMS_RESERVED, "%s", "");
     return SL_OK;
 }
 

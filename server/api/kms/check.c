@@ -250,6 +250,16 @@ static const char *list_shown(struct check *k, const struct json *v) {
     return text ? text : "[]";
 }
 
+/* All that an element must be, though it breaks but one of it. */
+static const char *all_constraints(struct check *k, const struct kms_field *f) {
+    return arena_printf(k->c->arena,
+                        "Member must have length less than or equal to %lld, Member must have "
+                        "length greater than or equal to %lld%s%s",
+                        (long long)f->max, (long long)f->min,
+                        f->pattern ? ", Member must satisfy regular expression pattern: " : "",
+                        f->pattern ? f->pattern : "");
+}
+
 /* Strings that do not fit are told of the list as a whole. */
 static struct sl_rc check_strings(struct check *k, const struct kms_field *f, const struct path *at,
                                   const struct json *v) {
@@ -259,8 +269,11 @@ static struct sl_rc check_strings(struct check *k, const struct kms_field *f, co
             return wrong_type(k, at, "a String");
         }
         const char *text = one_of(k, f->of, e->text);
-        text = text ? text : bounds(k, f->of, "length", utf8_chars(e->text));
-        failed = failed ? failed : text ? text : pattern(k, f->of, e->text);
+        if (text == NULL && (bounds(k, f->of, "length", utf8_chars(e->text)) != NULL ||
+                             pattern(k, f->of, e->text) != NULL)) {
+            text = all_constraints(k, f->of);
+        }
+        failed = failed ? failed : text;
     }
     if (failed != NULL) {
         char *text = arena_printf(k->c->arena, "Member must satisfy constraint: [%s]", failed);

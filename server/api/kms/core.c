@@ -37,6 +37,12 @@ struct slice kms_key_part(struct slice key_id) {
     return key_id;
 }
 
+/* The id of a multi-Region key: none of ours has one, so such a key is not found. */
+static bool is_mrk(struct slice s) {
+    return s.len == 36 && slice_starts(s, SLICE_LIT("mrk-")) &&
+           kms_pattern_fits("^[a-f0-9]+$", slice_sub(s, 4, s.len));
+}
+
 static bool is_account(struct slice s) {
     for (size_t i = 0; i < s.len; i++) {
         if (s.ptr[i] < '0' || s.ptr[i] > '9') {
@@ -82,8 +88,8 @@ static struct sl_rc parse_ref(struct api_call *c, struct slice key_id, const str
     } else {
         r.id = key_id;
     }
-    ENSURE(r.alias.len > 0 ? w->aliases : kms_is_uuid(r.id), c->err, SL_E_KMS_NOT_FOUND,
-           "Invalid keyId '%.*s'", SLICE_FMT(r.alias.len > 0 ? key_id : r.id));
+    ENSURE(r.alias.len > 0 ? w->aliases : kms_is_uuid(r.id) || is_mrk(r.id), c->err,
+           SL_E_KMS_NOT_FOUND, "Invalid keyId '%.*s'", SLICE_FMT(r.alias.len > 0 ? key_id : r.id));
     r.foreign = !slice_eq(r.account, own);
     *ret = r;
     return SL_OK;

@@ -95,6 +95,12 @@ static void create_refusals(void **state) {
          "must satisfy enum value set: ["},
         {"\"GranteePrincipal\":\"" USER("admin") "\",\"Operations\":[]", SL_E_VALIDATION,
          "'operations'"},
+        {"\"GranteePrincipal\":\"" USER("admin") "\",\"Operations\":[\"Encrypt\"],\"GrantTokens\":"
+                                                 "[\"\"]",
+         SL_E_VALIDATION,
+         "at 'grantTokens' failed to satisfy constraint: Member must satisfy constraint: [Member "
+         "must have length less than or equal to 8192, Member must have length greater than or "
+         "equal to 1]"},
         {"\"GranteePrincipal\":\"" USER("admin") "\",\"Operations\":[\"Sign\"]", SL_E_VALIDATION,
          "Sign"},
         {"\"GranteePrincipal\":\"" USER("admin") "\"", SL_E_VALIDATION,

@@ -77,10 +77,13 @@ static void aliases(void **state) {
           SL_E_KMS_EXISTS);
     assert_true(says(r, "arn:aws:kms:us-east-1:" ACCOUNT ":alias/Redshift-SSE already exists"));
     FAILS(RUN(r, &r->admin, "CreateAlias", "{\"AliasName\":\"x\",\"TargetKeyId\":\"%s\"}", id),
-          SL_E_KMS_ALIAS_NAME);
+          SL_E_VALIDATION);
+    assert_true(says(r, "Alias must start with the prefix \"alias/\". Please see "
+                        "https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"));
     FAILS(RUN(r, &r->admin, "CreateAlias", "{\"AliasName\":\"alias/a:b\",\"TargetKeyId\":\"%s\"}",
               id),
-          SL_E_KMS_ALIAS_NAME);
+          SL_E_VALIDATION);
+    assert_true(says(r, "alias/a:b contains invalid characters for an alias"));
     FAILS(RUN(r, &r->admin, "CreateAlias",
               "{\"AliasName\":\"alias/aws/s3\",\"TargetKeyId\":\"%s\"}", id),
           SL_E_KMS_RESERVED);
@@ -110,6 +113,10 @@ static void naming(void **state) {
         const char *text;
     } cases[] = {
         {"nonsense", SL_E_KMS_NOT_FOUND, "Invalid keyId 'nonsense'"},
+        {"mrk-nonsense", SL_E_KMS_NOT_FOUND, "Invalid keyId 'mrk-nonsense'"},
+        {"mrk-d3b95762d3b95762d3b95762d3b95762", SL_E_KMS_NOT_FOUND,
+         "Key 'arn:aws:kms:us-east-1:" ACCOUNT
+         ":key/mrk-d3b95762d3b95762d3b95762d3b95762' does not exist"},
         {"11111111-2222-4333-8444-555555555555", SL_E_KMS_NOT_FOUND,
          "Key 'arn:aws:kms:us-east-1:" ACCOUNT ":key/11111111-2222-4333-8444-555555555555' does "
          "not exist"},
