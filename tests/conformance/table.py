@@ -3,7 +3,7 @@ import os
 
 COMPAT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../docs/compat.md')
 BEGIN, END = '<!-- operations: tests/conformance/run.py --write -->\n', '<!-- end of operations -->\n'
-ABSENT = 'operations not built'
+ABSENT = 'not built: %s'
 HEAD = '| service | operation | members | members refused, and why |\n|---|---|---|---|\n'
 
 
@@ -16,8 +16,7 @@ def rows(suites):
             fine = ['`%s`' % m for m in top if (op, m) not in t.unsupported]
             out.append('| %s | %s | %s | %s |\n' % (t.service, op, ', '.join(fine), '; '.join(barred)))
         if t.absent:
-            barred = ['`%s`: %s' % (op, t.absent_code) for op in sorted(t.absent)]
-            out.append('| %s | %s |  | %s |\n' % (t.service, ABSENT, '; '.join(barred)))
+            out.append('| %s | %s |  | %s |\n' % (t.service, ABSENT % t.absent_code, '; '.join('`%s`' % op for op in sorted(t.absent))))
     return out
 
 
@@ -38,8 +37,8 @@ def write(suites):
 def stale(suites):
     """what of the table is not as counted; operations and members that this botocore does not know are left out of the comparison"""
     known = {(t.service, op): set(t.members(op)) for t in suites for op in t.accepted}
-    known.update({(t.service, ABSENT): set(t.model.operation_names) for t in suites})
-    services = {t.service: set(t.model.operation_names) | {ABSENT} for t in suites}
+    known.update({(t.service, ABSENT % t.absent_code): set(t.model.operation_names) for t in suites})
+    services = {t.service: set(t.model.operation_names) | {ABSENT % t.absent_code} for t in suites}
 
     def cells(lines):
         out = set()
