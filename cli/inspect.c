@@ -11,6 +11,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
 #include "lib/codec/json.h"
+#include "lib/columnar/segment.h"
 
 enum { DOWN_MS = 90 * 1000, FILE_BYTES_MAX = 64 * 1024 };
 
@@ -109,6 +110,9 @@ static struct sl_rc status(const struct instance *in, struct sl_error *err) {
     }
     printf("keys         %s\n", isolated && isolated->boolean ? "isolated" : "keys not isolated");
     printf("user tables  plaintext: ordinary PostgreSQL tables until sealed tables are there\n");
+    if (segment_null_cipher()) {
+        printf("NULL CIPHER  a build for tests alone: tables are NOT ENCRYPTED\n");
+    }
     ENSURE(all, err, SL_E_INTERNAL, "not every process is up");
     return SL_OK;
 }

@@ -5,6 +5,7 @@
 
 #include "cli/verbs.h"
 #include "gateway/gateway.h"
+#include "lib/columnar/segment.h"
 #include "server/main/processes.h"
 
 static int child_keyholder(int argc, char **argv) {
@@ -63,6 +64,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("sealift %s\n", SEALIFT_VERSION);
+        if (segment_null_cipher()) {
+            printf("NULL CIPHER: a build for tests alone, its tables are NOT ENCRYPTED\n");
+        }
         return 0;
     }
     for (int i = 0; i < VERBS; i++) {
