@@ -1,8 +1,10 @@
 /* Data directory, credentials folder and lock of an instance; see instance.h. */
 #include "cli/instance.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -208,7 +210,7 @@ static uint32_t pick_uid_base(const char *id) {
     return UID_FIRST;
 }
 
-static struct sl_rc save(const struct instance *in, struct sl_error *err) {
+struct sl_rc instance_save(const struct instance *in, struct sl_error *err) {
     SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(CONFIG_BYTES_MAX);
     struct jsonw w = jsonw_of(&out);
     jsonw_object_begin(&w);
@@ -339,9 +341,58 @@ struct sl_rc instance_create(struct instance *in, struct sl_error *err) {
         }
         in->uid_base = pick_uid_base(in->id);
         config_folder(in);
-        TRY(save(in, err));
+        TRY(instance_save(in, err));
     }
+    return instance_make_config(in, err);
+}
+
+struct sl_rc instance_make_config(const struct instance *in, struct sl_error *err) {
     return make_folder(in->config, 0700, err);
+}
+
+static struct sl_rc check_empty(const char *path, struct sl_error *err) {
+    DIR *d = opendir(path);
+    ENSURE(d != NULL, err, SL_E_IO, "%s: %m", path);
+    bool empty = true;
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        empty &= strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    }
+    closedir(d);
+    ENSURE(empty, err, SL_E_EXISTS, "%s is not empty: a key store is restored into a new folder",
+           path);
+    return SL_OK;
+}
+
+struct sl_rc instance_adopt(struct instance *in, struct sl_error *err) {
+    in->as_root = geteuid() == 0;
+    in->lock_fd = -1;
+    TRY(absolute(in, err));
+    TRY(make_folder(in->data, in->as_root ? 0711 : 0700, err));
+    TRY(absolute(in, err));
+    if (in->as_root) {
+        TRY(check_passable(in, err));
+    }
+    TRY(check_empty(in->data, err));
+    TRY(instance_lock(in, err));
+    in->uid_base = pick_uid_base(in->id);
+    config_folder(in);
+    return SL_OK;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) {
+    return remove(path) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+static int remove_inner(const char *path, const struct stat *st, int kind, struct FTW *at) {
+    return at->level == 0 ? 0 : remove_one(path, st, kind, at);
+}
+
+struct sl_rc folder_remove(const char *path, bool keep, struct sl_error *err) {
+    enum { DESCRIPTORS = 16 };
+    int rc =
+        nftw(path, keep ? remove_inner : remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    ENSURE(rc == 0, err, SL_E_IO, "%s can't be removed: %m", path);
+    return SL_OK;
 }
 
 struct sl_rc instance_load(struct instance *in, struct sl_error *err) {

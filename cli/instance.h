@@ -51,6 +51,14 @@ struct sl_rc instance_create(struct instance *in, struct sl_error *err);
 /* For the other verbs: reads instance.json; SL_E_NOT_FOUND with a hint when there is no instance.
  */
 struct sl_rc instance_load(struct instance *in, struct sl_error *err);
+/* For a restore or a drill: takes in->data, in->id, account, region, created_s and ephemeral as
+ * they are, makes the folder (which must be empty: SL_E_EXISTS), takes the lock. instance_save is
+ * what makes an instance of it. */
+struct sl_rc instance_adopt(struct instance *in, struct sl_error *err);
+struct sl_rc instance_make_config(const struct instance *in, struct sl_error *err);
+struct sl_rc instance_save(const struct instance *in, struct sl_error *err);
+/* Removes all that is in the folder, and the folder itself unless `keep`. */
+struct sl_rc folder_remove(const char *path, bool keep, struct sl_error *err);
 /* Nobody else starts the instance or changes its keys from here to this process's end: SL_E_EXISTS
  * while somebody does. Sets in->lock_fd; instance_create has done it. */
 struct sl_rc instance_lock(struct instance *in, struct sl_error *err);

@@ -1,16 +1,18 @@
-/* `sealift keys root`: what the root of trust is, and putting the domain key under another one.
- * `sealift unseal`: the passphrase or PIN after a restart of the keyholder. */
+/* `sealift keys`: the words of the verb. `sealift keys root`: what the root of trust is, and
+ * putting the domain key under another one. `sealift unseal`: the passphrase or PIN after a restart
+ * of the keyholder. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/admin.h"
+#include "cli/backup.h"
 #include "cli/verb.h"
 #include "cli/verbs.h"
 #include "cli/word.h"
 
-enum { UNSEAL_MS = 60 * 1000 };
+enum { UNSEAL_MS = 60 * 1000, KEYS_EXIT_ALTERED = 2 };
 
 static const char keys_usage[] =
     "usage: sealift keys root [--data DIR] [--root-key FILE]\n"
@@ -24,7 +26,9 @@ static const char keys_usage[] =
     "  --passphrase-file FILE             passphrase or PIN of the root as it is\n"
     "  --new-passphrase-file FILE         passphrase or PIN of the new one\n"
     "Without these files the terminal is asked. The old root opens nothing afterwards, so keep "
-    "no\ncopy of DATA/keys/domain that it could open.\n";
+    "no\ncopy of DATA/keys/domain that it could open.\n"
+    "sealift keys backup | restore | drill: the key store in one encrypted file; each answers "
+    "--help.\n";
 
 static const char unseal_usage[] =
     "usage: sealift unseal [--data DIR] [--passphrase-file FILE]\n"
@@ -106,24 +110,39 @@ static struct sl_rc move(struct instance *in, const struct keys_options *o, stru
     return SL_OK;
 }
 
-int verb_keys(int argc, char **argv) {
+static struct sl_rc root(int argc, char **argv, struct sl_error *err) {
     static struct instance in;
     struct keys_options o = {0};
-    struct sl_error err = {0};
     enum root_kind kind = ROOT_FILE;
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+    TRY(parse(argc, argv, keys_usage, &in, &o, err));
+    if (o.to != NULL) {
+        return move(&in, &o, err);
+    }
+    TRY(word_root_kind(&in, &kind, err));
+    printf("%s\n", root_kind_name(kind));
+    return SL_OK;
+}
+
+int verb_keys(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        struct sl_rc (*run)(int argc, char **argv, struct sl_error *err);
+    } words[] = {
+        {"root", root}, {"backup", backup_verb}, {"restore", restore_verb}, {"drill", drill_verb}};
+    struct sl_error err = {0};
+    const char *word = argc > 1 ? argv[1] : "";
+    if (strcmp(word, "--help") == 0) {
         fputs(keys_usage, stdout);
         return 0;
     }
-    struct sl_rc rc = argc > 1 && strcmp(argv[1], "root") == 0
-                          ? parse(argc - 1, argv + 1, keys_usage, &in, &o, &err)
-                          : sl_fail(&err, SL_E_VALIDATION, "%s", keys_usage);
-    if (sl_is_ok(rc) && o.to != NULL) {
-        rc = move(&in, &o, &err);
-    } else if (sl_is_ok(rc) && sl_is_ok(rc = word_root_kind(&in, &kind, &err))) {
-        printf("%s\n", root_kind_name(kind));
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(word, words[i].name) == 0) {
+            struct sl_rc rc = words[i].run(argc - 1, argv + 1, &err);
+            int code = sl_is_ok(rc) ? 0 : verb_report(&err, rc);
+            return rc.code == SL_E_CORRUPT ? KEYS_EXIT_ALTERED : code;
+        }
     }
-    return sl_is_ok(rc) ? 0 : verb_report(&err, rc);
+    return verb_report(&err, sl_fail(&err, SL_E_VALIDATION, "%s", keys_usage));
 }
 
 int verb_unseal(int argc, char **argv) {

@@ -26,6 +26,7 @@
 #include "cli/warehouse.h"
 #include "lib/base/clock.h"
 #include "lib/base/folder.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/rdr.h"
 #include "lib/codec/json.h"
@@ -105,6 +106,10 @@ static struct sl_rc folder(const struct supervisor *s, const char *name, mode_t 
 
 static uint32_t child_uid(const struct supervisor *s, enum child_id id) {
     return s->in->uid_base + child_uid_offset[id];
+}
+
+uint32_t supervise_uid(const struct instance *in, enum child_id id) {
+    return in->as_root ? in->uid_base + child_uid_offset[id] : (uint32_t)-1;
 }
 
 static struct sl_rc make_folders(const struct supervisor *s, struct sl_error *err) {
@@ -207,11 +212,20 @@ static struct sl_rc prepare_children(struct supervisor *s, struct sl_error *err)
     return SL_OK;
 }
 
-struct sl_rc supervise_prepare(struct supervisor *s, struct sl_error *err) {
-    TRY(prepare_children(s, err));
+static void make_tokens(struct supervisor *s) {
     for (int edge = 1; edge < 5; edge++) {
         crypto_random(s->token[edge], SEAM_TOKEN_LEN);
     }
+}
+
+struct sl_rc supervise_folders(struct supervisor *s, struct instance *in, struct sl_error *err) {
+    s->in = in;
+    return make_folders(s, err);
+}
+
+struct sl_rc supervise_prepare(struct supervisor *s, struct sl_error *err) {
+    TRY(prepare_children(s, err));
+    make_tokens(s);
     TRY(make_folders(s, err));
     TRY(tcp_listener(s->in->listen, &s->in->https_port, "HTTPS", "--port", &s->https_fd, err));
     TRY(tcp_listener(s->in->listen, &s->in->sql_port, "SQL", "--sql-port", &s->sql_fd, err));
@@ -520,6 +534,27 @@ struct sl_rc supervise_keyholder_alone(struct supervisor *s, struct instance *in
     return rc;
 }
 
+struct sl_rc supervise_wrap(struct supervisor *s, struct slice passphrase, struct buf *ret,
+                            struct sl_error *err) {
+    uint8_t type = 0;
+    SL_CLEANUP(buf_fini) struct buf answer = BUF_INIT(LIMIT_DOMAIN_FILE_BYTES);
+    int64_t deadline = clock_mono_ms() + KEYHOLDER_MS;
+    struct sl_rc rc = frame_send(s->keyholder_control, KEYHOLDER_WRAP, passphrase, deadline);
+    rc = sl_is_ok(rc) ? frame_recv(s->keyholder_control, &type, &answer, deadline) : rc;
+    ENSURE(sl_is_ok(rc), err, rc.code, "the keyholder does not answer");
+    ENSURE(type == KEYHOLDER_WRAP, err, SL_E_INTERNAL, "%.*s", SLICE_FMT(buf_slice(&answer)));
+    buf_put(ret, buf_slice(&answer));
+    return buf_check(ret, err);
+}
+
+struct sl_rc supervise_kms_alone(struct supervisor *s, struct sl_error *err) {
+    make_tokens(s);
+    TRY(unix_listener(s, "run/kms.sock", &s->kms_fd, err));
+    TRY(write_conf(s, err));
+    TRY(supervise_start(s, CHILD_KMS, err));
+    return supervise_wait_ready(s, CHILD_KMS, KEYHOLDER_MS, err);
+}
+
 struct sl_rc supervise_start(struct supervisor *s, enum child_id id, struct sl_error *err) {
     if (id == CHILD_KEYHOLDER) {
         return start_keyholder(s, err);
@@ -771,6 +806,7 @@ static void stop_one(struct supervisor *s, enum child_id id, int sig) {
 }
 
 void supervise_end_alone(struct supervisor *s) {
+    stop_one(s, CHILD_KMS, SIGTERM);
     if (s->keyholder_control >= 0) {
         close(s->keyholder_control);
         s->keyholder_control = -1;
@@ -802,7 +838,6 @@ void supervise_stop(struct supervisor *s) {
     stop_one(s, CHILD_GATEWAY, SIGTERM);
     stop_one(s, CHILD_S3, SIGTERM);
     stop_one(s, CHILD_POSTGRES, SIGINT); /* fast shutdown */
-    stop_one(s, CHILD_KMS, SIGTERM);
     supervise_end_alone(s);
     char path[INSTANCE_PATH_MAX];
     instance_path(s->in, "run/supervisor", path, sizeof path);

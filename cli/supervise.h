@@ -54,6 +54,15 @@ struct sl_rc supervise_move(struct supervisor *s, struct instance *in, const str
  * it. */
 struct sl_rc supervise_keyholder_alone(struct supervisor *s, struct instance *in, int *ret_channel,
                                        struct sl_error *err);
+/* The folders of a data directory, as their owners need them; s->in is set. */
+struct sl_rc supervise_folders(struct supervisor *s, struct instance *in, struct sl_error *err);
+/* The domain key as a file under a backup's passphrase, by the keyholder that is alone. */
+struct sl_rc supervise_wrap(struct supervisor *s, struct slice passphrase, struct buf *ret,
+                            struct sl_error *err);
+/* kms beside the keyholder that is alone, for supervise_connect. No network. */
+struct sl_rc supervise_kms_alone(struct supervisor *s, struct sl_error *err);
+/* Whose files a child's are, as root; else (uint32_t)-1. */
+uint32_t supervise_uid(const struct instance *in, enum child_id id);
 void supervise_end_alone(struct supervisor *s);
 /* What `sealift status` reads; written again at each change. */
 void supervise_write_status(struct supervisor *s);

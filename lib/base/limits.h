@@ -51,6 +51,14 @@ enum {
     SCRYPT_LOG_N_MIN = 17,
 };
 
+/* Backup of the key store */
+enum {
+    LIMIT_BACKUP_HEADER_BYTES = 8 * 1024,
+    LIMIT_BACKUP_CLIENT_BYTES = 64 * 1024, /* the credentials file in it */
+    LIMIT_BACKUP_ROWS = 500,               /* keys or secrets that one call looks at */
+    LIMIT_BACKUP_HEADS = 100 * 1000,       /* of audit segments */
+};
+
 /* Audit log */
 enum {
     LIMIT_KEPT_VALUES = 1024,           /* made from rows of kms.db, at most, */

@@ -393,3 +393,65 @@ struct sl_rc seam_audit_head(int fd, struct arena *a, struct sl_error *err,
     TRY(rdr_end(&r, err, "audit head"));
     return copy(a, head, ret_head, err);
 }
+
+static struct sl_rc backup_page(int fd, const char *id, struct slice after, struct arena *a,
+                                struct sl_error *err, struct slice *ret_after) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_vec16(&out, slice_cstr(id));
+    buf_vec16(&out, after);
+    TRY(call(fd, SEAM_BACKUP, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    struct slice next = rdr_vec16(&r);
+    TRY(rdr_end(&r, err, "backup"));
+    return copy(a, next, ret_after, err);
+}
+
+struct sl_rc seam_backup(int fd, const char *id, struct arena *a, struct sl_error *err) {
+    struct slice after = SLICE_EMPTY;
+    do {
+        TRY(backup_page(fd, id, after, a, err, &after));
+    } while (after.len > 0);
+    return SL_OK;
+}
+
+static struct sl_rc check_page(int fd, enum seam_backup_kind kind, struct slice after,
+                               struct arena *a, struct sl_error *err, struct slice *ret_after,
+                               struct seam_backup_tally *sum) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_u8(&out, (uint8_t)kind);
+    buf_vec16(&out, after);
+    TRY(call(fd, SEAM_BACKUP_CHECK, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    struct slice next = rdr_vec16(&r);
+    uint32_t seen = rdr_u32(&r), good = rdr_u32(&r), materials = rdr_u32(&r);
+    struct slice problem = rdr_vec16(&r);
+    TRY(rdr_end(&r, err, "backup check"));
+    TRY(copy(a, next, ret_after, err));
+    sum->seen += seen;
+    sum->good += good;
+    sum->materials += materials;
+    return sum->problem.len > 0 ? SL_OK : copy(a, problem, &sum->problem, err);
+}
+
+struct sl_rc seam_backup_check(int fd, enum seam_backup_kind kind, struct arena *a,
+                               struct sl_error *err, struct seam_backup_tally *ret) {
+    struct slice after = SLICE_EMPTY;
+    struct seam_backup_tally sum = {0};
+    do {
+        TRY(check_page(fd, kind, after, a, err, &after, &sum));
+    } while (after.len > 0);
+    *ret = sum;
+    return SL_OK;
+}
+
+struct sl_rc seam_backup_note(int fd, const char *id, bool restored, bool good,
+                              struct sl_error *err) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    buf_u8(&out, restored);
+    buf_u8(&out, good);
+    buf_vec16(&out, slice_cstr(id));
+    return call(fd, SEAM_BACKUP_NOTE, &out, NULL, err, &in, NULL);
+}

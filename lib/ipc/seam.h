@@ -206,4 +206,34 @@ struct sl_rc seam_audit_check(int fd, uint64_t segment, uint64_t first_seq, cons
 /* The signed head of the log as it stands. */
 struct sl_rc seam_audit_head(int fd, struct arena *a, struct sl_error *err, struct slice *ret_head);
 
+/* ---- Backup of the key store (edge SUPERVISOR) ---- */
+
+#define SEAM_BACKUP_FILE "backup.db"
+enum { SEAM_BACKUP_ID_CHARS = 32 };
+
+/* Makes the snapshot DATA/kms/backup.db, with what proves it, after the event is recorded. `id` is
+ * 32 hex digits of the backup. SL_E_EXISTS: another one has begun meanwhile. */
+struct sl_rc seam_backup(int fd, const char *id, struct arena *a, struct sl_error *err);
+
+enum seam_backup_kind {
+    SEAM_BACKUP_DATABASE,
+    SEAM_BACKUP_KEYS,
+    SEAM_BACKUP_ACCESS_KEYS,
+    SEAM_BACKUP_TLS,
+    SEAM_BACKUP_HEADS,
+    SEAM_BACKUP_KINDS
+};
+/* Of a store that comes from a backup: how many things of this kind there are, how many prove to be
+ * as they were, and the first that does not. */
+struct seam_backup_tally {
+    uint32_t seen, good;
+    uint32_t materials; /* of keys */
+    struct slice problem;
+};
+struct sl_rc seam_backup_check(int fd, enum seam_backup_kind kind, struct arena *a,
+                               struct sl_error *err, struct seam_backup_tally *ret);
+/* Records that a backup was restored here, or drilled elsewhere, and whether it was good. */
+struct sl_rc seam_backup_note(int fd, const char *id, bool restored, bool good,
+                              struct sl_error *err);
+
 #endif

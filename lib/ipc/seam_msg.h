@@ -35,6 +35,9 @@ enum seam_type {
     SEAM_CLUSTER_KEY_OPEN = 15, /* vec16 blob -> vec16 plaintext */
     SEAM_AUDIT_CHECK = 40,      /* u64 segment, first; MAC before; n x (vec32 record, MAC) -> u32 */
     SEAM_AUDIT_HEAD = 41,       /* -> vec32 signed head */
+    SEAM_BACKUP = 42,           /* vec16 id, after -> vec16 after */
+    SEAM_BACKUP_CHECK = 43,     /* u8 kind, vec16 after -> vec16 after, u32 x 3, vec16 problem */
+    SEAM_BACKUP_NOTE = 44,      /* u8 restored, u8 good, vec16 id -> */
     SEAM_PRINCIPALS = 24, /* list of principals -> u16 index of the first that is none, or n */
     SEAM_CLOCK = 50,      /* u8 how, u64 ms -> u64 service's clock, real clock (ms) */
     SEAM_RESET = 51,      /* -> */

@@ -171,6 +171,27 @@ struct sl_rc keyholder_key_rotate(struct keyholder *k, struct slice record, stru
     return take_record_and_id(k, ret_record, ret_material_id, err);
 }
 
+struct sl_rc keyholder_probe(struct keyholder *k, struct slice record, struct buf *ret_probe,
+                             struct sl_error *err) {
+    buf_reset(&k->request);
+    buf_vec32(&k->request, record);
+    TRY(call(k, KEYHOLDER_PROBE, -1, err));
+    return give(ret_probe, buf_slice(&k->answer), err);
+}
+
+struct sl_rc keyholder_prove(struct keyholder *k, struct slice record, struct slice probe,
+                             uint32_t *ret_materials, struct sl_error *err) {
+    buf_reset(&k->request);
+    buf_vec32(&k->request, record);
+    buf_vec32(&k->request, probe);
+    TRY(call(k, KEYHOLDER_PROVE, -1, err));
+    struct rdr r = rdr_of(buf_slice(&k->answer));
+    uint32_t n = rdr_u32(&r);
+    TRY(rdr_end(&r, err, "keyholder"));
+    *ret_materials = n;
+    return SL_OK;
+}
+
 struct sl_rc keyholder_encrypt(struct keyholder *k, struct slice record,
                                const struct context *context, struct slice plaintext,
                                struct buf *ret_blob, char ret_material_id[65],

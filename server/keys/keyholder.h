@@ -95,6 +95,13 @@ struct sl_rc keyholder_forget(struct keyholder *k, struct slice record, struct s
                               struct buf *ret_record, struct keyholder_material *ret,
                               struct sl_error *err);
 
+/* Proofs of a record's key material, of any state, for a backup; and that it has all of it:
+ * *ret_materials is how many keys that are. SL_E_CORRUPT: other material, or not as it was. */
+struct sl_rc keyholder_probe(struct keyholder *k, struct slice record, struct buf *ret_probe,
+                             struct sl_error *err);
+struct sl_rc keyholder_prove(struct keyholder *k, struct slice record, struct slice probe,
+                             uint32_t *ret_materials, struct sl_error *err);
+
 /* Seals small secrets of kms itself (IAM secrets, TLS keys, session tokens) under a key of the
  * keyholder's own; `purpose` and `aad` are bound. */
 struct sl_rc keyholder_seal(struct keyholder *k, const char *purpose, struct slice aad,

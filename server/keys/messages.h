@@ -22,15 +22,20 @@ enum keyholder_op {
     KEYHOLDER_IMPORT_BEGIN = 16,
     KEYHOLDER_IMPORT = 17,
     KEYHOLDER_FORGET = 18,
+    KEYHOLDER_PROBE = 19,
+    KEYHOLDER_PROVE = 20,
 };
 
 enum { KEYHOLDER_OK = 'O', KEYHOLDER_ERROR = 'E' };
 
-/* On the control socket. Sealed: u8 kind of root, u16 code and text of the last refusal (0 and
- * nothing at first); the supervisor answers with a word, the passphrase or PIN. */
+/* On the control socket. Wrap: the passphrase of a backup, answered with a domain key file under
+ * it; whoever holds this socket has started the process, and so has the root. Sealed: u8 kind of
+ * root, u16 code and text of the last refusal (0 and nothing at first); the supervisor answers with
+ * a word, the passphrase or PIN. */
 enum {
     KEYHOLDER_READY = 'R',
     KEYHOLDER_CHANNEL = 'C',
+    KEYHOLDER_WRAP = 'B',
     KEYHOLDER_SEALED = 'S',
     KEYHOLDER_WORD = 'W',
     KEYHOLDER_MOVED = 'M', /* the domain key is under its new root; the process ends */

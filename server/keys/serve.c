@@ -146,9 +146,18 @@ static void end_channels(struct channels *all) {
     pthread_cond_destroy(&all->gone);
 }
 
-/* Takes channels until the supervisor is gone. */
+static struct sl_rc wrap(int fd, struct service *s, struct slice passphrase) {
+    struct buf out SL_CLEANUP(buf_fini) = BUF_INIT(LIMIT_DOMAIN_FILE_BYTES);
+    struct sl_error err = {0};
+    struct sl_rc rc = service_wrap_domain(s, passphrase, &out, &err);
+    struct slice text = slice_cstr(sl_error_message(&err, rc.code));
+    return frame_send(fd, sl_is_ok(rc) ? KEYHOLDER_WRAP : KEYHOLDER_ERROR,
+                      sl_is_ok(rc) ? buf_slice(&out) : text, clock_mono_ms() + LIMIT_RPC_MS);
+}
+
+/* Takes channels, and the wish for a backup, until the supervisor is gone. */
 static struct sl_rc serve_control(int fd, struct channels *all, struct sl_error *err) {
-    struct buf in SL_CLEANUP(buf_fini) = BUF_INIT(4096);
+    struct buf in SL_CLEANUP(buf_fini) = {.max = 4096, .wipe = true};
     for (;;) {
         uint8_t type = 0;
         int passed_fd = -1;
@@ -162,6 +171,9 @@ static struct sl_rc serve_control(int fd, struct channels *all, struct sl_error 
             sl_ignore(add_channel(all, passed_fd, NULL));
         } else if (passed_fd >= 0) {
             close(passed_fd);
+        } else if (type == KEYHOLDER_WRAP) {
+            TRY(wrap(fd, all->service, buf_slice(&in)));
+            wipe(&in);
         }
     }
 }

@@ -481,6 +481,20 @@ static struct sl_rc do_audit_check(struct service *s, struct rdr *q, struct buf 
     return SL_OK;
 }
 
+struct sl_rc service_wrap_domain(struct service *s, struct slice passphrase, struct buf *out,
+                                 struct sl_error *err) {
+    static const struct root_place place = {.kind = ROOT_PASSPHRASE};
+    struct secret word SL_CLEANUP(secret_fini) = {0};
+    struct domain again SL_CLEANUP(domain_fini) = {0};
+    TRY(secret_from(&word, passphrase));
+    TRY(domain_wrap(&place, false, &word, &s->domain, out, err));
+    /* What is kept for the worst day must open. */
+    TRY(domain_unwrap(buf_slice(out), NULL, &word, &again, err));
+    ENSURE(secret_equal(secret_view(&again.key), secret_view(&s->domain.key)), err, SL_E_INTERNAL,
+           "the backup's passphrase does not give the same key back");
+    return SL_OK;
+}
+
 typedef struct sl_rc (*op_fn)(struct service *s, struct rdr *q, struct buf *out,
                               struct sl_error *err);
 
@@ -502,6 +516,8 @@ static const op_fn ops[] = {
     [KEYHOLDER_IMPORT_BEGIN] = service_import_begin,
     [KEYHOLDER_IMPORT] = service_import,
     [KEYHOLDER_FORGET] = service_forget,
+    [KEYHOLDER_PROBE] = service_probe,
+    [KEYHOLDER_PROVE] = service_prove,
 };
 
 struct sl_rc service_handle(struct service *s, uint8_t op, struct slice request, struct buf *out,

@@ -1,5 +1,5 @@
-/* Inside of the keyholder's operations: service.c (uses, secrets, audit) and import.c (material
- * that customers bring). */
+/* Inside of the keyholder's operations: service.c (uses, secrets, audit), import.c (material
+ * that customers bring) and probe.c (proofs of material, for backups). */
 #ifndef SL_KEYS_SERVICE_IN_H
 #define SL_KEYS_SERVICE_IN_H
 
@@ -41,6 +41,11 @@ struct sl_rc service_wrap_backing(struct service *s, struct slice arn, uint8_t s
 struct sl_rc service_open_backing(struct service *s, const struct record *r,
                                   const struct backing *b, struct secret *ret,
                                   struct sl_error *err);
+
+/* ---- probe.c ---- */
+
+struct sl_rc service_probe(struct service *s, struct rdr *q, struct buf *out, struct sl_error *err);
+struct sl_rc service_prove(struct service *s, struct rdr *q, struct buf *out, struct sl_error *err);
 
 /* ---- import.c ---- */
 

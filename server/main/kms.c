@@ -98,6 +98,7 @@ static struct sl_rc open_all(struct kms_service *k, const char *dir, struct sl_e
     struct keyholder *for_audit = NULL;
     snprintf(path, sizeof path, "%s/kms.db", dir);
     TRY(kms_db_open(path, schemas, &k->db, err));
+    TRY(kms_backup_sweep(k, err));
     TRY(kms_clock_load(k, err));
     TRY(keyholder_derive(k->root, "session-token", &k->token_key, err));
     TRY(keyholder_derive(k->root, "denial", &k->denial_key, err));
@@ -165,6 +166,7 @@ int kms_main(void) {
     static struct kms_service k = {
         .tls_mu = PTHREAD_MUTEX_INITIALIZER,
         .clock_mu = PTHREAD_MUTEX_INITIALIZER,
+        .backup_mu = PTHREAD_MUTEX_INITIALIZER,
         .mu = PTHREAD_MUTEX_INITIALIZER,
     };
     k.http = (struct http_service){.handle = kms_http_handle, .user = &k};

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "lib/ipc/seam.h"
 #include "server/api/api.h"
 #include "server/audit/audit.h"
 #include "server/http/http.h"
@@ -32,8 +33,10 @@ struct kms_service {
     atomic_llong clock_ahead_ms; /* of the service's clock before real time; ephemeral only */
     pthread_mutex_t clock_mu;    /* one move at a time */
     pthread_mutex_t tls_mu;      /* one certificate is made, not two */
-    pthread_mutex_t mu;          /* the three below */
-    struct keyholder *root;      /* for forking only */
+    pthread_mutex_t backup_mu;   /* one snapshot, and whose it is */
+    char backup_id[SEAM_BACKUP_ID_CHARS + 1];
+    pthread_mutex_t mu;     /* the three below */
+    struct keyholder *root; /* for forking only */
     struct keyholder *idle[KMS_CHANNELS_MAX];
     size_t idle_count;
 };
@@ -111,6 +114,12 @@ struct sl_rc kms_cluster_modify(struct kms_rpc *r, struct slice payload, struct 
 /* kms_cluster_key.c: the warehouse's cluster key. */
 struct sl_rc kms_cluster_key(struct kms_rpc *r, struct slice payload, struct buf *out);
 struct sl_rc kms_cluster_key_open(struct kms_rpc *r, struct slice payload, struct buf *out);
+
+/* kms_backup.c: backup and drill of the key store. */
+struct sl_rc kms_backup_sweep(const struct kms_service *k, struct sl_error *err);
+struct sl_rc kms_backup_rpc(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_backup_check_rpc(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_backup_note_rpc(struct kms_rpc *r, struct slice payload, struct buf *out);
 
 /* kms_log.c: the audit log, for its verification. */
 struct sl_rc kms_log_check(struct kms_rpc *r, struct slice payload, struct buf *out);

@@ -108,3 +108,31 @@ struct sl_rc iam_key_delete(sqlite3 *conn, struct slice user_id, struct slice ke
                  "tt", key_id, user_id);
     return one_key(rc, changes, key_id, err);
 }
+
+struct sl_rc identity_secrets(sqlite3 *conn, struct slice after, size_t max, struct arena *a,
+                              struct identity_secret **ret, size_t *ret_count,
+                              struct sl_error *err) {
+    sqlite3_stmt *st;
+    struct identity_secret *items = arena_array(a, max, sizeof *items);
+    size_t n = 0;
+    bool row = true, failed = items == NULL;
+    TRY(rows_open(conn, err, &st, "SELECT id, sealed FROM iam_access_key WHERE id > ? ORDER BY id",
+                  "t", after));
+    struct sl_rc rc = SL_OK;
+    while (!failed && n < max && sl_is_ok(rc = db_step(st, &row, err)) && row) {
+        items[n].id = rows_text(st, 0, a, &failed);
+        items[n++].sealed = rows_text(st, 1, a, &failed);
+    }
+    db_done(st);
+    TRY(rc);
+    ENSURE(!failed, err, SL_E_NOMEM, "Out of memory.");
+    *ret = items;
+    *ret_count = n;
+    return SL_OK;
+}
+
+struct sl_rc identity_secret_check(struct keyholder *kh, const struct identity_secret *s,
+                                   struct sl_error *err) {
+    SL_CLEANUP(secret_fini) struct secret secret = {0};
+    return keyholder_unseal(kh, "iam-secret", s->id, s->sealed, &secret, err);
+}

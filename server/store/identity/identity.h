@@ -51,6 +51,17 @@ struct sl_rc identity_session_policy(struct kms_db *db, struct slice account, st
                                      struct arena *a, struct sl_error *err,
                                      const struct policy **ret);
 
+/* Sealed secret access keys by id above `after`, active or not, for their check in a backup. */
+struct identity_secret {
+    struct slice id, sealed;
+};
+struct sl_rc identity_secrets(struct sqlite3 *conn, struct slice after, size_t max, struct arena *a,
+                              struct identity_secret **ret, size_t *ret_count,
+                              struct sl_error *err);
+/* Does the keyholder open it? SL_E_CORRUPT when not. */
+struct sl_rc identity_secret_check(struct keyholder *kh, const struct identity_secret *s,
+                                   struct sl_error *err);
+
 /* A role by ARN, for AssumeRole and PassRole. */
 struct identity_role {
     struct slice arn;

@@ -16,6 +16,8 @@ struct sql_arg {
 #define I(int_) ((struct sql_arg){ARG_INT, SLICE_EMPTY, (int_)})
 #define ARGS(...) ((const struct sql_arg[]){__VA_ARGS__, {ARG_END, {NULL, 0}, 0}})
 
+#define NO_ARGS ((const struct sql_arg[]){{ARG_END, {NULL, 0}, 0}})
+
 /* Prepared and bound. */
 struct sl_rc sql_start(struct sqlite3 *conn, const char *sql, const struct sql_arg *args,
                        struct sqlite3_stmt **ret, struct sl_error *err);

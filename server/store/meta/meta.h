@@ -34,6 +34,14 @@ struct db_keep {
 struct sl_rc kms_db_clear(struct sqlite3 *conn, const struct db_keep *const *keep,
                           struct sl_error *err);
 
+/* The database at `path`, as of one instant, into a new file `to` (0600), which must not be open:
+ * what of it an earlier run left goes. Nothing of deleted rows is in it. */
+struct sl_rc kms_db_snapshot(const char *path, const char *to, struct sl_error *err);
+/* Removes it, with what SQLite keeps beside it. */
+struct sl_rc kms_db_snapshot_drop(const char *to, struct sl_error *err);
+/* Does SQLite find the database well-formed? */
+struct sl_rc kms_db_sound(struct sqlite3 *conn, bool *ret, struct sl_error *err);
+
 /* Small helpers over prepared statements (cached per connection by SQL text pointer: pass string
  * literals). */
 struct sl_rc db_prepare(struct sqlite3 *conn, const char *sql, struct sqlite3_stmt **ret,
