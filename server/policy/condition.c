@@ -348,7 +348,8 @@ static bool multivalued(struct slice key) {
                                         "aws:PrincipalServiceNamesList",
                                         "kms:EncryptionContextKeys",
                                         "kms:GrantOperations",
-                                        "kms:ResourceAliases"};
+                                        "kms:ResourceAliases",
+                                        "s3:RequestObjectTagKeys"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (slice_ieq(key, slice_cstr(names[i]))) {
             return true;

@@ -6,6 +6,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.serialize import create_serializer
 
 import s3_objects
+import s3_tags
 from harness import ACCOUNT
 from restxml import RestXml
 from s3_cases import BUCKET, NAMESPACE, refused, rebody
@@ -16,7 +17,7 @@ DIRECTORY = 'of directory buckets'
 OWNER = 'Object Ownership is BucketOwnerEnforced: there are no ACLs'
 LOCK = 'no bucket has Object Lock'
 UNSUPPORTED = {
-    'GrantFullControl': OWNER, 'GrantRead': OWNER, 'GrantReadACP': OWNER, 'GrantWrite': OWNER, 'GrantWriteACP': OWNER,
+    'AccessControlPolicy': OWNER, 'GrantFullControl': OWNER, 'GrantRead': OWNER, 'GrantReadACP': OWNER, 'GrantWrite': OWNER, 'GrantWriteACP': OWNER,
     'ObjectLockMode': LOCK, 'ObjectLockRetainUntilDate': LOCK, 'ObjectLockLegalHoldStatus': LOCK,
     'SSECustomerAlgorithm': CUSTOMER, 'SSECustomerKey': CUSTOMER, 'SSECustomerKeyMD5': CUSTOMER,
     'CopySourceSSECustomerAlgorithm': CUSTOMER, 'CopySourceSSECustomerKey': CUSTOMER, 'CopySourceSSECustomerKeyMD5': CUSTOMER,
@@ -24,10 +25,9 @@ UNSUPPORTED = {
     'IfMatchLastModifiedTime': DIRECTORY, 'IfMatchSize': DIRECTORY, 'IfMatchInitiatedTime': DIRECTORY,
     'Delete.Objects[].LastModifiedTime': DIRECTORY, 'Delete.Objects[].Size': DIRECTORY,
     'CreateBucketConfiguration.Location': DIRECTORY, 'CreateBucketConfiguration.Bucket': DIRECTORY,
-    'CreateBucketConfiguration.Tags': 'tags of buckets are not built', 'Tagging': 'tags of objects are not built', 'TaggingDirective': 'tags of objects are not built',
 }
 UNSUPPORTED.update({p + 'Checksum' + kind: CHECKSUMS for p in ('', 'MultipartUpload.Parts[].') for kind in ('SHA512', 'MD5', 'XXHASH64', 'XXHASH3', 'XXHASH128')})
-ONLY = {('ListMultipartUploads', 'Delimiter'): 'prefixes of uploads are not rolled up'}
+ONLY = {('PutBucketAcl', 'ACL'): OWNER, ('ListMultipartUploads', 'Delimiter'): 'prefixes of uploads are not rolled up'}
 ROOTS = {
     'ListBuckets': 'ListAllMyBucketsResult', 'GetBucketLocation': 'LocationConstraint', 'GetBucketEncryption': 'ServerSideEncryptionConfiguration',
     'ListObjectsV2': 'ListBucketResult', 'ListObjects': 'ListBucketResult', 'ListObjectVersions': 'ListVersionsResult',
@@ -37,7 +37,7 @@ ROOTS = {
     'GetBucketNotification': 'NotificationConfiguration', 'GetBucketAccelerateConfiguration': 'AccelerateConfiguration',
     'GetBucketRequestPayment': 'RequestPaymentConfiguration', 'CreateMultipartUpload': 'InitiateMultipartUploadResult',
     'CompleteMultipartUpload': 'CompleteMultipartUploadResult', 'ListParts': 'ListPartsResult', 'CopyObject': 'CopyObjectResult',
-    'UploadPartCopy': 'CopyPartResult', 'GetObjectAttributes': 'GetObjectAttributesResponse', 'GetObjectTagging': 'Tagging',
+    'UploadPartCopy': 'CopyPartResult', 'GetObjectAttributes': 'GetObjectAttributesResponse', 'GetObjectTagging': 'Tagging', 'GetBucketTagging': 'Tagging',
 }
 SSE = ('ETag', 'ServerSideEncryption')
 READ = SSE + ('LastModified', 'ContentLength', 'ContentType', 'AcceptRanges')
@@ -50,19 +50,19 @@ ALWAYS = {
     'ListObjects': LIST + ('Marker',), 'ListObjectsV2': LIST + ('KeyCount',), 'ListObjectVersions': LIST + ('KeyMarker', 'VersionIdMarker'),
     'ListMultipartUploads': ('Bucket', 'KeyMarker', 'UploadIdMarker', 'Prefix', 'MaxUploads', 'IsTruncated'),
     'ListParts': ('Bucket', 'Key', 'UploadId', 'PartNumberMarker', 'NextPartNumberMarker', 'MaxParts', 'IsTruncated', 'Initiator', 'Owner', 'StorageClass'),
-    'GetBucketAcl': ('Owner', 'Grants'), 'GetObjectAcl': ('Owner', 'Grants'), 'GetObjectTagging': ('TagSet',), 'GetObjectAttributes': ('LastModified',), 'GetBucketRequestPayment': ('Payer',),
+    'GetBucketAcl': ('Owner', 'Grants'), 'GetObjectAcl': ('Owner', 'Grants'), 'GetObjectTagging': ('TagSet',), 'GetBucketTagging': ('TagSet',), 'GetObjectAttributes': ('LastModified',), 'GetBucketRequestPayment': ('Payer',),
     'GetBucketOwnershipControls': ('Rules',), 'GetBucketEncryption': ('Rules',),
 }
 # Debian's botocore does not know these yet.
 NEWER = ('x-amz-checksum-type', 'x-amz-checksum-crc64nvme', 'ChecksumType', 'ChecksumCRC64NVME', 'CRC64NVME', 'BucketRegion', 'BlockedEncryptionTypes',
-         'content-range', 'x-amz-bucket-region', 'x-amz-access-point-alias')
-STATUSES = {'PutBucketPolicy': (204,), 'GetObject': (200, 206), 'HeadObject': (200, 206)}
+         'content-range', 'x-amz-bucket-region', 'x-amz-access-point-alias', 'x-amz-tagging-count')
+STATUSES = {'PutBucketPolicy': (204,), 'PutBucketTagging': (204,), 'GetObject': (200, 206), 'HeadObject': (200, 206)}
 # What no bucket or object here can have, in AWS's words.
 NEVER = {
     'GetBucketCors': ('NoSuchCORSConfiguration', 404), 'GetBucketLifecycleConfiguration': ('NoSuchLifecycleConfiguration', 404),
     'GetBucketLifecycle': ('NoSuchLifecycleConfiguration', 404), 'GetBucketWebsite': ('NoSuchWebsiteConfiguration', 404),
     'GetBucketReplication': ('ReplicationConfigurationNotFoundError', 404), 'GetPublicAccessBlock': ('NoSuchPublicAccessBlockConfiguration', 404),
-    'GetObjectLockConfiguration': ('ObjectLockConfigurationNotFoundError', 404), 'GetBucketTagging': ('NoSuchTagSet', 404),
+    'GetObjectLockConfiguration': ('ObjectLockConfigurationNotFoundError', 404),
     'GetObjectRetention': ('InvalidRequest', 400), 'GetObjectLegalHold': ('InvalidRequest', 400),
 }
 FIXED = {
@@ -70,7 +70,6 @@ FIXED = {
     'GetBucketNotificationConfiguration': lambda a: len(a) == 1, 'GetBucketNotification': lambda a: len(a) == 1,
     'GetBucketAccelerateConfiguration': lambda a: 'Status' not in a, 'GetBucketRequestPayment': lambda a: a['Payer'] == 'BucketOwner',
     'GetBucketOwnershipControls': lambda a: a['OwnershipControls']['Rules'] == [{'ObjectOwnership': 'BucketOwnerEnforced'}],
-    'GetObjectTagging': lambda a: a['TagSet'] == [],
     'GetBucketAcl': lambda a: [(g['Grantee']['Type'], g['Permission']) for g in a['Grants']] == [('CanonicalUser', 'FULL_CONTROL')],
     'GetObjectAcl': lambda a: [(g['Grantee']['ID'], g['Permission']) for g in a['Grants']] == [(a['Owner']['ID'], 'FULL_CONTROL')],
 }
@@ -141,7 +140,6 @@ def buckets(t):
             (configuration + '.LocationConstraint', {configuration: {'LocationConstraint': 'No Region'}}, 'InvalidLocationConstraint', 400),
             (configuration + '.Location', {configuration: {'Location': {'Type': 'AvailabilityZone', 'Name': 'use1-az1'}}}, 'NotImplemented', 501),
             (configuration + '.Bucket', {configuration: {'Bucket': {'Type': 'Directory', 'DataRedundancy': 'SingleAvailabilityZone'}}}, 'NotImplemented', 501),
-            (configuration + '.Tags', {configuration: {'Tags': [{'Key': 'k', 'Value': 'v'}]}}, 'NotImplemented', 501),
             ('ObjectLockEnabledForBucket', {'ObjectLockEnabledForBucket': True}, 'NotImplemented', 501),
             ('ObjectOwnership', {'ObjectOwnership': 'ObjectWriter'}, 'NotImplemented', 501),
             ('BucketNamespace', {'BucketNamespace': 'account-regional'}, 'NotImplemented', 501)):
@@ -236,4 +234,5 @@ def run(s):
     policies(t)
     encryption(t, key)
     s3_objects.run(t, s, key)
+    s3_tags.run(t, s)
     return t

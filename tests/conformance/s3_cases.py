@@ -23,7 +23,7 @@ COMMON = {
     'CacheControl': (LONG, *TOO_LARGE), 'ContentDisposition': (LONG, *TOO_LARGE), 'ContentEncoding': (LONG, *TOO_LARGE), 'ContentLanguage': (LONG, *TOO_LARGE),
     'ContentType': (LONG, *TOO_LARGE), 'Metadata': ({'k': 'x' * 2048}, 'MetadataTooLarge', 400), 'ServerSideEncryption': ('rot13', *ARGUMENT),
     'SSEKMSKeyId': ('alias/none', 'KMS.NotFoundException', 400), 'SSEKMSEncryptionContext': ('!', *ARGUMENT), 'BucketKeyEnabled': ('maybe', *ARGUMENT),
-    'ContentMD5': ('x', 'InvalidDigest', 400), 'Tagging': ('k=v', *ABSENT), 'TaggingDirective': ('REPLACE', *ABSENT), 'PartNumber': ('x', *ARGUMENT),
+    'ContentMD5': ('x', 'InvalidDigest', 400), 'PartNumber': ('x', *ARGUMENT),
     'IfMatch': ('"00000000000000000000000000000000"', 'PreconditionFailed', 412),
 }
 COMMON.update({'Response' + h: ('\u2603', *ARGUMENT) for h in ('CacheControl', 'ContentDisposition', 'ContentEncoding', 'ContentLanguage', 'ContentType')})

@@ -2,6 +2,7 @@
 import hashlib
 import os
 import re
+import sqlite3
 import threading
 import time
 import unittest
@@ -121,6 +122,29 @@ class S3(SealiftTest):
         nobody = s.new_user('nobody', [])
         self.refused(s.aws('s3 ls', nobody), 'AccessDenied')
         self.accepted(s.aws('sts get-caller-identity', nobody))
+
+    def test_tags_are_bound(self):
+        """tags changed on disk: the object is not given out"""
+        c, made = self.c, dict(Bucket='bkt', Key='tags')
+        c.put_object(Body=b'x', Tagging='team=red', **made)
+        c.put_object_tagging(Tagging={'TagSet': [{'Key': 'team', 'Value': 'blue'}]}, **made)
+        self.assertEqual(c.get_object(**made)['Body'].read(), b'x')
+        db = sqlite3.connect(os.path.join(self.s.data, 's3/index.db'), timeout=30)
+        with db:
+            (body, manifest), = db.execute("SELECT b.id, b.manifest FROM body b JOIN object o ON o.id = b.id WHERE o.key = CAST('tags' AS BLOB)").fetchall()
+            self.assertEqual(manifest.count(b'team=blue'), 1)
+            db.execute('UPDATE body SET manifest = ? WHERE id = ?', (manifest.replace(b'team=blue', b'team=grey'), body))
+        db.close()
+        self.assertEqual(self.code(c.get_object, **made), ('InternalError', 500))
+        self.assertEqual(self.code(c.put_object_tagging, Tagging={'TagSet': []}, **made), ('InternalError', 500))
+
+    def test_tagging_takes_the_key(self):
+        """a manifest is written anew with the object's data key"""
+        self.c.put_object(Bucket='bkt', Key='sealed', Body=b'x', ServerSideEncryption='aws:kms', SSEKMSKeyId=self.key['Arn'])
+        tagger = self.s.new_user('tagger', [allow(['s3:PutObjectTagging', 's3:GetObjectTagging'], 'arn:aws:s3:::bkt/*')])
+        put = ['s3api', 'put-object-tagging', '--bucket', 'bkt', '--key', 'sealed', '--tagging', 'TagSet=[{Key=a,Value=b}]']
+        self.refused(self.s.aws(put, tagger), 'AccessDenied', 'kms:Decrypt')
+        self.assertEqual(self.s.awsj('s3api get-object-tagging --bucket bkt --key sealed', tagger)['TagSet'], [])
 
     def test_s3cmd(self):
         s = self.s

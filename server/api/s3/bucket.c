@@ -61,11 +61,14 @@ static bool region_valid(struct slice r) {
 
 /* Of a new bucket: Location and Bucket speak of directory buckets. */
 static struct sl_rc check_configuration(struct s3_call *c, const struct xml *e) {
-    static const char *const absent[] = {"Location", "Bucket", "Tags"};
+    static const char *const absent[] = {"Location", "Bucket"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         if (slice_eq_cstr(e->name, absent[i])) {
             return s3_not_implemented(c, absent[i]);
         }
+    }
+    if (slice_eq_cstr(e->name, "Tags")) {
+        return s3_tags_list(c, e, &c->tags);
     }
     return slice_eq_cstr(e->name, "LocationConstraint") ? SL_OK : sl_rc_of(SL_E_S3_MALFORMED_XML);
 }
@@ -136,11 +139,15 @@ struct sl_rc s3_create_bucket(struct s3_call *c) {
     c->err = real;
     if (sl_is_ok(region_rc)) {
         s3_condition(c, "s3:LocationConstraint", region);
+        s3_tags_conditions(c, "aws:RequestTag/", "aws:TagKeys", &c->tags);
     }
     TRY(s3_authorize_for(c, NULL, "s3:CreateBucket", &c->bucket_arn, 1));
     if (sl_failed(region_rc)) {
         *c->err = later;
         return region_rc;
+    }
+    if (c->tags.count > 0) {
+        TRY(s3_authorize_for(c, NULL, "s3:TagResource", &c->bucket_arn, 1));
     }
     struct slice acl = s3_header(c, "x-amz-acl");
     if (acl.ptr != NULL && !slice_eq_cstr(acl, "private")) {
@@ -153,6 +160,7 @@ struct sl_rc s3_create_bucket(struct s3_call *c) {
                              .region = region,
                              .created_ms = clock_real_ms()};
     blob_id_random(&b.id);
+    TRY(s3_bucket_tags_text(c, &c->tags, &b.tags));
     struct sl_error err = {0};
     struct sl_rc rc = index_bucket_create(c->env->index, &b, &err);
     if (rc.code == SL_E_EXISTS) {

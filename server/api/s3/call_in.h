@@ -15,7 +15,7 @@
 #define S3_NS "http://s3.amazonaws.com/doc/2006-03-01/"
 
 enum s3_level { S3_SERVICE, S3_BUCKET, S3_OBJECT };
-enum { S3_CONDITION_KEYS_MAX = 48, S3_ARN_MAX = 1200, S3_ERROR_EXTRAS_MAX = 4 };
+enum { S3_CONDITION_KEYS_MAX = 192, S3_ARN_MAX = 1200, S3_ERROR_EXTRAS_MAX = 4 };
 
 struct s3_call;
 struct s3_op {
@@ -31,6 +31,11 @@ struct s3_op {
     bool no_bucket; /* the bucket need not exist */
 };
 extern const struct s3_op s3_ops[]; /* ends with a NULL name */
+
+struct s3_tags {
+    const struct context_pair *items;
+    size_t count;
+};
 
 struct s3_call {
     struct s3_env *env;
@@ -54,7 +59,8 @@ struct s3_call {
     struct context_pair keys[S3_CONDITION_KEYS_MAX]; /* condition keys */
     size_t key_count;
 
-    struct s3_sse *sse; /* of writes */
+    struct s3_sse *sse;  /* of writes */
+    struct s3_tags tags; /* that the request gives */
 
     /* For the error body. */
     struct slice canonical;
@@ -163,6 +169,22 @@ void s3_put_name(struct s3_call *c, struct buf *out, const char *element, struct
 /* ---- meta.c: content headers and user metadata of a write */
 struct sl_rc s3_meta_read(struct s3_call *c, const struct context_pair **ret, size_t *ret_count);
 
+/* ---- tags.c */
+/* x-amz-tagging of a write into c->tags, and its condition keys. */
+struct sl_rc s3_tags_prepare(struct s3_call *c);
+/* May the caller put them on? */
+struct sl_rc s3_tags_allowed(struct s3_call *c);
+/* Into the manifest, instead of those that it has; and out of it. */
+struct sl_rc s3_tags_into(struct s3_call *c, const struct s3_tags *tags, struct manifest *m);
+struct sl_rc s3_tags_of(struct s3_call *c, const struct manifest *m, struct s3_tags *ret);
+/* PREFIX<key> of each; `keys` (may be NULL) is the condition key that lists the keys. */
+void s3_tags_conditions(struct s3_call *c, const char *prefix, const char *keys,
+                        const struct s3_tags *tags);
+/* The Tag elements of a TagSet, checked. */
+struct sl_rc s3_tags_list(struct s3_call *c, const struct xml *list, struct s3_tags *ret);
+/* As the index keeps a bucket's. */
+struct sl_rc s3_bucket_tags_text(struct s3_call *c, const struct s3_tags *tags, struct slice *ret);
+
 /* ---- checksums of stored objects (reply.c) */
 struct sl_rc s3_checksum_headers(struct s3_call *c, const struct manifest *m,
                                  const struct secret *key);
@@ -212,6 +234,14 @@ struct sl_rc s3_abort_upload(struct s3_call *c);
 struct sl_rc s3_list_parts(struct s3_call *c);
 struct sl_rc s3_list_uploads(struct s3_call *c);
 struct sl_rc s3_static_answer(struct s3_call *c);
+struct sl_rc s3_put_acl(struct s3_call *c);
+struct sl_rc s3_put_prepare(struct s3_call *c);
+struct sl_rc s3_get_object_tagging(struct s3_call *c);
+struct sl_rc s3_put_object_tagging(struct s3_call *c);
+struct sl_rc s3_delete_object_tagging(struct s3_call *c);
+struct sl_rc s3_get_bucket_tagging(struct s3_call *c);
+struct sl_rc s3_put_bucket_tagging(struct s3_call *c);
+struct sl_rc s3_delete_bucket_tagging(struct s3_call *c);
 
 /* put.c, shared with copies and parts: the plaintext's source. Empty = the end, verified. */
 typedef struct sl_rc (*s3_source_fn)(void *source, struct slice *ret, struct sl_error *err);

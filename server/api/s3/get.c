@@ -222,12 +222,31 @@ static bool wants_checksum(const struct s3_call *c, const struct span *sp) {
     return !sp->partial && slice_ieq(s3_header(c, "x-amz-checksum-mode"), SLICE_LIT("ENABLED"));
 }
 
+/* Who may not read the tags isn't told their number. */
+static struct sl_rc tag_count(struct s3_call *c, const struct manifest *m) {
+    struct s3_tags tags;
+    TRY(s3_tags_of(c, m, &tags));
+    if (tags.count == 0) {
+        return SL_OK;
+    }
+    struct sl_error ignored = {0};
+    struct sl_error *real = c->err;
+    c->err = &ignored;
+    struct sl_rc rc = s3_authorize(c, "s3:GetObjectTagging", c->object_arn);
+    c->err = real;
+    if (sl_is_ok(rc)) {
+        http_set_printf(c->h, "x-amz-tagging-count", "%zu", tags.count);
+    }
+    return SL_OK;
+}
+
 static struct sl_rc send_span(struct s3_call *c, struct s3_stored *s, const struct span *sp) {
     struct slice piece;
     s3_stored_range(s, sp->from, sp->to);
     TRY(s3_stored_next(s, &piece, c->err));
     s3_object_headers(c, &s->row, &s->manifest);
     span_headers(c, &s->manifest, sp);
+    TRY(tag_count(c, &s->manifest));
     if (wants_checksum(c, sp)) {
         TRY(s3_checksum_headers(c, &s->manifest, &s->key));
     }
@@ -258,8 +277,17 @@ static struct sl_rc head_found(struct s3_call *c, struct s3_stored *s) {
     }
     s3_object_headers(c, &s->row, &s->manifest);
     span_headers(c, &s->manifest, &sp);
+    TRY(tag_count(c, &s->manifest));
     http_set_printf(c->h, "content-length", "%llu", (unsigned long long)(sp.to - sp.from));
     return http_reply_head(c->h);
+}
+
+/* The decision knows the object's tags. */
+static struct sl_rc authorize_found(struct s3_call *c, const char *action, struct s3_stored *s) {
+    struct s3_tags tags;
+    TRY(s3_tags_of(c, &s->manifest, &tags));
+    s3_tags_conditions(c, "s3:ExistingObjectTag/", NULL, &tags);
+    return s3_authorize(c, action, c->object_arn);
 }
 
 struct sl_rc s3_with_object(struct s3_call *c, const char *action, s3_then_fn then) {
@@ -270,7 +298,7 @@ struct sl_rc s3_with_object(struct s3_call *c, const char *action, s3_then_fn th
         return s3_no_such_key(c);
     }
     TRY(rc);
-    rc = s3_authorize(c, action, c->object_arn);
+    rc = authorize_found(c, action, &s);
     if (sl_is_ok(rc)) {
         rc = then(c, &s);
     }

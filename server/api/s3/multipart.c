@@ -103,7 +103,9 @@ static struct sl_rc store_upload(struct s3_call *c, const struct manifest *m) {
 struct sl_rc s3_create_upload(struct s3_call *c) {
     struct manifest m = {.bucket = c->bucket.id, .created_ms = clock_real_ms()};
     TRY(read_algorithm(c, &m));
+    TRY(s3_tags_allowed(c));
     TRY(s3_meta_read(c, &m.headers, &m.header_count));
+    TRY(s3_tags_into(c, &c->tags, &m));
     TRY(s3_sse_make_key(c, c->sse));
     TRY(s3_sse_check_decrypt(c, c->sse));
     blob_id_random(&m.object);

@@ -6,6 +6,11 @@
 
 enum { COPY_XML_MAX = 64 * 1024 };
 
+struct sl_rc s3_put_prepare(struct s3_call *c) {
+    TRY(s3_tags_prepare(c));
+    return s3_sse_prepare(c);
+}
+
 /* ---- sums of a stream that is no request body */
 
 struct sl_rc tally_init(struct tally *t, enum checksum_kind kind) {
@@ -166,8 +171,10 @@ struct sl_rc s3_put_object(struct s3_call *c) {
     if (!c->h->has_length && !c->h->chunked) {
         return sl_rc_of(SL_E_S3_MISSING_LENGTH);
     }
+    TRY(s3_tags_allowed(c));
     TRY(s3_write_condition(c, &cond));
     TRY(s3_meta_read(c, &m.headers, &m.header_count));
+    TRY(s3_tags_into(c, &c->tags, &m));
     bool kms = c->sse->explicit_header ? c->sse->kind == MANIFEST_SSE_KMS
                                        : c->bucket.default_sse == MANIFEST_SSE_KMS;
     struct body_conf conf = {.want_md5 = !kms,
@@ -224,29 +231,50 @@ struct sl_rc put_copy_source(struct s3_call *c, struct copy_source *ret) {
     struct slice owner = s3_header(c, "x-amz-source-expected-bucket-owner");
     ENSURE(owner.ptr == NULL || slice_eq(owner, ret->bucket.account), c->err, SL_E_ACCESS_DENIED,
            "Access Denied");
-    return s3_authorize_for(c, &ret->bucket, "s3:GetObject", &ret->arn, 1);
+    return SL_OK;
+}
+
+/* The decision knows the source's tags; they are none of the destination's. */
+static struct sl_rc may_copy(struct s3_call *c, const struct copy_source *src, const char *action,
+                             const struct s3_stored *s) {
+    struct s3_tags tags;
+    size_t mark = c->key_count;
+    TRY(s3_tags_of(c, &s->manifest, &tags));
+    s3_tags_conditions(c, "s3:ExistingObjectTag/", NULL, &tags);
+    struct sl_rc rc = s3_authorize_for(c, &src->bucket, action, &src->arn, 1);
+    c->key_count = mark;
+    return rc;
+}
+
+/* NoSuchKey is for who may list. */
+static struct sl_rc no_source(struct s3_call *c, const struct copy_source *src) {
+    struct slice list = slice_sub(src->arn, 0, src->arn.len - src->key.len - 1);
+    struct sl_error ignored = {0};
+    struct sl_error *real = c->err;
+    TRY(s3_authorize_for(c, &src->bucket, "s3:GetObject", &src->arn, 1));
+    c->err = &ignored;
+    struct sl_rc rc = s3_authorize_for(c, &src->bucket, "s3:ListBucket", &list, 1);
+    c->err = real;
+    c->key = src->key;
+    return sl_is_ok(rc) ? sl_rc_of(SL_E_S3_NO_SUCH_KEY) : sl_rc_of(SL_E_ACCESS_DENIED);
 }
 
 struct sl_rc put_copy_open(struct s3_call *c, const struct copy_source *src,
                            struct s3_stored *ret) {
     struct sl_rc rc = s3_stored_find(c, &src->bucket.id, src->key, ret);
     if (rc.code == SL_E_NOT_FOUND) {
-        struct slice list = slice_sub(src->arn, 0, src->arn.len - src->key.len - 1);
-        struct sl_error ignored = {0};
-        struct sl_error *real = c->err;
-        c->err = &ignored;
-        rc = s3_authorize_for(c, &src->bucket, "s3:ListBucket", &list, 1);
-        c->err = real;
-        c->key = src->key;
-        return sl_is_ok(rc) ? sl_rc_of(SL_E_S3_NO_SUCH_KEY) : sl_rc_of(SL_E_ACCESS_DENIED);
+        return no_source(c, src);
     }
     TRY(rc);
     struct range_conditions cond = s3_conditions(c, "x-amz-copy-source-");
-    if (range_check(&cond, ret->manifest.etag, ret->row.modified_ms / 1000) != RANGE_PROCEED) {
-        s3_stored_end(ret);
-        return sl_rc_of(SL_E_S3_PRECONDITION);
+    rc = may_copy(c, src, "s3:GetObject", ret);
+    if (sl_is_ok(rc) &&
+        range_check(&cond, ret->manifest.etag, ret->row.modified_ms / 1000) != RANGE_PROCEED) {
+        rc = sl_rc_of(SL_E_S3_PRECONDITION);
     }
-    rc = s3_stored_open(ret, src->arn);
+    if (sl_is_ok(rc)) {
+        rc = s3_stored_open(ret, src->arn);
+    }
     if (sl_failed(rc)) {
         s3_stored_end(ret);
     }
@@ -315,6 +343,31 @@ static struct sl_rc copy_metadata(struct s3_call *c, const struct copy_source *s
     return SL_OK;
 }
 
+/* The source's, or those of the request. */
+static struct sl_rc copy_tags(struct s3_call *c, const struct copy_source *src,
+                              const struct s3_stored *from, struct manifest *m) {
+    struct slice directive = s3_header(c, "x-amz-tagging-directive");
+    struct slice given = s3_header(c, "x-amz-tagging");
+    bool replace = slice_eq_cstr(directive, "REPLACE");
+    if (directive.ptr != NULL && !replace && !slice_eq_cstr(directive, "COPY")) {
+        return s3_invalid(c, "x-amz-tagging-directive", directive, "Unknown tagging directive.");
+    }
+    if (given.ptr != NULL && !replace) {
+        return s3_invalid(c, "x-amz-tagging", given,
+                          "The x-amz-tagging header is only applicable with the tagging directive "
+                          "REPLACE.");
+    }
+    if (!replace) {
+        TRY(s3_tags_of(c, &from->manifest, &c->tags));
+        if (c->tags.count > 0) {
+            TRY(may_copy(c, src, "s3:GetObjectTagging", from));
+        }
+        s3_tags_conditions(c, "s3:RequestObjectTag/", "s3:RequestObjectTagKeys", &c->tags);
+    }
+    TRY(s3_tags_allowed(c));
+    return s3_tags_into(c, &c->tags, m);
+}
+
 static struct sl_rc copy_from(struct s3_call *c, const struct copy_source *src,
                               struct s3_stored *from) {
     struct manifest m = {0};
@@ -324,6 +377,7 @@ static struct sl_rc copy_from(struct s3_call *c, const struct copy_source *src,
     struct slice wanted = s3_header(c, "x-amz-checksum-algorithm");
     TRY(s3_write_condition(c, &cond));
     TRY(copy_metadata(c, src, from, &m));
+    TRY(copy_tags(c, src, from, &m));
     if (wanted.ptr != NULL && !checksum_by_name(wanted, &kind)) {
         return s3_invalid(c, "x-amz-checksum-algorithm", wanted,
                           "Checksum algorithm provided is unsupported.");

@@ -33,9 +33,9 @@ struct copy_source {
     struct slice arn;
     struct index_bucket bucket;
 };
-/* x-amz-copy-source, with s3:GetObject asked for. */
+/* x-amz-copy-source as it is written; nothing is decided yet. */
 struct sl_rc put_copy_source(struct s3_call *c, struct copy_source *ret);
-/* Found, conditions hold, key open, MAC right. Caller ends it. */
+/* Found, s3:GetObject allowed, conditions hold, key open, MAC right. Caller ends it. */
 struct sl_rc put_copy_open(struct s3_call *c, const struct copy_source *src, struct s3_stored *ret);
 
 #endif

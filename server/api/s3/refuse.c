@@ -24,8 +24,6 @@ static const struct {
     {"x-amz-object-ownership", {"BucketOwnerEnforced"}, NOT_IMPLEMENTED},
     {"x-amz-bucket-namespace", {"global"}, NOT_IMPLEMENTED},
     {"x-amz-storage-class", {"STANDARD"}, STORAGE_CLASS},
-    {"x-amz-tagging", {NULL}, NOT_IMPLEMENTED},
-    {"x-amz-tagging-directive", {"COPY"}, NOT_IMPLEMENTED},
     {"x-amz-website-redirect-location", {NULL}, NOT_IMPLEMENTED},
     {"x-amz-write-offset-bytes", {NULL}, NOT_IMPLEMENTED},
     {"x-amz-mfa", {NULL}, NOT_IMPLEMENTED},

@@ -36,8 +36,12 @@ const struct s3_op s3_ops[] = {
     {"GetBucketVersioning", "GET", S3_BUCKET, "versioning", "s3:GetBucketVersioning", NULL,
      s3_static_answer, false},
     {"GetBucketAcl", "GET", S3_BUCKET, "acl", "s3:GetBucketAcl", NULL, s3_static_answer, false},
-    {"GetBucketTagging", "GET", S3_BUCKET, "tagging", "s3:GetBucketTagging", NULL, s3_static_answer,
-     false},
+    {"PutBucketAcl", "PUT", S3_BUCKET, "acl", "s3:PutBucketAcl", NULL, s3_put_acl, false},
+    {"GetBucketTagging", "GET", S3_BUCKET, "tagging", "s3:GetBucketTagging", NULL,
+     s3_get_bucket_tagging, false},
+    {"PutBucketTagging", "PUT", S3_BUCKET, "tagging", NULL, NULL, s3_put_bucket_tagging, false},
+    {"DeleteBucketTagging", "DELETE", S3_BUCKET, "tagging", "s3:PutBucketTagging", NULL,
+     s3_delete_bucket_tagging, false},
     {"GetBucketCors", "GET", S3_BUCKET, "cors", "s3:GetBucketCORS", NULL, s3_static_answer, false},
     {"GetBucketLifecycleConfiguration", "GET", S3_BUCKET, "lifecycle",
      "s3:GetLifecycleConfiguration", NULL, s3_static_answer, false},
@@ -60,13 +64,13 @@ const struct s3_op s3_ops[] = {
     {"GetBucketRequestPayment", "GET", S3_BUCKET, "requestPayment", "s3:GetBucketRequestPayment",
      NULL, s3_static_answer, false},
 
-    {"PutObject", "PUT", S3_OBJECT, NULL, "s3:PutObject", s3_sse_prepare, s3_put_object, false},
+    {"PutObject", "PUT", S3_OBJECT, NULL, "s3:PutObject", s3_put_prepare, s3_put_object, false},
     {"GetObject", "GET", S3_OBJECT, NULL, NULL, s3_get_prepare, s3_get_object, false},
     {"HeadObject", "HEAD", S3_OBJECT, NULL, NULL, s3_get_prepare, s3_head_object, false},
     {"GetObjectAttributes", "GET", S3_OBJECT, "attributes", NULL, s3_sse_refuse, s3_get_attributes,
      false},
     {"DeleteObject", "DELETE", S3_OBJECT, NULL, "s3:DeleteObject", NULL, s3_delete_object, false},
-    {"CreateMultipartUpload", "POST", S3_OBJECT, "uploads", "s3:PutObject", s3_sse_prepare,
+    {"CreateMultipartUpload", "POST", S3_OBJECT, "uploads", "s3:PutObject", s3_put_prepare,
      s3_create_upload, false},
     {"UploadPart", "PUT", S3_OBJECT, "uploadId", "s3:PutObject", s3_sse_refuse, s3_upload_part,
      false},
@@ -77,7 +81,10 @@ const struct s3_op s3_ops[] = {
     {"ListParts", "GET", S3_OBJECT, "uploadId", "s3:ListMultipartUploadParts", s3_sse_refuse,
      s3_list_parts, false},
     {"GetObjectAcl", "GET", S3_OBJECT, "acl", "s3:GetObjectAcl", NULL, s3_static_answer, false},
-    {"GetObjectTagging", "GET", S3_OBJECT, "tagging", "s3:GetObjectTagging", NULL, s3_static_answer,
+    {"PutObjectAcl", "PUT", S3_OBJECT, "acl", "s3:PutObjectAcl", NULL, s3_put_acl, false},
+    {"GetObjectTagging", "GET", S3_OBJECT, "tagging", NULL, NULL, s3_get_object_tagging, false},
+    {"PutObjectTagging", "PUT", S3_OBJECT, "tagging", NULL, NULL, s3_put_object_tagging, false},
+    {"DeleteObjectTagging", "DELETE", S3_OBJECT, "tagging", NULL, NULL, s3_delete_object_tagging,
      false},
     {"GetObjectRetention", "GET", S3_OBJECT, "retention", "s3:GetObjectRetention", NULL,
      s3_static_answer, false},
@@ -88,7 +95,7 @@ const struct s3_op s3_ops[] = {
 
 /* The same requests with x-amz-copy-source. */
 static const struct s3_op copy_object = {"CopyObject",   "PUT",          S3_OBJECT,      NULL,
-                                         "s3:PutObject", s3_sse_prepare, s3_copy_object, false};
+                                         "s3:PutObject", s3_put_prepare, s3_copy_object, false};
 static const struct s3_op copy_part = {"UploadPartCopy",    "PUT",          S3_OBJECT,
                                        "uploadId",          "s3:PutObject", s3_sse_refuse,
                                        s3_upload_part_copy, false};

@@ -5,6 +5,8 @@
 #define XML "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 #define NS " xmlns=\"" S3_NS "\""
 
+enum { ACL_XML_MAX = 64 * 1024 };
+
 struct answer {
     enum s3_level level;
     const char *sub;
@@ -24,7 +26,6 @@ static const struct answer answers[] = {
     {S3_BUCKET, "ownershipControls", 200, NULL,
      XML "<OwnershipControls" NS "><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership>"
          "</Rule></OwnershipControls>"},
-    {S3_BUCKET, "tagging", 404, "NoSuchTagSet", "The TagSet does not exist"},
     {S3_BUCKET, "cors", 404, "NoSuchCORSConfiguration", "The CORS configuration does not exist"},
     {S3_BUCKET, "lifecycle", 404, "NoSuchLifecycleConfiguration",
      "The lifecycle configuration does not exist"},
@@ -36,10 +37,15 @@ static const struct answer answers[] = {
      "The public access block configuration was not found"},
     {S3_BUCKET, "object-lock", 404, "ObjectLockConfigurationNotFoundError",
      "Object Lock configuration does not exist for this bucket"},
-    {S3_OBJECT, "tagging", 200, NULL, XML "<Tagging" NS "><TagSet/></Tagging>"},
     {S3_OBJECT, "retention", 400, "InvalidRequest", "Bucket is missing Object Lock Configuration"},
     {S3_OBJECT, "legal-hold", 400, "InvalidRequest", "Bucket is missing Object Lock Configuration"},
 };
+
+static struct sl_rc check_object(struct s3_call *c) {
+    struct index_object row;
+    struct sl_rc rc = index_object_get(c->env->index, &c->bucket.id, c->key, c->a, &row, c->err);
+    return rc.code == SL_E_NOT_FOUND ? s3_no_such_key(c) : rc;
+}
 
 static struct sl_rc acl(struct s3_call *c) {
     char id[65];
@@ -61,15 +67,25 @@ static struct sl_rc acl(struct s3_call *c) {
     return s3_reply_xml(c, 200, &xml);
 }
 
+/* ACLs are off. The one grant that changes nothing is taken of an object. */
+struct sl_rc s3_put_acl(struct s3_call *c) {
+    struct buf body = BUF_INIT(ACL_XML_MAX);
+    struct sl_rc rc = s3_body_all(c, ACL_XML_MAX, &body);
+    bool fine = c->op->level == S3_OBJECT && body.len == 0 &&
+                slice_eq_cstr(s3_header(c, "x-amz-acl"), "bucket-owner-full-control");
+    buf_fini(&body);
+    TRY(rc);
+    if (!fine) {
+        return s3_fail_as(c, 400, "AccessControlListNotSupported",
+                          "The bucket does not allow ACLs");
+    }
+    TRY(check_object(c));
+    return s3_reply_empty(c, 200);
+}
+
 struct sl_rc s3_static_answer(struct s3_call *c) {
     if (c->op->level == S3_OBJECT) {
-        struct index_object row;
-        struct sl_rc rc =
-            index_object_get(c->env->index, &c->bucket.id, c->key, c->a, &row, c->err);
-        if (rc.code == SL_E_NOT_FOUND) {
-            return s3_no_such_key(c);
-        }
-        TRY(rc);
+        TRY(check_object(c));
     }
     if (slice_eq_cstr(slice_cstr(c->op->sub), "acl")) {
         return acl(c);

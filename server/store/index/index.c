@@ -24,7 +24,9 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS upload_part ("
     " upload BLOB NOT NULL, number INTEGER NOT NULL, part BLOB NOT NULL, salt BLOB NOT NULL,"
     " size INTEGER NOT NULL, etag TEXT NOT NULL, modified_ms INTEGER NOT NULL,"
-    " checksum BLOB NOT NULL, PRIMARY KEY (upload, number)) WITHOUT ROWID;";
+    " checksum BLOB NOT NULL, PRIMARY KEY (upload, number)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS bucket_tags ("
+    " bucket BLOB PRIMARY KEY NOT NULL, tags TEXT NOT NULL) WITHOUT ROWID;";
 
 struct sl_rc index_open(const char *path, struct index **ret, struct sl_error *err) {
     const char *schemas[] = {schema, NULL};
@@ -177,11 +179,57 @@ static struct sl_rc bucket_insert(struct sqlite3 *conn, const struct index_bucke
     return index_run(st, err);
 }
 
+static struct sl_rc put_tags(struct sqlite3 *conn, const struct blob_id *id, struct slice tags,
+                             struct sl_error *err) {
+    struct sqlite3_stmt *st;
+    const char *sql = tags.len > 0
+                          ? "INSERT OR REPLACE INTO bucket_tags (bucket, tags) VALUES (?, ?)"
+                          : "DELETE FROM bucket_tags WHERE bucket = ?";
+    TRY(db_prepare(conn, sql, &st, err));
+    db_bind_blob(st, 1, blob_id_slice(id));
+    if (tags.len > 0) {
+        db_bind_slice(st, 2, tags);
+    }
+    return index_run(st, err);
+}
+
+struct sl_rc index_bucket_set_tags(struct index *ix, const struct blob_id *id, struct slice tags,
+                                   struct sl_error *err) {
+    struct sqlite3 *conn = NULL;
+    TRY(kms_db_write(ix->db, &conn, err));
+    struct sl_rc rc = put_tags(conn, id, tags, err);
+    struct sl_rc end = kms_db_write_end(ix->db, conn, sl_is_ok(rc), err);
+    return sl_failed(rc) ? rc : end;
+}
+
+struct sl_rc index_bucket_tags(struct index *ix, const struct blob_id *id, struct arena *a,
+                               struct slice *ret, struct sl_error *err) {
+    struct sqlite3 *conn = NULL;
+    struct sqlite3_stmt *st = NULL;
+    bool row = false;
+    TRY(kms_db_read(ix->db, &conn, err));
+    struct sl_rc rc = db_prepare(conn, "SELECT tags FROM bucket_tags WHERE bucket = ?", &st, err);
+    *ret = SLICE_EMPTY;
+    if (sl_is_ok(rc)) {
+        db_bind_blob(st, 1, blob_id_slice(id));
+        rc = db_step(st, &row, err);
+    }
+    if (sl_is_ok(rc) && row) {
+        rc = index_column(st, 0, a, ret, err);
+    }
+    db_done(st);
+    kms_db_read_end(ix->db, conn);
+    return rc;
+}
+
 struct sl_rc index_bucket_create(struct index *ix, const struct index_bucket *b,
                                  struct sl_error *err) {
     struct sqlite3 *conn = NULL;
     TRY(kms_db_write(ix->db, &conn, err));
     struct sl_rc rc = bucket_insert(conn, b, err);
+    if (sl_is_ok(rc) && b->tags.len > 0) {
+        rc = put_tags(conn, &b->id, b->tags, err);
+    }
     struct sl_rc end = kms_db_write_end(ix->db, conn, sl_is_ok(rc), err);
     return sl_failed(rc) ? rc : end;
 }
@@ -297,6 +345,7 @@ static struct sl_rc bucket_delete(struct sqlite3 *conn, const struct blob_id *id
         return sl_rc_of(SL_E_S3_BUCKET_NOT_EMPTY);
     }
     TRY(drop_uploads(conn, id, a, ret, ret_count, err));
+    TRY(put_tags(conn, id, SLICE_EMPTY, err));
     TRY(db_prepare(conn, "DELETE FROM bucket WHERE id = ?", &st, err));
     db_bind_blob(st, 1, blob_id_slice(id));
     return index_run(st, err);

@@ -33,6 +33,7 @@ struct index_bucket {
     uint8_t default_sse;      /* enum manifest_sse, 0 = not set */
     struct slice default_key; /* SSE-KMS: as given, may be empty */
     bool default_bucket_key;
+    struct slice tags; /* of a new one; else ask index_bucket_tags */
 };
 struct sl_rc index_bucket_create(struct index *ix, const struct index_bucket *b,
                                  struct sl_error *err); /* SL_E_EXISTS */
@@ -48,6 +49,12 @@ struct sl_rc index_bucket_set_policy(struct index *ix, const struct blob_id *id,
                                      struct slice policy, struct sl_error *err);
 struct sl_rc index_bucket_set_sse(struct index *ix, const struct blob_id *id, uint8_t sse,
                                   struct slice key, bool bucket_key, struct sl_error *err);
+
+/* The bucket's tags as one text, empty without any. */
+struct sl_rc index_bucket_tags(struct index *ix, const struct blob_id *id, struct arena *a,
+                               struct slice *ret, struct sl_error *err);
+struct sl_rc index_bucket_set_tags(struct index *ix, const struct blob_id *id, struct slice tags,
+                                   struct sl_error *err);
 
 /* ---- objects (object.c) */
 
@@ -81,6 +88,10 @@ struct sl_rc index_object_get(struct index *ix, const struct blob_id *bucket, st
 /* Is this version still the one under this name? */
 struct sl_rc index_object_current(struct index *ix, const struct blob_id *bucket, struct slice key,
                                   const struct blob_id *id, bool *ret, struct sl_error *err);
+/* Another manifest for the same bytes, if the one with `old_mac` is still there; else
+ * SL_E_NOT_FOUND. */
+struct sl_rc index_object_manifest(struct index *ix, const struct blob_id *id, struct slice old_mac,
+                                   struct slice manifest, struct slice mac, struct sl_error *err);
 struct sl_rc index_object_delete(struct index *ix, const struct blob_id *bucket, struct slice key,
                                  const struct index_condition *cond, struct arena *a,
                                  struct index_dropped *ret_dropped, struct sl_error *err);

@@ -163,6 +163,29 @@ struct sl_rc index_object_current(struct index *ix, const struct blob_id *bucket
     return SL_OK;
 }
 
+static struct sl_rc new_manifest(struct sqlite3 *conn, const struct blob_id *id,
+                                 struct slice old_mac, struct slice manifest, struct slice mac,
+                                 struct sl_error *err) {
+    struct sqlite3_stmt *st;
+    TRY(db_prepare(conn, "UPDATE body SET manifest = ?, mac = ? WHERE id = ? AND mac = ?", &st,
+                   err));
+    db_bind_blob(st, 1, manifest);
+    db_bind_blob(st, 2, mac);
+    db_bind_blob(st, 3, blob_id_slice(id));
+    db_bind_blob(st, 4, old_mac);
+    TRY(index_run(st, err));
+    return sqlite3_changes(conn) == 1 ? SL_OK : sl_rc_of(SL_E_NOT_FOUND);
+}
+
+struct sl_rc index_object_manifest(struct index *ix, const struct blob_id *id, struct slice old_mac,
+                                   struct slice manifest, struct slice mac, struct sl_error *err) {
+    struct sqlite3 *conn = NULL;
+    TRY(kms_db_write(ix->db, &conn, err));
+    struct sl_rc rc = new_manifest(conn, id, old_mac, manifest, mac, err);
+    struct sl_rc end = kms_db_write_end(ix->db, conn, sl_is_ok(rc), err);
+    return sl_failed(rc) ? rc : end;
+}
+
 static struct sl_rc delete_object(struct sqlite3 *conn, const struct blob_id *bucket,
                                   struct slice key, const struct index_condition *cond,
                                   struct arena *a, struct index_dropped *dropped,

@@ -96,6 +96,46 @@ static void buckets(void **state) {
     arena_fini(&a);
 }
 
+static void bucket_tags(void **state) {
+    struct arena a = ARENA_INIT(1024 * 1024);
+    struct index_bucket b = {.name = SLICE_LIT("tagged"), .tags = SLICE_LIT("a=b")};
+    struct slice tags;
+    struct index_dropped *dropped;
+    size_t count;
+    blob_id_random(&b.id);
+    assert_true(sl_is_ok(index_bucket_create(ix, &b, NULL)));
+    assert_true(sl_is_ok(index_bucket_tags(ix, &b.id, &a, &tags, NULL)));
+    assert_true(slice_eq_cstr(tags, "a=b"));
+    assert_true(sl_is_ok(index_bucket_set_tags(ix, &b.id, SLICE_LIT("c=d"), NULL)));
+    assert_true(sl_is_ok(index_bucket_tags(ix, &b.id, &a, &tags, NULL)));
+    assert_true(slice_eq_cstr(tags, "c=d"));
+    assert_true(sl_is_ok(index_bucket_delete(ix, &b.id, &a, &dropped, &count, NULL)));
+    assert_true(sl_is_ok(index_bucket_tags(ix, &b.id, &a, &tags, NULL)));
+    assert_int_equal(tags.len, 0);
+    arena_fini(&a);
+}
+
+/* Only over the manifest that the caller has seen. */
+static void new_manifest(void **state) {
+    struct arena a = ARENA_INIT(1024 * 1024);
+    struct index_bucket b = make_bucket("manifests");
+    struct blob_id id = put(&b, SLICE_LIT("k"), NULL, SL_CODE_OK, 0);
+    struct index_object got;
+    struct slice other = SLICE_LIT("m2");
+    assert_int_equal(index_object_manifest(ix, &id, SLICE_LIT("x"), other, other, NULL).code,
+                     SL_E_NOT_FOUND);
+    assert_true(sl_is_ok(index_object_get(ix, &b.id, SLICE_LIT("k"), &a, &got, NULL)));
+    assert_true(slice_eq_cstr(got.manifest, "m"));
+    assert_true(sl_is_ok(index_object_manifest(ix, &id, got.mac, other, SLICE_LIT("c2"), NULL)));
+    assert_true(sl_is_ok(index_object_get(ix, &b.id, SLICE_LIT("k"), &a, &got, NULL)));
+    assert_true(slice_eq(got.manifest, other));
+    assert_true(slice_eq_cstr(got.mac, "c2"));
+    put(&b, SLICE_LIT("k"), NULL, SL_CODE_OK, 1);
+    assert_int_equal(index_object_manifest(ix, &id, got.mac, other, other, NULL).code,
+                     SL_E_NOT_FOUND);
+    arena_fini(&a);
+}
+
 static void objects_and_conditions(void **state) {
     struct arena a = ARENA_INIT(1024 * 1024);
     struct index_bucket b = make_bucket("objects");
@@ -345,9 +385,10 @@ static void manifests(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets),   cmocka_unit_test(objects_and_conditions),
-        cmocka_unit_test(listing),   cmocka_unit_test(uploads),
-        cmocka_unit_test(manifests),
+        cmocka_unit_test(buckets),      cmocka_unit_test(objects_and_conditions),
+        cmocka_unit_test(listing),      cmocka_unit_test(uploads),
+        cmocka_unit_test(manifests),    cmocka_unit_test(bucket_tags),
+        cmocka_unit_test(new_manifest),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
