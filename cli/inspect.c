@@ -104,8 +104,10 @@ static struct sl_rc status(const struct instance *in, struct sl_error *err) {
     bool all = true;
     for (const struct json *p = list ? list->child : NULL; p != NULL; p = p->next) {
         struct slice name = json_get(p, "name")->text, word = json_get(p, "state")->text;
-        printf("%-12.*s %.*s, process %d, %d restart(s)\n", SLICE_FMT(name), SLICE_FMT(word),
-               (int)json_get(p, "pid")->integer, (int)json_get(p, "restarts")->integer);
+        const struct json *why = json_get(p, "why");
+        printf("%-12.*s %.*s, process %d, %d restart(s)%s%.*s\n", SLICE_FMT(name), SLICE_FMT(word),
+               (int)json_get(p, "pid")->integer, (int)json_get(p, "restarts")->integer,
+               why != NULL ? ": " : "", SLICE_FMT(why != NULL ? why->text : SLICE_EMPTY));
         all &= slice_eq_cstr(word, "up");
     }
     printf("keys         %s\n", isolated && isolated->boolean ? "isolated" : "keys not isolated");

@@ -22,6 +22,7 @@ struct instance {
     bool ephemeral;
     bool audit_strict;
     const char *tls_cert, *tls_key;      /* files of one's own certificate, or NULL */
+    const char *warehouse_key;           /* KMS key for new cluster keys, or NULL */
     const char *access_key, *secret_key; /* given for an ephemeral first start, or NULL */
     bool as_root;
     uint32_t uid_base; /* as root: first of the run of uids */

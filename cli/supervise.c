@@ -155,6 +155,10 @@ static struct sl_rc write_conf(const struct supervisor *s, struct sl_error *err)
         jsonw_name(&w, texts[i].name);
         jsonw_cstr(&w, texts[i].value);
     }
+    if (in->warehouse_key != NULL) {
+        jsonw_name(&w, "warehouseKey");
+        jsonw_cstr(&w, in->warehouse_key);
+    }
     jsonw_name(&w, "hosts");
     jsonw_array_begin(&w);
     for (size_t i = 0; i < in->host_count; i++) {
@@ -344,6 +348,8 @@ static void child_environment(const struct supervisor *s, enum child_id id) {
     if (id == CHILD_POSTGRES) {
         snprintf(number, sizeof number, "%d", FIRST_INHERITED_FD);
         setenv("SEALIFT_TOKENS_FD", number, 1);
+        snprintf(number, sizeof number, "%d", FIRST_INHERITED_FD + 1);
+        setenv("SEALIFT_WHY_FD", number, 1);
     }
 }
 
@@ -562,11 +568,12 @@ struct sl_rc supervise_start(struct supervisor *s, enum child_id id, struct sl_e
     int tokens, ready[2] = {-1, -1}, channel = -1;
     TRY(tokens_fd(s, id, &tokens, err));
     struct sl_rc rc = SL_OK;
-    if (id == CHILD_POSTGRES) {
-        rc = warehouse_configure(s->in, s->module_dir, err);
-        rc = sl_is_ok(rc) ? spawn(s, id, &tokens, 1, err) : rc;
-    } else if (pipe2(ready, O_CLOEXEC) != 0) {
+    if (pipe2(ready, O_CLOEXEC) != 0) {
         rc = sl_fail(err, SL_E_IO, "pipe: %m");
+    } else if (id == CHILD_POSTGRES) {
+        int fds[] = {tokens, ready[1]}; /* where it says why it did not start */
+        rc = warehouse_configure(s->in, s->module_dir, err);
+        rc = sl_is_ok(rc) ? spawn(s, id, fds, 2, err) : rc;
     } else if (id == CHILD_KMS) {
         rc = keyholder_channel(s, &channel, err);
         int fds[] = {s->kms_fd, channel, tokens, ready[1]};
@@ -600,6 +607,7 @@ static bool look_ready(struct supervisor *s, enum child_id id, int wait_ms) {
     }
     if (id == CHILD_POSTGRES) {
         c->ready = warehouse_ready(s->in, c->pid);
+        c->why[0] = c->ready ? '\0' : c->why[0];
         if (!c->ready && wait_ms > 0) {
             nanosleep(&(struct timespec){0, 20 * 1000 * 1000}, NULL);
         }
@@ -615,6 +623,35 @@ static bool look_ready(struct supervisor *s, enum child_id id, int wait_ms) {
     return c->ready;
 }
 
+/* What PostgreSQL said before it ended without having served; one that has served says nothing. */
+static void read_why(struct child *c) {
+    struct pollfd p = {.fd = c->ready_fd, .events = POLLIN};
+    ssize_t n = poll(&p, 1, 0) == 1 ? read(c->ready_fd, c->why, sizeof c->why - 1) : 0;
+    c->why[n > 0 ? n : 0] = '\0';
+}
+
+static void note_death(struct supervisor *s, enum child_id id, int status) {
+    struct child *c = &s->child[id];
+    if (id == CHILD_POSTGRES) {
+        read_why(c);
+    }
+    int64_t now = clock_mono_ms();
+    if (now - c->started_ms > HEALTHY_MS) {
+        c->backoff_ms = BACKOFF_FIRST_MS;
+    }
+    sl_log(SL_WARN, "child.died", "name=%s pid=%d signal=%d exit=%d restart_ms=%d why=%s", c->name,
+           c->pid, WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+           WIFEXITED(status) ? WEXITSTATUS(status) : 0, c->backoff_ms, SL_Q(slice_cstr(c->why)));
+    c->pid = 0;
+    c->ready = false;
+    c->restarts++;
+    c->restart_at_ms = now + c->backoff_ms;
+    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
+    if (id == CHILD_KEYHOLDER && s->child[CHILD_KMS].pid > 0) {
+        kill(s->child[CHILD_KMS].pid, SIGTERM); /* its channel is gone */
+    }
+}
+
 struct sl_rc supervise_wait_ready(struct supervisor *s, enum child_id id, int timeout_ms,
                                   struct sl_error *err) {
     int64_t deadline = clock_mono_ms() + timeout_ms;
@@ -622,7 +659,10 @@ struct sl_rc supervise_wait_ready(struct supervisor *s, enum child_id id, int ti
     while (!look_ready(s, id, 50)) {
         int status;
         if (c->pid > 0 && waitpid(c->pid, &status, WNOHANG) == c->pid) {
-            c->pid = 0;
+            note_death(s, id, status);
+            if (c->why[0] != '\0') {
+                return sl_fail(err, SL_E_SEALED, "the warehouse did not start: %s", c->why);
+            }
             sl_hint(err, "see %s/log/%s.log", s->in->data, c->name);
             return sl_fail(err, SL_E_INTERNAL, "%s ended while it was starting", c->name);
         }
@@ -667,6 +707,10 @@ void supervise_write_status(struct supervisor *s) {
                        : c->ready                          ? "up"
                        : i == CHILD_KEYHOLDER && s->sealed ? "sealed"
                                                            : "starting");
+        if (c->why[0] != '\0') {
+            jsonw_name(&w, "why");
+            jsonw_cstr(&w, c->why);
+        }
         jsonw_name(&w, "restarts");
         jsonw_int(&w, c->restarts);
         jsonw_object_end(&w);
@@ -679,25 +723,6 @@ void supervise_write_status(struct supervisor *s) {
     if (sl_failed(buf_check(&out, &err)) ||
         sl_failed(file_replace(path, buf_slice(&out), 0644, &err))) {
         sl_log(SL_WARN, "status", "error=%s", SL_Q(slice_cstr(err.detail)));
-    }
-}
-
-static void note_death(struct supervisor *s, enum child_id id, int status) {
-    struct child *c = &s->child[id];
-    int64_t now = clock_mono_ms();
-    if (now - c->started_ms > HEALTHY_MS) {
-        c->backoff_ms = BACKOFF_FIRST_MS;
-    }
-    sl_log(SL_WARN, "child.died", "name=%s pid=%d signal=%d exit=%d restart_ms=%d", c->name, c->pid,
-           WIFSIGNALED(status) ? WTERMSIG(status) : 0, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
-           c->backoff_ms);
-    c->pid = 0;
-    c->ready = false;
-    c->restarts++;
-    c->restart_at_ms = now + c->backoff_ms;
-    c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
-    if (id == CHILD_KEYHOLDER && s->child[CHILD_KMS].pid > 0) {
-        kill(s->child[CHILD_KMS].pid, SIGTERM); /* its channel is gone */
     }
 }
 

@@ -11,11 +11,12 @@ enum child_id { CHILD_KEYHOLDER, CHILD_KMS, CHILD_GATEWAY, CHILD_S3, CHILD_POSTG
 struct child {
     const char *name;
     int pid;      /* 0 = not running */
-    int ready_fd; /* reading end of the ready pipe, -1 once ready */
+    int ready_fd; /* reading end of the ready pipe, -1 once ready; PostgreSQL's tells why not */
     bool ready;
     int64_t started_ms, restart_at_ms;
     int backoff_ms;
     int restarts;
+    char why[256]; /* PostgreSQL: why it could not start; empty once it has */
 };
 
 struct supervisor {

@@ -28,6 +28,7 @@ enum {
     READY_MS = 60 * 1000,
     PASSWORD_CHARS = 24,
     ACCESS_KEY_CHARS = 16,
+    WAREHOUSE_KEY_MAX = 2048, /* as KMS's KeyId */
     SECRET_KEY_CHARS = 40,
     ACCESS_KEY_GIVEN_MAX = 128,
     SECRET_KEY_GIVEN_MAX = 128
@@ -57,6 +58,9 @@ static const char usage[] =
     "                     'pkcs11:token=LABEL;object=KEY?module-path=LIBRARY'; see sealift keys "
     "--help\n"
     "  --passphrase-file FILE  its passphrase or PIN (default: the terminal is asked)\n"
+    "  --warehouse-key ID  the KMS key of the warehouse's next cluster key: at the first start, or "
+    "at\n                     aws redshift rotate-encryption-key (default: the one before, or "
+    "alias/aws/redshift)\n"
     "  --audit strict     flush the audit log before every answer, not only before those of "
     "management calls\n"
     "  --ephemeral        a throw-away instance for tests: loopback only, stamped as such\n"
@@ -121,6 +125,11 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
                "the place of a root key's file is given with --root-key");
         in->root = arg;
         return SL_OK;
+    case 'w':
+        ENSURE(arg[0] != '\0' && strlen(arg) <= WAREHOUSE_KEY_MAX, err, SL_E_VALIDATION,
+               "--warehouse-key wants the id, ARN or alias of a KMS key");
+        in->warehouse_key = arg;
+        return SL_OK;
     case 'W':
         o->word_file = arg;
         return SL_OK;
@@ -155,16 +164,27 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_options *o,
                           struct sl_error *err) {
     static const struct option options[] = {
-        {"data", 1, NULL, 'd'},       {"port", 1, NULL, 'p'},
-        {"sql-port", 1, NULL, 's'},   {"plain-port", 1, NULL, 'P'},
-        {"listen", 1, NULL, 'l'},     {"host", 1, NULL, 'h'},
-        {"account", 1, NULL, 'a'},    {"region", 1, NULL, 'r'},
-        {"root-key", 1, NULL, 'k'},   {"audit", 1, NULL, 'A'},
-        {"ephemeral", 0, NULL, 'e'},  {"detach", 0, NULL, 'D'},
-        {"tls-cert", 1, NULL, 'C'},   {"tls-key", 1, NULL, 'T'},
-        {"access-key", 1, NULL, 'K'}, {"secret-key", 1, NULL, 'S'},
-        {"root", 1, NULL, 'R'},       {"passphrase-file", 1, NULL, 'W'},
-        {"help", 0, NULL, 'H'},       {NULL, 0, NULL, 0},
+        {"data", 1, NULL, 'd'},
+        {"port", 1, NULL, 'p'},
+        {"sql-port", 1, NULL, 's'},
+        {"plain-port", 1, NULL, 'P'},
+        {"listen", 1, NULL, 'l'},
+        {"host", 1, NULL, 'h'},
+        {"account", 1, NULL, 'a'},
+        {"region", 1, NULL, 'r'},
+        {"root-key", 1, NULL, 'k'},
+        {"audit", 1, NULL, 'A'},
+        {"ephemeral", 0, NULL, 'e'},
+        {"detach", 0, NULL, 'D'},
+        {"tls-cert", 1, NULL, 'C'},
+        {"tls-key", 1, NULL, 'T'},
+        {"access-key", 1, NULL, 'K'},
+        {"secret-key", 1, NULL, 'S'},
+        {"root", 1, NULL, 'R'},
+        {"passphrase-file", 1, NULL, 'W'},
+        {"warehouse-key", 1, NULL, 'w'},
+        {"help", 0, NULL, 'H'},
+        {NULL, 0, NULL, 0},
     };
     in->https_port = DEFAULT_PORT;
     in->sql_port = DEFAULT_SQL_PORT;
@@ -309,8 +329,15 @@ static struct sl_rc start_all(struct supervisor *s, struct client_credentials *c
     TRY(supervise_start(s, CHILD_POSTGRES, err));
     TRY(supervise_start(s, CHILD_GATEWAY, err));
     TRY(supervise_wait_ready(s, CHILD_S3, READY_MS, err));
-    TRY(supervise_wait_ready(s, CHILD_POSTGRES, READY_MS * 5,
-                             err)); /* crash recovery may take its time */
+    /* Crash recovery may take its time. */
+    struct sl_rc rc = supervise_wait_ready(s, CHILD_POSTGRES, READY_MS * 5, err);
+    if (rc.code ==
+        SL_E_SEALED) { /* its root key is disabled, and can be enabled through the rest */
+        fprintf(stderr, "sealift: warning: %s; it is tried again\n", err->detail);
+        sl_error_clear(err);
+        rc = SL_OK;
+    }
+    TRY(rc);
     return supervise_wait_ready(s, CHILD_GATEWAY, READY_MS, err);
 }
 

@@ -49,6 +49,12 @@ REVOKE ALL ON FUNCTION sealift.reset() FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION sealift.reset() TO sealift_gateway;
 
+CREATE FUNCTION sealift.rotate_encryption_key() RETURNS void LANGUAGE c VOLATILE AS 'sealift', 'sealift_rotate_encryption_key';
+
+REVOKE ALL ON FUNCTION sealift.rotate_encryption_key() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION sealift.rotate_encryption_key() TO sealift_gateway;
+
 GRANT USAGE ON SCHEMA sealift TO sealift_gateway;
 
 GRANT EXECUTE ON FUNCTION sealift.verifier(text) TO sealift_gateway;

@@ -2,6 +2,7 @@
  * goes on to PostgreSQL. */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -11,6 +12,7 @@
 
 #include "extension/catalog/attributes.h"
 #include "extension/guard/guard.h"
+#include "extension/keys/table_keys.h"
 
 static ProcessUtility_hook_type next_hook;
 
@@ -27,6 +29,20 @@ static char *take_attributes(List **options) {
         }
     }
     return NULL;
+}
+
+/* The new database has its template's storages. */
+static void copy_keys(const CreatedbStmt *stmt) {
+    const char *template = "template1";
+    ListCell *lc;
+    foreach (lc, stmt->options) {
+        DefElem *d = lfirst_node(DefElem, lc);
+        if (strcmp(d->defname, "template") == 0 && d->arg != NULL) {
+            template = defGetString(d);
+        }
+    }
+    table_keys_copy_database(get_database_oid(template, false),
+                             get_database_oid(stmt->dbname, false));
 }
 
 static void pass_on(PlannedStmt *pstmt, const char *query, bool read_only_tree,
@@ -71,6 +87,7 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
             made = copyObject(into->rel);
         }
     }
+    bool makes_database = IsA(pstmt->utilityStmt, CreatedbStmt);
     bool existed = attributes != NULL && attributes_relation_exists(made);
     bool drops = IsA(pstmt->utilityStmt, DropStmt);
     pass_on(pstmt, query, read_only_tree, context, params, env, dest, qc);
@@ -79,6 +96,9 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
     }
     if (drops) {
         attributes_sweep();
+    }
+    if (makes_database) {
+        copy_keys((CreatedbStmt *)pstmt->utilityStmt);
     }
 }
 

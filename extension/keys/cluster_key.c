@@ -4,10 +4,13 @@
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/guc.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,7 +26,9 @@ char *keys_folder;
 
 /* PostgreSQL's shared memory: no secrets. */
 struct shared {
-    LWLock *lock; /* over *keys, and files that are wrapped under them */
+    LWLock *lock;     /* over *keys, and files that are wrapped under them */
+    LWLock *rotation; /* one step of a rotation at a time */
+    Latch *worker;    /* under lock; NULL while there is none */
     pg_atomic_uint64 destroyed;
     uint8_t run[KEY_ID_LEN];
 };
@@ -42,6 +47,12 @@ static struct keys *keys;
 static uint8_t edge_token[SEAM_TOKEN_LEN];
 static shmem_request_hook_type next_request;
 static shmem_startup_hook_type next_startup;
+
+static int lock_fd = -1, why_fd = -1;
+
+bool keys_owned(void) {
+    return lock_fd >= 0;
+}
 
 const uint8_t *keys_run(void) {
     return shared->run;
@@ -110,7 +121,12 @@ static void keep(size_t i, const uint8_t *id, const struct secret *key) {
 static struct sl_rc open_all(int kms, const struct cluster_file *f, struct sl_error *err) {
     for (size_t i = 0; i < f->count; i++) {
         SL_CLEANUP(secret_fini) struct secret key = {0};
-        TRY(seam_cluster_key_open(kms, f->key[i].blob, err, &key));
+        struct sl_rc rc = seam_cluster_key_open(kms, f->key[i].blob, err, &key);
+        if (rc.code == SL_E_KMS_INVALID_CIPHERTEXT) { /* whose words are none */
+            sl_error_clear(err);
+            rc = sl_fail(err, SL_E_CORRUPT, "its wrapped form was altered");
+        }
+        TRY(rc);
         ENSURE(key.len == WAREHOUSE_KEY_LEN, err, SL_E_CORRUPT, "a cluster key of %zu bytes",
                key.len);
         keep(i, f->key[i].id, &key);
@@ -118,9 +134,13 @@ static struct sl_rc open_all(int kms, const struct cluster_file *f, struct sl_er
     return SL_OK;
 }
 
-static struct sl_rc write_file(const char *path, const struct cluster_file *f,
-                               struct sl_error *err) {
-    char temporary[KEY_PATH_MAX];
+static void file_path(char *out, size_t size) {
+    snprintf(out, size, "%s/cluster", keys_folder);
+}
+
+static struct sl_rc write_file(const struct cluster_file *f, struct sl_error *err) {
+    char path[KEY_PATH_MAX], temporary[KEY_PATH_MAX];
+    file_path(path, sizeof path);
     SL_CLEANUP(buf_fini) struct buf bytes = BUF_INIT(LIMIT_KEY_FILE_BYTES);
     keys_temporary(keys_folder, temporary, sizeof temporary);
     cluster_file_put(&bytes, f);
@@ -128,35 +148,119 @@ static struct sl_rc write_file(const char *path, const struct cluster_file *f,
     return key_file_write(path, temporary, buf_slice(&bytes), KEY_FILE_REPLACE, err);
 }
 
-/* The first one. */
-static struct sl_rc make(int kms, const char *path, struct sl_error *err) {
+/* One more, behind those of `f`; in the file before it is used. */
+static struct sl_rc make(int kms, struct cluster_file *f, struct sl_error *err) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(64 * 1024);
     SL_CLEANUP(secret_fini) struct secret key = {0};
-    struct cluster_file f = {.count = 1};
-    crypto_random(f.key[0].id, KEY_ID_LEN);
-    TRY(seam_cluster_key(kms, &a, err, &f.key[0].blob, &key));
+    size_t i = f->count++;
+    crypto_random(f->key[i].id, KEY_ID_LEN);
+    TRY(seam_cluster_key(kms, &a, err, &f->key[i].blob, &key));
     ENSURE(key.len == WAREHOUSE_KEY_LEN, err, SL_E_CORRUPT, "a cluster key of %zu bytes", key.len);
-    TRY(write_file(path, &f, err));
-    keep(0, f.key[0].id, &key);
+    TRY(write_file(f, err));
+    if (IsUnderPostmaster) {
+        LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    }
+    keep(i, f->key[i].id, &key);
+    if (IsUnderPostmaster) {
+        LWLockRelease(shared->lock);
+    }
     return SL_OK;
 }
 
-static struct sl_rc load(struct sl_error *err) {
+/* SL_E_NOT_FOUND before the first key. */
+static struct sl_rc read_file(struct buf *bytes, struct cluster_file *ret, struct sl_error *err) {
     char path[KEY_PATH_MAX];
+    file_path(path, sizeof path);
+    TRY(key_file_read(path, bytes, err));
+    return cluster_file_get(buf_slice(bytes), ret, err);
+}
+
+static struct sl_rc load(struct sl_error *err) {
     SL_CLEANUP(buf_fini) struct buf bytes = BUF_INIT(LIMIT_KEY_FILE_BYTES);
-    struct cluster_file f;
+    struct cluster_file f = {0};
     int kms;
-    snprintf(path, sizeof path, "%s/cluster", keys_folder);
-    struct sl_rc rc = key_file_read(path, &bytes, err);
-    bool first = rc.code == SL_E_NOT_FOUND;
+    struct sl_rc rc = read_file(&bytes, &f, err);
+    bool first = rc.code == SL_E_NOT_FOUND && keys_owned();
     if (first) {
         sl_error_clear(err);
     } else {
         TRY(rc);
-        TRY(cluster_file_get(buf_slice(&bytes), &f, err));
     }
     TRY(connect_kms(&kms, err));
-    rc = first ? make(kms, path, err) : open_all(kms, &f, err);
+    rc = first ? make(kms, &f, err) : open_all(kms, &f, err);
+    close(kms);
+    return rc;
+}
+
+/* ---- Rotation ---- */
+
+void cluster_rotation_lock(void) {
+    LWLockAcquire(shared->rotation, LW_EXCLUSIVE);
+}
+
+void cluster_rotation_unlock(void) {
+    LWLockRelease(shared->rotation);
+}
+
+static void worker_gone(int code, Datum arg) {
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    shared->worker = NULL;
+    LWLockRelease(shared->lock);
+}
+
+void cluster_key_worker_here(void) {
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    shared->worker = MyLatch;
+    LWLockRelease(shared->lock);
+    before_shmem_exit(worker_gone, (Datum)0);
+}
+
+struct sl_rc cluster_key_begin(struct sl_error *err) {
+    SL_CLEANUP(buf_fini) struct buf bytes = BUF_INIT(LIMIT_KEY_FILE_BYTES);
+    struct cluster_file f;
+    int kms;
+    ENSURE(keys_owned(), err, SL_E_UNSUPPORTED, "The keys are another server's.");
+    TRY(read_file(&bytes, &f, err));
+    ENSURE(f.count == 1 && !cluster_key_rotating(), err, SL_E_EXISTS,
+           "There is an operation running on the Cluster. Please try to perform it at a later "
+           "time.");
+    TRY(connect_kms(&kms, err));
+    struct sl_rc rc = make(kms, &f, err);
+    close(kms);
+    /* Also after a failure: it sees to it that kms knows how things stand. */
+    LWLockAcquire(shared->lock, LW_SHARED);
+    if (shared->worker != NULL) {
+        SetLatch(shared->worker);
+    }
+    LWLockRelease(shared->lock);
+    return rc;
+}
+
+bool cluster_key_rotating(void) {
+    return keys->count > 1;
+}
+
+bool cluster_key_is_newest(const struct wrap_name *name) {
+    return memcmp(name->parent, keys->key[keys->count - 1].id, KEY_ID_LEN) == 0;
+}
+
+struct sl_rc cluster_key_finish(struct sl_error *err) {
+    SL_CLEANUP(buf_fini) struct buf bytes = BUF_INIT(LIMIT_KEY_FILE_BYTES);
+    struct cluster_file f;
+    int kms;
+    TRY(read_file(&bytes, &f, err));
+    if (f.count > 1) {
+        f.key[0] = f.key[f.count - 1];
+        f.count = 1;
+        TRY(write_file(&f, err));
+    }
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    keys->key[0] = keys->key[keys->count - 1];
+    keys->count = 1;
+    secret_wipe(&keys->key[1], sizeof keys->key[1]);
+    LWLockRelease(shared->lock);
+    TRY(connect_kms(&kms, err));
+    struct sl_rc rc = seam_cluster_rotated(kms, err);
     close(kms);
     return rc;
 }
@@ -168,7 +272,34 @@ static void request(void) {
         next_request();
     }
     RequestAddinShmemSpace(sizeof *shared);
-    RequestNamedLWLockTranche("sealift_keys", 1);
+    RequestNamedLWLockTranche("sealift_keys", 2);
+}
+
+/* The supervisor tells it on. */
+static void say_why(const struct sl_error *err, enum sl_code code) {
+    const char *text = sl_error_message(err, code);
+    if (why_fd >= 0 && write(why_fd, text, strlen(text)) < 0) {
+        /* it stands in the log as well */
+    }
+}
+
+/* Whoever comes first owns the files, for as long as it runs; a standby never does. */
+static void own_files(void) {
+    char path[KEY_PATH_MAX];
+    if (lock_fd >= 0 || access("standby.signal", F_OK) == 0) {
+        return;
+    }
+    snprintf(path, sizeof path, "%s/lock", keys_folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        lock_fd = fd;
+        return;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    ereport(WARNING, (errmsg("the keys in \"%s\" are another server's", keys_folder),
+                      errdetail("This one opens them, and neither removes nor rotates any.")));
 }
 
 static void startup(void) {
@@ -178,13 +309,21 @@ static void startup(void) {
         next_startup();
     }
     shared = ShmemInitStruct("sealift_keys", sizeof *shared, &found);
-    shared->lock = &GetNamedLWLockTranche("sealift_keys")->lock;
+    shared->lock = &GetNamedLWLockTranche("sealift_keys")[0].lock;
+    shared->rotation = &GetNamedLWLockTranche("sealift_keys")[1].lock;
+    shared->worker = NULL;
     pg_atomic_init_u64(&shared->destroyed, 0);
     crypto_random(shared->run, sizeof shared->run);
     secret_wipe(keys, sizeof *keys);
+    own_files();
     struct sl_rc rc = load(&err);
     if (sl_failed(rc)) {
+        say_why(&err, rc.code);
         keys_raise(FATAL, rc, &err, "the cluster key");
+    }
+    if (why_fd >= 0) {
+        close(why_fd);
+        why_fd = -1;
     }
 }
 
@@ -194,6 +333,12 @@ void cluster_key_settings(void) {
 }
 
 void cluster_key_init(const uint8_t *token) {
+    const char *why = getenv("SEALIFT_WHY_FD");
+    if (why != NULL) {
+        why_fd = atoi(why);
+        (void)fcntl(why_fd, F_SETFD, FD_CLOEXEC);
+        unsetenv("SEALIFT_WHY_FD");
+    }
     memcpy(edge_token, token, SEAM_TOKEN_LEN);
     keys = mmap(NULL, sizeof *keys, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (keys == MAP_FAILED) {

@@ -23,6 +23,22 @@ struct sl_rc cluster_key_wrap(struct wrap_name *name, struct slice key,
 struct sl_rc cluster_key_unwrap(struct slice record, const struct wrap_name *want,
                                 struct secret *ret, struct sl_error *err);
 
+/* Rotation, restartable at any point: a new key is made, recorded beside the old one and published
+ * (cluster_key_begin); the database keys are wrapped anew by who calls cluster_key_newest on each;
+ * the old one goes (cluster_key_finish). One at a time: both hold the rotation's lock. begin:
+ * SL_E_EXISTS while another runs, KMS's codes. */
+struct sl_rc cluster_key_begin(struct sl_error *err);
+bool cluster_key_rotating(void);
+/* Is it wrapped under the newest? Held. */
+bool cluster_key_is_newest(const struct wrap_name *name);
+struct sl_rc cluster_key_finish(struct sl_error *err);
+void cluster_rotation_lock(void);
+void cluster_rotation_unlock(void);
+/* The keys' own process, to be woken at a begin. */
+void cluster_key_worker_here(void);
+
+/* Do the files belong to this server? A standby or copy that reads another's leaves them alone. */
+bool keys_owned(void);
 /* 16 random bytes of this start of shared memory, as files carry them. */
 const uint8_t *keys_run(void);
 /* How many keys were destroyed so far, by all sessions. */

@@ -16,6 +16,10 @@ struct database_key {
  * in ereport. */
 const struct database_key *database_key(bool make);
 
+/* Makes `to` a key of its own, and wraps the table keys of `from` under it. Nothing to do where
+ * `from` has none. */
+struct sl_rc database_key_copy(Oid from, Oid to, struct sl_error *err);
+
 void database_key_folder(Oid database, char *out, size_t size);
 
 #endif

@@ -2,7 +2,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -11,6 +13,8 @@
 #include "extension/keys/database_key.h"
 #include "extension/keys/key_file.h"
 #include "extension/keys/raise.h"
+#include "extension/keys/rotate.h"
+#include "extension/keys/sweep.h"
 #include "extension/keys/table_keys.h"
 
 /* ---- Keys in this session's memory ---- */
@@ -96,6 +100,9 @@ static void remove_key(const uint8_t *storage) {
     }
     char path[KEY_PATH_MAX + 64];
     path_of(storage, MyDatabaseId, path, sizeof path);
+    if (!keys_owned()) {
+        return;
+    }
     if (unlink(path) != 0 && errno != ENOENT) {
         ereport(WARNING, (errcode_for_file_access(), errmsg("could not remove \"%s\": %m", path)));
     }
@@ -107,15 +114,20 @@ static void remove_key(const uint8_t *storage) {
 /* What happens to a key when the transaction at `level` ends. */
 struct pending {
     dlist_node node;
+    Oid database; /* valid: all its keys; else the one of */
     uint8_t storage[STORAGE_ID_LEN];
     bool at_commit; /* destroyed then; else at an abort */
     int level;
 };
 static dlist_head pendings = DLIST_STATIC_INIT(pendings);
+static object_access_hook_type next_object_access;
 
-static void add_pending(const uint8_t *storage, bool at_commit) {
-    struct pending *p = MemoryContextAlloc(TopMemoryContext, sizeof *p);
-    memcpy(p->storage, storage, STORAGE_ID_LEN);
+static void add_pending(Oid database, const uint8_t *storage, bool at_commit) {
+    struct pending *p = MemoryContextAllocZero(TopMemoryContext, sizeof *p);
+    p->database = database;
+    if (storage != NULL) {
+        memcpy(p->storage, storage, STORAGE_ID_LEN);
+    }
     p->at_commit = at_commit;
     p->level = GetCurrentTransactionNestLevel();
     dlist_push_head(&pendings, &p->node);
@@ -130,7 +142,9 @@ static void end_pendings(int level, bool commit) {
             continue;
         }
         dlist_delete(&p->node);
-        if (p->at_commit == commit) {
+        if (p->at_commit == commit && OidIsValid(p->database)) {
+            sweep_database_gone(p->database);
+        } else if (p->at_commit == commit) {
             remove_key(p->storage);
         }
         pfree(p);
@@ -160,7 +174,30 @@ static void at_subtransaction(SubXactEvent event, SubTransactionId mine, SubTran
     }
 }
 
+/* Any way of dropping a database comes by here. */
+static void at_object_access(ObjectAccessType access, Oid class_id, Oid object, int sub,
+                             void *arg) {
+    if (next_object_access != NULL) {
+        next_object_access(access, class_id, object, sub, arg);
+    }
+    if (access == OAT_DROP && class_id == DatabaseRelationId) {
+        add_pending(object, NULL, true);
+    }
+}
+
+void table_keys_copy_database(unsigned from, unsigned to) {
+    struct sl_error err = {0};
+    add_pending(to, NULL, false);
+    struct sl_rc rc = database_key_copy(from, to, &err);
+    if (sl_failed(rc)) {
+        keys_raise(ERROR, rc, &err, "the template's keys");
+    }
+}
+
 void table_keys_init(void) {
+    rotate_init();
+    next_object_access = object_access_hook;
+    object_access_hook = at_object_access;
     RegisterXactCallback(at_transaction, NULL);
     RegisterSubXactCallback(at_subtransaction, NULL);
 }
@@ -201,12 +238,12 @@ void table_key_create(const uint8_t storage[STORAGE_ID_LEN], char relpersistence
     struct sl_error err = {0};
     if (relpersistence == RELPERSISTENCE_TEMP) {
         create_temporary(storage);
-        add_pending(storage, false);
+        add_pending(InvalidOid, storage, false);
         return;
     }
     PreventCommandDuringRecovery("CREATE TABLE");
     const struct database_key *database = database_key(true);
-    add_pending(storage, false);
+    add_pending(InvalidOid, storage, false);
     struct sl_rc rc = create_file(storage, database, &err);
     if (rc.code == SL_E_EXISTS) { /* another's, which our abort must not take */
         pfree(dlist_container(struct pending, node, dlist_pop_head_node(&pendings)));
@@ -248,5 +285,5 @@ void table_key_open(const uint8_t storage[STORAGE_ID_LEN], struct secret *ret) {
 
 void table_key_destroy(const uint8_t storage[STORAGE_ID_LEN]) {
     ForceSyncCommit(); /* a commit that could still be lost must not take the key along */
-    add_pending(storage, true);
+    add_pending(InvalidOid, storage, true);
 }

@@ -32,4 +32,9 @@ void table_key_open(const uint8_t storage[STORAGE_ID_LEN], struct secret *ret);
 /* Marks it to be destroyed at commit: DROP, TRUNCATE, a rewrite. */
 void table_key_destroy(const uint8_t storage[STORAGE_ID_LEN]);
 
+/* CREATE DATABASE: the keys of the template's storages for the new database, under a database key
+ * of its own; gone again at an abort. Nobody may be in the template. A database's keys go with it.
+ */
+void table_keys_copy_database(unsigned from, unsigned to);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "gateway/session/session.h"
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -119,14 +120,14 @@ static void put_empty(struct buf *out) {
 }
 
 void redshift_cluster_put(struct buf *out, const struct conf *conf,
-                          const struct seam_cluster_role *roles, size_t role_count) {
+                          const struct redshift_cluster *c) {
     char created[21];
     clock_iso(conf->created_s, created);
     struct slice default_role = SLICE_EMPTY;
     xmlw_open(out, "Cluster");
     xmlw_cstr(out, "ClusterIdentifier", conf->cluster);
-    xmlw_cstr(out, "ClusterStatus", "available");
-    xmlw_cstr(out, "ClusterAvailabilityStatus", "Available");
+    xmlw_cstr(out, "ClusterStatus", c->rotating ? "rotating-keys" : "available");
+    xmlw_cstr(out, "ClusterAvailabilityStatus", c->rotating ? "Modifying" : "Available");
     xmlw_cstr(out, "MasterUsername", conf->master_user);
     xmlw_cstr(out, "DBName", "dev");
     xmlw_open(out, "Endpoint");
@@ -145,12 +146,12 @@ void redshift_cluster_put(struct buf *out, const struct conf *conf,
     xmlw_close(out, "member");
     xmlw_close(out, "ClusterNodes");
     xmlw_open(out, "IamRoles");
-    for (size_t i = 0; i < role_count; i++) {
+    for (size_t i = 0; i < c->role_count; i++) {
         xmlw_open(out, "ClusterIamRole");
-        xmlw_text(out, "IamRoleArn", roles[i].arn);
+        xmlw_text(out, "IamRoleArn", c->roles[i].arn);
         xmlw_cstr(out, "ApplyStatus", "in-sync");
         xmlw_close(out, "ClusterIamRole");
-        default_role = roles[i].is_default ? roles[i].arn : default_role;
+        default_role = c->roles[i].is_default ? c->roles[i].arn : default_role;
     }
     xmlw_close(out, "IamRoles");
     if (default_role.len > 0) {
@@ -158,7 +159,10 @@ void redshift_cluster_put(struct buf *out, const struct conf *conf,
     }
     xmlw_int(out, "NumberOfNodes", 1);
     xmlw_bool(out, "PubliclyAccessible", false);
-    xmlw_bool(out, "Encrypted", false);
+    xmlw_bool(out, "Encrypted", true);
+    if (c->kms_key.len > 0) {
+        xmlw_text(out, "KmsKeyId", c->kms_key);
+    }
     const char *id = conf->instance_id; /* 32 hex, shown as a UUID */
     SL_CLEANUP(buf_fini) struct buf arn = BUF_INIT(1024);
     buf_printf(&arn, "arn:aws:redshift:%s:%s:namespace:%.8s-%.4s-%.4s-%.4s-%.12s", conf->region,
@@ -168,10 +172,12 @@ void redshift_cluster_put(struct buf *out, const struct conf *conf,
 }
 
 static struct sl_rc put_cluster(struct request *r) {
+    struct redshift_cluster c = {0};
     struct seam_cluster_role *roles;
-    size_t count;
-    TRY(seam_cluster_roles_get(r->kms, r->h->arena, &r->h->err, &roles, &count));
-    redshift_cluster_put(&r->out, r->env->conf, roles, count);
+    TRY(seam_cluster_roles_get(r->kms, r->h->arena, &r->h->err, &roles, &c.role_count));
+    TRY(seam_cluster_encryption(r->kms, r->h->arena, &r->h->err, &c.kms_key, &c.rotating));
+    c.roles = roles;
+    redshift_cluster_put(&r->out, r->env->conf, &c);
     return SL_OK;
 }
 
@@ -333,12 +339,31 @@ static struct sl_rc modify_cluster_iam_roles(struct request *r) {
     return put_cluster(r);
 }
 
+/* The new key is in use when it answers; wrapping the database keys anew goes on behind it. */
+static struct sl_rc rotate_encryption_key(struct request *r) {
+    struct slice id = param(r, "ClusterIdentifier");
+    const struct seam_check check = {
+        .action = SLICE_LIT("redshift:RotateEncryptionKey"),
+        .resource = slice_cstr(arn_of(r, id)),
+        .resource_account = slice_cstr(r->env->conf->account),
+    };
+    TRY(authorize(r, "redshift", &check, 1));
+    ENSURE(id.len > 0, &r->h->err, SL_E_MISSING_PARAMETER,
+           "The request must contain the parameter ClusterIdentifier.");
+    if (!is_ours(r, id)) {
+        return not_found(r, id);
+    }
+    TRY(lookup_rotate(r->env->sql->lookup, &r->h->err));
+    return put_cluster(r);
+}
+
 static const struct operation {
     const char *name;
     struct sl_rc (*run)(struct request *r);
 } operations[] = {
     {"DescribeClusters", describe_clusters},
     {"ModifyClusterIamRoles", modify_cluster_iam_roles},
+    {"RotateEncryptionKey", rotate_encryption_key},
 };
 
 static struct sl_rc run(struct request *r, struct slice action) {

@@ -32,8 +32,14 @@ struct redshift_modify {
 /* SL_E_REDSHIFT_INVALID_PARAMETER names what is wrong. */
 struct sl_rc redshift_modify_parse(const struct params *form, struct arena *a,
                                    struct redshift_modify *ret, struct sl_error *err);
-/* <Cluster>…</Cluster> */
+/* <Cluster>…</Cluster>; kms_key: the root key's ARN, or empty. */
+struct redshift_cluster {
+    const struct seam_cluster_role *roles;
+    size_t role_count;
+    struct slice kms_key;
+    bool rotating;
+};
 void redshift_cluster_put(struct buf *out, const struct conf *conf,
-                          const struct seam_cluster_role *roles, size_t role_count);
+                          const struct redshift_cluster *c);
 
 #endif

@@ -192,9 +192,10 @@ struct sl_rc lookup_verifier(struct lookup *l, struct slice user, struct buf *ou
     return SL_OK;
 }
 
-static struct sl_rc run_reset(struct net_conn *c, int64_t deadline, struct sl_error *err) {
+static struct sl_rc run(struct net_conn *c, struct slice statement, int64_t deadline,
+                        enum sl_code refused, struct sl_error *err) {
     SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
-    message_put(&b, 'Q', SLICE_LIT("SELECT sealift.reset()\0"));
+    message_put(&b, 'Q', statement);
     TRY(net_write(c, buf_slice(&b), deadline));
     struct sl_rc rc = SL_OK;
     for (;;) {
@@ -205,16 +206,28 @@ static struct sl_rc run_reset(struct net_conn *c, int64_t deadline, struct sl_er
         }
         if (type == 'E') {
             struct slice text = message_error_field(buf_slice(&b), 'M');
-            rc = sl_fail(err, SL_E_SQL_NOT_READY, "%.*s", SLICE_FMT(text));
+            rc = sl_fail(err, refused, "%.*s", SLICE_FMT(text));
         }
     }
 }
 
-struct sl_rc lookup_reset(struct lookup *l, struct sl_error *err) {
-    int64_t deadline = clock_mono_ms() + LIMIT_SQL_RESET_MS;
+/* On a connection of its own; `statement` with its NUL. */
+static struct sl_rc run_alone(struct lookup *l, struct slice statement, int64_t timeout_ms,
+                              enum sl_code refused, struct sl_error *err) {
+    int64_t deadline = clock_mono_ms() + timeout_ms;
     struct net_conn *c = NULL;
     TRY(open_conn(l->target, deadline, &c, err));
-    struct sl_rc rc = run_reset(c, deadline, err);
+    struct sl_rc rc = run(c, statement, deadline, refused, err);
     net_conn_free(c);
     return rc;
+}
+
+struct sl_rc lookup_rotate(struct lookup *l, struct sl_error *err) {
+    return run_alone(l, SLICE_LIT("SELECT sealift.rotate_encryption_key()\0"), LIMIT_SQL_BACKEND_MS,
+                     SL_E_REDSHIFT_CLUSTER_STATE, err);
+}
+
+struct sl_rc lookup_reset(struct lookup *l, struct sl_error *err) {
+    return run_alone(l, SLICE_LIT("SELECT sealift.reset()\0"), LIMIT_SQL_RESET_MS,
+                     SL_E_SQL_NOT_READY, err);
 }

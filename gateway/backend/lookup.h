@@ -19,6 +19,8 @@ void lookup_free(struct lookup *l);
 struct sl_rc lookup_verifier(struct lookup *l, struct slice user, struct buf *out, bool *ret_found,
                              struct sl_error *err);
 
+/* sealift.rotate_encryption_key(). SL_E_REDSHIFT_CLUSTER_STATE with its words when it refuses. */
+struct sl_rc lookup_rotate(struct lookup *l, struct sl_error *err);
 /* sealift.reset(): the warehouse as the first start made it, all sessions ended. */
 struct sl_rc lookup_reset(struct lookup *l, struct sl_error *err);
 

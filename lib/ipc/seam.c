@@ -210,6 +210,26 @@ struct sl_rc seam_service_key_open(int fd, struct slice blob, const struct conte
     return secret_answer(&in, err, ret_plaintext);
 }
 
+struct sl_rc seam_cluster_rotated(int fd, struct sl_error *err) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    return call(fd, SEAM_CLUSTER_ROTATED, &out, NULL, err, &in, NULL);
+}
+
+struct sl_rc seam_cluster_encryption(int fd, struct arena *a, struct sl_error *err,
+                                     struct slice *ret_key_arn, bool *ret_rotating) {
+    SEAM_BUF out = seam_buf();
+    SEAM_BUF in = seam_buf();
+    TRY(call(fd, SEAM_CLUSTER_ENCRYPTION, &out, a, err, &in, NULL));
+    struct rdr r = rdr_of(buf_slice(&in));
+    struct slice arn = rdr_vec16(&r);
+    bool rotating = rdr_u8(&r) != 0;
+    TRY(rdr_end(&r, err, "cluster encryption"));
+    TRY(copy(a, arn, ret_key_arn, err));
+    *ret_rotating = rotating;
+    return SL_OK;
+}
+
 struct sl_rc seam_cluster_credentials(int fd, struct slice db_user, const struct slice *roles,
                                       size_t role_count, struct arena *a, struct sl_error *err,
                                       struct seam_credentials *ret) {

@@ -148,6 +148,13 @@ struct sl_rc seam_cluster_key(int fd, struct arena *a, struct sl_error *err, str
 struct sl_rc seam_cluster_key_open(int fd, struct slice blob, struct sl_error *err,
                                    struct secret *ret_plaintext);
 
+/* Edge POSTGRES: no older cluster key is used any more. Every start, and every rotation's end. */
+struct sl_rc seam_cluster_rotated(int fd, struct sl_error *err);
+/* Edge GATEWAY: the root key's ARN (empty: none yet, or the service's own), and whether a rotation
+ * runs. */
+struct sl_rc seam_cluster_encryption(int fd, struct arena *a, struct sl_error *err,
+                                     struct slice *ret_key_arn, bool *ret_rotating);
+
 /* ---- Service life (edges as named)
  * --------------------------------------------------------------------------------- */
 

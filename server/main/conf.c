@@ -105,6 +105,7 @@ struct sl_rc conf_load(struct arena *a, struct sl_error *err, struct conf *ret) 
         .pg_socket_dir = text(root, "pgSocketDir", a),
         .ca_file = text(root, "caFile", a),
         .master_user = text(root, "masterUser", a),
+        .warehouse_key = text(root, "warehouseKey", a),
         .created_s = number(root, "created"),
     };
     TRY(hosts(json_get(root, "hosts"), a, &c, err));

@@ -18,7 +18,8 @@ struct conf {
     const char *listen_addr; /* "127.0.0.1" */
     uint16_t https_port;
     uint16_t sql_port;
-    uint16_t plain_port; /* 0 = none */
+    uint16_t plain_port;       /* 0 = none */
+    const char *warehouse_key; /* for new cluster keys: the administrator's KMS key, or NULL */
     bool ephemeral;
     bool audit_strict;
     const char *kms_socket;     /* DATA/run/kms.sock */

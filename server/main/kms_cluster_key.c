@@ -9,6 +9,7 @@
 #include "lib/crypto/crypto.h"
 #include "lib/ipc/seam_msg.h"
 #include "server/api/kms/kms.h"
+#include "server/store/keys/keys.h"
 
 enum { CLUSTER_KEY_BYTES = 32 };
 
@@ -62,17 +63,58 @@ static struct sl_rc end(struct kms_rpc *r, struct cluster_call *c, const char *n
     return kms_audit(r->service, &event, &c->call, rc);
 }
 
+/* ---- What kms keeps of it: the root key's ARN, and whether a rotation runs ---- */
+
+static const char kept_name[] = "cluster";
+
+static struct sl_rc load(struct kms_rpc *r, bool *ret_found, struct slice *ret_arn,
+                         bool *ret_rotating) {
+    struct sqlite3 *conn = NULL;
+    struct slice more = SLICE_EMPTY;
+    TRY(kms_db_read(r->env.db, &conn, &r->err));
+    struct sl_rc rc = keys_kept_get(conn, kept_name, r->arena, ret_found, ret_arn, &more, &r->err);
+    kms_db_read_end(r->env.db, conn);
+    *ret_rotating = *ret_found && more.len == 1 && more.ptr[0] != 0;
+    return rc;
+}
+
+static struct sl_rc keep(struct kms_rpc *r, struct slice arn, bool rotating) {
+    struct sqlite3 *conn = NULL;
+    uint8_t more = rotating ? 1 : 0;
+    TRY(kms_db_write(r->env.db, &conn, &r->err));
+    struct sl_rc rc = keys_kept_set(conn, kept_name, arn, slice_of(&more, 1), &r->err);
+    struct sl_rc end = kms_db_write_end(r->env.db, conn, !sl_failed(rc), &r->err);
+    return sl_failed(rc) ? rc : end;
+}
+
+/* ---- The calls ---- */
+
+/* A throw-away instance's hangs on Redshift's own key, which a reset leaves and no list shows. */
+static bool by_service(const struct kms_rpc *r) {
+    return r->service->conf->ephemeral && r->service->conf->warehouse_key == NULL;
+}
+
 struct sl_rc kms_cluster_key(struct kms_rpc *r, struct slice payload, struct buf *out) {
     struct cluster_call c = {0};
     struct kms_made made = {0};
+    bool found = false, rotating = false;
     SL_CLEANUP(secret_fini) struct secret plain = {0};
     SL_CLEANUP(buf_fini) struct buf blob = BUF_INIT(8192);
-    struct slice key_id = SLICE_LIT("alias/aws/redshift");
+    struct slice key_id = SLICE_EMPTY;
     ENSURE(payload.len == 0, &r->err, SL_E_PARSE, "cluster key: payload not expected");
+    TRY(load(r, &found, &key_id, &rotating));
+    if (r->service->conf->warehouse_key != NULL) {
+        key_id = slice_cstr(r->service->conf->warehouse_key);
+    } else if (key_id.len == 0) {
+        key_id = SLICE_LIT("alias/aws/redshift");
+    }
     TRY(begin(r, &c));
-    struct sl_rc rc = kms_data_key(&c.call, key_id, "kms:GenerateDataKey", &c.context,
-                                   CLUSTER_KEY_BYTES, false, &made, &plain, &blob);
+    struct sl_rc rc = by_service(r)
+                          ? kms_service_key(&c.call, "redshift", &c.context, &plain, &blob)
+                          : kms_data_key(&c.call, key_id, "kms:GenerateDataKey", &c.context,
+                                         CLUSTER_KEY_BYTES, false, &made, &plain, &blob);
     TRY(end(r, &c, "GenerateDataKey", key_id, rc));
+    TRY(keep(r, c.call.audit_resource, found));
     buf_vec16(out, buf_slice(&blob));
     buf_vec16(out, secret_view(&plain));
     return SL_OK;
@@ -86,8 +128,28 @@ struct sl_rc kms_cluster_key_open(struct kms_rpc *r, struct slice payload, struc
     SL_CLEANUP(secret_fini) struct secret plain = {0};
     TRY(rdr_end(&in, &r->err, "cluster key"));
     TRY(begin(r, &c));
-    struct sl_rc rc = kms_decrypt(&c.call, SLICE_EMPTY, blob, &c.context, false, &made, &plain);
-    TRY(end(r, &c, "Decrypt", SLICE_EMPTY, rc));
+    struct sl_rc rc =
+        by_service(r) ? kms_service_key_open(&c.call, "redshift", blob, &c.context, &plain)
+                      : kms_decrypt(&c.call, SLICE_EMPTY, blob, &c.context, false, &made, &plain);
+    TRY(end(r, &c, "Decrypt", c.call.audit_resource, rc));
     buf_vec16(out, secret_view(&plain));
+    return SL_OK;
+}
+
+struct sl_rc kms_cluster_rotated(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    struct slice arn = SLICE_EMPTY;
+    bool found = false, rotating = false;
+    ENSURE(payload.len == 0, &r->err, SL_E_PARSE, "cluster key: payload not expected");
+    TRY(load(r, &found, &arn, &rotating));
+    return rotating ? keep(r, arn, false) : SL_OK;
+}
+
+struct sl_rc kms_cluster_encryption(struct kms_rpc *r, struct slice payload, struct buf *out) {
+    struct slice arn = SLICE_EMPTY;
+    bool found = false, rotating = false;
+    ENSURE(payload.len == 0, &r->err, SL_E_PARSE, "cluster key: payload not expected");
+    TRY(load(r, &found, &arn, &rotating));
+    buf_vec16(out, by_service(r) ? SLICE_EMPTY : arn);
+    buf_u8(out, rotating ? 1 : 0);
     return SL_OK;
 }

@@ -392,7 +392,7 @@ static struct sl_rc service_key(struct kms_rpc *r, struct slice payload, struct 
     seam_context_get(&in, r->arena, &context);
     TRY(rdr_end(&in, &r->err, "service key"));
     as_service(r, &b);
-    struct sl_rc rc = kms_service_key(&b.call, &context, &plain, &blob);
+    struct sl_rc rc = kms_service_key(&b.call, "s3", &context, &plain, &blob);
     TRY(end_use(r, &b, "GenerateDataKey", SLICE_EMPTY, &context, rc));
     buf_vec16(out, buf_slice(&blob));
     buf_vec16(out, secret_view(&plain));
@@ -408,7 +408,7 @@ static struct sl_rc service_key_open(struct kms_rpc *r, struct slice payload, st
     seam_context_get(&in, r->arena, &context);
     TRY(rdr_end(&in, &r->err, "service key"));
     as_service(r, &b);
-    struct sl_rc rc = kms_service_key_open(&b.call, blob, &context, &plain);
+    struct sl_rc rc = kms_service_key_open(&b.call, "s3", blob, &context, &plain);
     TRY(end_use(r, &b, "Decrypt", SLICE_EMPTY, &context, rc));
     buf_vec16(out, secret_view(&plain));
     return SL_OK;
@@ -485,6 +485,8 @@ static const struct rpc rpcs[] = {
     [SEAM_CLUSTER_MODIFY] = {EDGE(SEAM_GATEWAY), kms_cluster_modify},
     [SEAM_CLUSTER_KEY] = {EDGE(SEAM_POSTGRES), kms_cluster_key},
     [SEAM_CLUSTER_KEY_OPEN] = {EDGE(SEAM_POSTGRES), kms_cluster_key_open},
+    [SEAM_CLUSTER_ROTATED] = {EDGE(SEAM_POSTGRES), kms_cluster_rotated},
+    [SEAM_CLUSTER_ENCRYPTION] = {EDGE(SEAM_GATEWAY), kms_cluster_encryption},
     [SEAM_PING] = {EDGE(SEAM_S3) | EDGE(SEAM_GATEWAY) | EDGE(SEAM_POSTGRES) | EDGE(SEAM_SUPERVISOR),
                    ping},
     [SEAM_BOOTSTRAP] = {EDGE(SEAM_SUPERVISOR), bootstrap},

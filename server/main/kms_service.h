@@ -114,6 +114,8 @@ struct sl_rc kms_cluster_modify(struct kms_rpc *r, struct slice payload, struct 
 /* kms_cluster_key.c: the warehouse's cluster key. */
 struct sl_rc kms_cluster_key(struct kms_rpc *r, struct slice payload, struct buf *out);
 struct sl_rc kms_cluster_key_open(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_cluster_rotated(struct kms_rpc *r, struct slice payload, struct buf *out);
+struct sl_rc kms_cluster_encryption(struct kms_rpc *r, struct slice payload, struct buf *out);
 
 /* kms_backup.c: backup and drill of the key store. */
 struct sl_rc kms_backup_sweep(const struct kms_service *k, struct sl_error *err);

@@ -70,10 +70,10 @@ struct sl_rc kms_rotate(const struct auth_env *env, kms_done_fn done, void *user
 /* Takes imported material whose time has come out of its keys. */
 struct sl_rc kms_expire(const struct auth_env *env, struct arena *a, struct sl_error *err);
 
-/* S3's own key for SSE-S3: no principal, no policy. */
-struct sl_rc kms_service_key(struct api_call *c, const struct context *context,
+/* A service's own key ("s3": for SSE-S3), made with its first data key: no principal, no policy. */
+struct sl_rc kms_service_key(struct api_call *c, const char *service, const struct context *context,
                              struct secret *ret_plaintext, struct buf *ret_blob);
-struct sl_rc kms_service_key_open(struct api_call *c, struct slice blob,
+struct sl_rc kms_service_key_open(struct api_call *c, const char *service, struct slice blob,
                                   const struct context *context, struct secret *ret_plaintext);
 
 /* The audit record's requestParameters for a use: key id and encryption context as JSON. */

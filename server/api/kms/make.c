@@ -132,20 +132,21 @@ struct sl_rc kms_managed_make(struct api_call *c, struct slice alias, struct key
     return SL_OK;
 }
 
-/* An account that no principal and no ARN of the API can name. */
-#define SERVICE_ACCOUNT SLICE_LIT("s3.amazonaws.com")
-#define SERVICE_ALIAS SLICE_LIT("service/s3")
-
-static struct sl_rc service_row(struct api_call *c, bool make, struct key_row *ret) {
+static struct sl_rc service_row(struct api_call *c, const char *service, bool make,
+                                struct key_row *ret) {
     struct sqlite3 *conn = NULL;
     struct alias_row alias = {0};
     bool found = false;
+    /* An account that no principal and no ARN of the API can name. */
+    struct slice account = slice_cstr(arena_printf(c->arena, "%s.amazonaws.com", service));
+    struct slice name = slice_cstr(arena_printf(c->arena, "service/%s", service));
+    ENSURE(account.ptr && name.ptr, c->err, SL_E_NOMEM, "Out of memory.");
     TRY(kms_db_read(c->env->db, &conn, c->err));
-    struct sl_rc rc = keys_alias_get(conn, SERVICE_ACCOUNT, c->env->region, SERVICE_ALIAS,
-                                     c->env->now_ms, c->arena, &found, &alias, c->err);
+    struct sl_rc rc = keys_alias_get(conn, account, c->env->region, name, c->env->now_ms, c->arena,
+                                     &found, &alias, c->err);
     if (!sl_failed(rc) && found) {
-        rc = keys_get(conn, SERVICE_ACCOUNT, c->env->region, alias.key_id, c->env->now_ms, c->arena,
-                      &found, ret, c->err);
+        rc = keys_get(conn, account, c->env->region, alias.key_id, c->env->now_ms, c->arena, &found,
+                      ret, c->err);
     }
     kms_db_read_end(c->env->db, conn);
     TRY(rc);
@@ -156,9 +157,9 @@ static struct sl_rc service_row(struct api_call *c, bool make, struct key_row *r
     ENSURE(make, c->err, SL_E_KMS_INVALID_CIPHERTEXT, "%s", "");
     struct key_row row = {
         .id = new_id(c),
-        .account = SERVICE_ACCOUNT,
+        .account = account,
         .region = c->env->region,
-        .description = SLICE_LIT("S3's own key (SSE-S3)"),
+        .description = SLICE_LIT("The service's own key"),
         .policy = SLICE_LIT("{}"),
         .state = KEY_ENABLED,
         .manager = KEY_SERVICE,
@@ -168,7 +169,7 @@ static struct sl_rc service_row(struct api_call *c, bool make, struct key_row *r
         .origin = KEY_ORIGIN_KMS,
     };
     ENSURE(row.id.ptr != NULL, c->err, SL_E_NOMEM, "Out of memory.");
-    TRY(make_named(c, SERVICE_ALIAS, &row));
+    TRY(make_named(c, name, &row));
     c->audit_resource = row.arn;
     *ret = row;
     return SL_OK;
@@ -176,20 +177,20 @@ static struct sl_rc service_row(struct api_call *c, bool make, struct key_row *r
 
 enum { DATA_KEY_BYTES = 32 };
 
-struct sl_rc kms_service_key(struct api_call *c, const struct context *context,
+struct sl_rc kms_service_key(struct api_call *c, const char *service, const struct context *context,
                              struct secret *ret_plaintext, struct buf *ret_blob) {
     struct key_row row = {0};
     char material[65];
-    TRY(service_row(c, true, &row));
+    TRY(service_row(c, service, true, &row));
     return keyholder_data_key(c->env->keys, row.record, context, DATA_KEY_BYTES, ret_plaintext,
                               ret_blob, material, c->err);
 }
 
-struct sl_rc kms_service_key_open(struct api_call *c, struct slice blob,
+struct sl_rc kms_service_key_open(struct api_call *c, const char *service, struct slice blob,
                                   const struct context *context, struct secret *ret_plaintext) {
     struct key_row row = {0};
     char material[65];
-    TRY(service_row(c, false, &row));
+    TRY(service_row(c, service, false, &row));
     return keyholder_decrypt(c->env->keys, row.record, context, blob, ret_plaintext, material,
                              c->err);
 }

@@ -48,7 +48,10 @@ const char keys_schema[] =
     "CREATE TABLE IF NOT EXISTS cluster_role ("
     " arn TEXT PRIMARY KEY, is_default INTEGER NOT NULL, added_ms INTEGER NOT NULL) WITHOUT ROWID;";
 
-#define SERVICE_KEYS "(SELECT id FROM kms_key WHERE manager = 3)" /* KEY_SERVICE */
+/* KEY_SERVICE, and what the warehouse's keys hang on. */
+#define SERVICE_KEYS                                                                               \
+    "(SELECT id FROM kms_key WHERE manager = 3 OR arn IN"                                          \
+    " (SELECT CAST(public AS TEXT) FROM kms_kept WHERE name = 'cluster'))"
 
 const struct db_keep keys_kept[] = {{"kms_key", "id IN " SERVICE_KEYS},
                                     {"kms_alias", "key_id IN " SERVICE_KEYS},

@@ -89,7 +89,8 @@ static void shows_the_cluster(void **state) {
     struct buf out = BUF_INIT(16 * 1024);
     struct arena a = ARENA_INIT(1024 * 1024);
     const struct xml *x;
-    redshift_cluster_put(&out, &conf, roles, 2);
+    struct redshift_cluster c = {.roles = roles, .role_count = 2};
+    redshift_cluster_put(&out, &conf, &c);
     assert_true(sl_is_ok(xml_parse(buf_slice(&out), &a, NULL, &x)));
     assert_true(slice_eq_cstr(xml_get(x, "ClusterIdentifier")->text, "local"));
     assert_true(slice_eq_cstr(xml_get(x, "ClusterStatus")->text, "available"));
@@ -103,6 +104,15 @@ static void shows_the_cluster(void **state) {
     assert_true(slice_eq_cstr(xml_get(role, "ApplyStatus")->text, "in-sync"));
     assert_non_null(role->next);
     assert_null(role->next->next);
+    assert_true(slice_eq_cstr(xml_get(x, "Encrypted")->text, "true"));
+    assert_null(xml_get(x, "KmsKeyId"));
+    buf_reset(&out);
+    c.rotating = true;
+    c.kms_key = SLICE_LIT("arn:aws:kms:us-east-1:012345678999:key/1");
+    redshift_cluster_put(&out, &conf, &c);
+    assert_true(sl_is_ok(xml_parse(buf_slice(&out), &a, NULL, &x)));
+    assert_true(slice_eq_cstr(xml_get(x, "ClusterStatus")->text, "rotating-keys"));
+    assert_true(slice_eq(xml_get(x, "KmsKeyId")->text, c.kms_key));
     buf_fini(&out);
     arena_fini(&a);
 }
