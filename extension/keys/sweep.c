@@ -16,6 +16,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/uuid.h"
 
 #include "extension/keys/cluster_key.h"
 #include "extension/keys/database_key.h"
@@ -94,9 +95,8 @@ static HTAB *named_storages(void) {
     for (uint64 i = 0; i < SPI_processed; i++) {
         bool isnull;
         Datum d = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-        bytea *b = isnull ? NULL : DatumGetByteaPP(d);
-        if (b != NULL && VARSIZE_ANY_EXHDR(b) == STORAGE_ID_LEN) {
-            hash_search(set, VARDATA_ANY(b), HASH_ENTER, NULL);
+        if (!isnull) {
+            hash_search(set, DatumGetUUIDP(d)->data, HASH_ENTER, NULL);
         }
     }
     return set;

@@ -350,6 +350,7 @@ static struct sl_rc rotate_encryption_key(struct request *r) {
     TRY(authorize(r, "redshift", &check, 1));
     ENSURE(id.len > 0, &r->h->err, SL_E_MISSING_PARAMETER,
            "The request must contain the parameter ClusterIdentifier.");
+    TRY(identifier_valid(r, id));
     if (!is_ours(r, id)) {
         return not_found(r, id);
     }

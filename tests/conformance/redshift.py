@@ -1,4 +1,4 @@
-"""Redshift: every member, accepted and refused. Two operations: the one cluster, and the roles that COPY may assume."""
+"""Redshift: every member, accepted and refused. The one cluster, the roles that COPY may assume, the key that it hangs on."""
 from harness import ACCOUNT, allow
 from model import Suite
 
@@ -9,7 +9,7 @@ NO_NETWORK, NO_TAGS, NO_UPKEEP, NO_MOVES = 'no virtual network', 'the cluster ha
 NEVER = {
     'DescribeClusters Marker': ONE_PAGE, 'NodeType': 'the machine is no type of node that AWS rents out', 'TotalStorageCapacityInMegaBytes': 'the disk is shared',
     'ModifyStatus': 'a change is done when it is answered', 'ClusterPublicKey': 'no COPY from hosts over SSH', 'ClusterRevisionNumber': 'revisions are of AWS alone',
-    'KmsKeyId': 'Encrypted is false', 'HsmStatus': 'a PKCS#11 token holds the root key, not the cluster\'s', 'AquaConfiguration': 'retired by AWS',
+    'HsmStatus': 'a PKCS#11 token holds the root key, not the cluster\'s', 'AquaConfiguration': 'retired by AWS',
     'ReservedNodeExchangeStatus': 'nothing is rented', 'ExtraComputeForAutomaticOptimization': 'nothing is rented', 'MultiAZ': 'one machine',
     'MultiAZSecondary': 'one machine', 'AvailabilityZone': 'one machine', 'MasterPasswordSecretArn': 'no Secrets Manager', 'MasterPasswordSecretKmsKeyId': 'no Secrets Manager',
     'LakehouseRegistrationStatus': 'no data catalogue', 'CatalogArn': 'no data catalogue', 'Tags[]': NO_TAGS,
@@ -102,10 +102,24 @@ def modify(t, s, nobody):
     t.accept(op, now(RemoveIamRoles=[a]), read_back=lambda answer: roles(answer) == ([], None))
 
 
+def rotate(t, nobody):
+    op, role = 'RotateEncryptionKey', 'arn:aws:iam::%s:role/conform-a' % ACCOUNT
+    t.accept('ModifyClusterIamRoles', {'ClusterIdentifier': 'local', 'AddIamRoles': [role], 'DefaultIamRoleArn': role})
+    t.accept(op, {'ClusterIdentifier': 'local'}, read_back=lambda a: a['Cluster']['Encrypted'] and a['Cluster']['KmsKeyId'].startswith('arn:aws:kms:us-east-1:%s:key/' % ACCOUNT))
+    for params, code, status, text in (
+            ({'ClusterIdentifier': 'other'}, MISSING, 404, 'Cluster other not found.'),
+            ({'ClusterIdentifier': 'lo cal'}, PARAMETER, 400, NO_IDENTIFIER),
+            ({}, 'MissingParameter', 400, 'The request must contain the parameter ClusterIdentifier.')):
+        t.refuse(op, 'ClusterIdentifier', params, code, status, text=text)
+    t.refuse(op, 'ClusterIdentifier', {'ClusterIdentifier': 'local'}, 'AccessDenied', 403, nobody, 'is not authorized to perform: redshift:RotateEncryptionKey')
+    t.accept('ModifyClusterIamRoles', {'ClusterIdentifier': 'local', 'RemoveIamRoles': [role]})
+
+
 def run(s):
     """the suite, for what it counted"""
     t = Suite('redshift', s.env, UNSUPPORTED, never=NEVER)
     nobody = t.client_of(s.new_user('conform-nobody', []))
     describe(t, nobody)
     modify(t, s, nobody)
+    rotate(t, nobody)
     return t
