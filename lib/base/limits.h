@@ -11,6 +11,7 @@ enum {
     LIMIT_HTTP_STALL_MS = 60 * 1000, /* body: longest time without a byte */
     LIMIT_HTTP_IDLE_MS = 75 * 1000,  /* parked keep-alive connection */
     LIMIT_HTTP_CONNECTIONS = 4096,
+    LIMIT_HTTP_QUICK_BYTES = 16 * 1024,  /* body of a request that is served without a worker */
     LIMIT_HTTP_DRAIN_BYTES = 256 * 1024, /* unread body, read away to keep the connection */
     LIMIT_HTTP_DRAIN_MS = 2 * 1000,
     LIMIT_HTTP_FRAMING_BYTES = 16 * 1024, /* chunk extensions or trailers in a row */

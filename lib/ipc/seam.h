@@ -2,7 +2,8 @@
  * client side. kms listens on DATA/run/kms.sock. A connection starts with a hello: edge, mode, the
  * edge's 32-byte token (handed to each child by the supervisor through an inherited descriptor, see
  * docs/decisions/processes.md), and for SEAM_HTTP the client's address. After it the connection is
- * either framed calls (SEAM_RPC) or one client's HTTP/1.1 (SEAM_HTTP). */
+ * framed calls (SEAM_RPC), one client's HTTP/1.1 (SEAM_HTTP), or requests of many clients as
+ * messages (SEAM_CALLS, edge S3 alone; server/http/http.h). */
 #ifndef SL_IPC_SEAM_H
 #define SL_IPC_SEAM_H
 
@@ -12,7 +13,7 @@
 #include "lib/sigv4/sigv4.h"
 
 enum seam_edge { SEAM_S3 = 1, SEAM_GATEWAY = 2, SEAM_POSTGRES = 3, SEAM_SUPERVISOR = 4 };
-enum seam_mode { SEAM_RPC = 1, SEAM_HTTP = 2 };
+enum seam_mode { SEAM_RPC = 1, SEAM_HTTP = 2, SEAM_CALLS = 3 };
 enum { SEAM_TOKEN_LEN = 32, SEAM_SESSION_MAX = 8192, SEAM_CIPHER_MAX = 40 };
 
 struct seam_hello {

@@ -40,7 +40,7 @@ struct sl_rc seam_hello_get(struct slice payload, struct seam_hello *ret, struct
     struct slice cipher = rdr_vec16(&r);
     TRY(rdr_end(&r, err, "hello"));
     ENSURE(h.edge >= SEAM_S3 && h.edge <= SEAM_SUPERVISOR, err, SL_E_PARSE, "hello: unknown edge");
-    ENSURE(h.mode == SEAM_RPC || h.mode == SEAM_HTTP, err, SL_E_PARSE, "hello: unknown mode");
+    ENSURE(h.mode >= SEAM_RPC && h.mode <= SEAM_CALLS, err, SL_E_PARSE, "hello: unknown mode");
     ENSURE(get_word(ip, h.peer_ip, sizeof h.peer_ip), err, SL_E_PARSE, "hello: bad address");
     ENSURE(get_word(cipher, h.peer_cipher, sizeof h.peer_cipher), err, SL_E_PARSE,
            "hello: bad cipher suite");

@@ -8,6 +8,8 @@
 #include "lib/codec/text.h"
 #include "server/auth/auth.h"
 
+struct keyholder_use;
+
 struct api_call {
     const struct auth_env *env;
     const struct auth_caller *caller;
@@ -24,6 +26,11 @@ struct api_call {
     struct slice audit_response; /* responseElements or empty */
     struct slice audit_resource; /* ARN of the resource or empty */
     struct slice audit_more;     /* additionalEventData or empty */
+    /* Set by an operation that has decided all, and needs one use of a key by the keyholder for its
+     * answer: whoever ran it has that done, for many calls at once perhaps (keyholder_uses), and
+     * calls `finish`, in any case. */
+    struct keyholder_use *use;
+    struct sl_rc (*finish)(struct api_call *c);
 };
 
 struct api_operation {

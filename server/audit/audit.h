@@ -12,10 +12,12 @@ struct keyholder;
  * audit_write returns. */
 struct sl_rc audit_open(const char *dir, struct keyholder *take_keys, bool strict,
                         struct audit **ret, struct sl_error *err);
-/* Writes one record (a JSON object without newline or tab). Returns once it is written, and flushed
- * if `flush` or strict; else it is flushed within 50 ms. A failure means: fail the call.
- * Thread-safe. */
-struct sl_rc audit_write(struct audit *a, struct slice record, bool flush, struct sl_error *err);
+/* Writes records (JSON objects without newline or tab), all or none: at most AUDIT_RECORDS_MAX, of
+ * twice LIMIT_AUDIT_RECORD_BYTES together. Returns once they are written, and flushed if `flush` or
+ * strict; else they are flushed within 50 ms. A failure means: fail the calls. Thread-safe. */
+enum { AUDIT_RECORDS_MAX = 256 };
+struct sl_rc audit_write(struct audit *a, const struct slice *records, size_t count, bool flush,
+                         struct sl_error *err);
 /* The disk is so full that the log lives on its reserve: what need not be recorded should not be.
  */
 bool audit_is_short(struct audit *a);

@@ -1,6 +1,6 @@
 /* The audit log's writer; see audit.h.
  *
- * Callers queue their record. One of them, the writer, takes the queue as a whole, has the records
+ * Callers queue their records. One of them, the writer, takes the queue as a whole, has the records
  * MACed by the keyholder with one message, and writes the lines with one call; who queues meanwhile
  * waits, and the first of them is the next writer. The flusher thread makes the lines durable: at
  * once when somebody waits for it, else within LIMIT_AUDIT_FLUSH_MS; one flush serves all who wait.
@@ -33,8 +33,8 @@
 #include <unistd.h>
 
 enum {
-    BATCH_BYTES = 2 * AUDIT_LINE_MAX,
-    BATCH_RECORDS = 256,
+    BATCH_BYTES = 3 * AUDIT_LINE_MAX,
+    BATCH_RECORDS = AUDIT_RECORDS_MAX,
     RESERVE_RETRY_MS = 1000,
     RESERVE_STEP_BYTES = 1024 * 1024,
     ROLL_RETRY_MS = 60 * 1000,
@@ -43,15 +43,16 @@ enum {
 /* What a caller waits for. ASLEEP is QUEUED with the caller in the kernel. */
 enum { QUEUED, ASLEEP, WRITER, DONE };
 
-/* A caller's record, on the caller's stack: gone once its state is DONE. With `head`, a request for
- * a signed head. */
+/* A caller's records, on the caller's stack: gone once its state is DONE. With `head`, a request
+ * for a signed head. */
 struct pending {
     struct pending *next;
-    struct slice record;
+    const struct slice *records;
+    size_t count, bytes; /* bytes: of their lines, at most */
     struct buf *head;
     bool flush;
     bool left;    /* handled by the writer: it waits for its flush, if for anything */
-    uint64_t seq; /* when written */
+    uint64_t seq; /* of the last, when written */
     struct sl_rc rc;
     struct sl_error err;
     _Atomic uint32_t state;
@@ -520,12 +521,14 @@ static void cut_back(struct audit *a) {
 static size_t gather(struct audit *a, struct pending *from, struct pending **ret_to) {
     size_t n = 0, bytes = 0;
     struct pending *p = from;
-    do {
-        a->mine.entries[n++].record = p->record;
-        bytes += p->record.len + (AUDIT_LINE_MAX - LIMIT_AUDIT_RECORD_BYTES);
+    while (p != NULL && p->head == NULL && n + p->count <= BATCH_RECORDS &&
+           bytes + p->bytes <= BATCH_BYTES) {
+        for (size_t i = 0; i < p->count; i++) {
+            a->mine.entries[n++].record = p->records[i];
+        }
+        bytes += p->bytes;
         p = p->next;
-    } while (p != NULL && p->head == NULL && n < BATCH_RECORDS &&
-             bytes < BATCH_BYTES - AUDIT_LINE_MAX);
+    }
     *ret_to = p;
     return n;
 }
@@ -552,7 +555,8 @@ static struct pending *write_batch(struct audit *a, struct pending *from) {
         a->mine.point = point;
         a->mine.size += (off_t)a->mine.batch.len;
         for (struct pending *p = from; p != to; p = p->next) {
-            p->seq = seq++;
+            seq += p->count;
+            p->seq = seq - 1;
         }
     } else if (a->mine.begun) {
         cut_back(a);
@@ -685,12 +689,20 @@ static struct sl_rc submit(struct audit *a, struct pending *p, struct sl_error *
     return SL_OK;
 }
 
-struct sl_rc audit_write(struct audit *a, struct slice record, bool flush, struct sl_error *err) {
-    ENSURE(record.len > 0 && record.len <= LIMIT_AUDIT_RECORD_BYTES, err, SL_E_LIMIT,
-           "An audit record of %zu bytes.", record.len);
-    ENSURE(slice_find(record, '\n') == record.len && slice_find(record, '\t') == record.len, err,
-           SL_E_INTERNAL, "An audit record with a newline or tab.");
-    struct pending p = {.record = record, .flush = flush || a->conf.strict};
+struct sl_rc audit_write(struct audit *a, const struct slice *records, size_t count, bool flush,
+                         struct sl_error *err) {
+    struct pending p = {.records = records, .count = count, .flush = flush || a->conf.strict};
+    for (size_t i = 0; i < count; i++) {
+        struct slice record = records[i];
+        ENSURE(record.len > 0 && record.len <= LIMIT_AUDIT_RECORD_BYTES, err, SL_E_LIMIT,
+               "An audit record of %zu bytes.", record.len);
+        ENSURE(memchr(record.ptr, '\n', record.len) == NULL &&
+                   memchr(record.ptr, '\t', record.len) == NULL,
+               err, SL_E_INTERNAL, "An audit record with a newline or tab.");
+        p.bytes += record.len + (AUDIT_LINE_MAX - LIMIT_AUDIT_RECORD_BYTES);
+    }
+    ENSURE(count >= 1 && count <= AUDIT_RECORDS_MAX && p.bytes <= BATCH_BYTES, err, SL_E_LIMIT,
+           "%zu audit records, %zu bytes of lines, at once.", count, p.bytes);
     return submit(a, &p, err);
 }
 

@@ -47,8 +47,45 @@ struct http_service {
     void *user;
     int head_ms;  /* 0 = LIMIT_HTTP_HEAD_MS */
     int stall_ms; /* 0 = LIMIT_HTTP_STALL_MS */
+    /* For http_quick: takes a request that came whole, to answer it later with http_answer; false:
+     * handle has to. The request and its body last for the call alone, and it can't be answered
+     * here. `close`: the client wants the connection to end with the answer. */
+    bool (*take)(struct net_conn *c, const struct http *h, struct slice body, bool close,
+                 void *user);
 };
 enum net_verdict http_serve(struct net_conn *c, void *service);
+/* The net_quick_fn beside it: small POST requests to "/" that are all there are offered to
+ * service->take. */
+enum net_quick http_quick(struct net_conn *c, void *service);
+/* The answer to a taken request, whole, or (empty) a refusal with `status` that ends the
+ * connection. By the watching thread. */
+void http_answer(struct net_conn *c, struct slice answer, bool close, int status);
+
+/* A request without a connection: `request` gives what is known of it, and the arena. Its answer,
+ * head and all, is put into `out`. NULL: no memory. `close`: the answer says that it is the
+ * connection's last. */
+struct http *http_call_new(const struct http *request, struct slice body, bool close,
+                           struct buf *out);
+
+/* Calls: requests, and their answers, as messages between two processes; many on one connection,
+ * answered in any order. A message is a frame (lib/ipc/frame.h) of type 'C' (call) or 'A' (answer):
+ *
+ *   call   = u64 id | u8 close | peer | vec16 method, path, query | u16 n | n x vec16 name, value |
+ * body peer   = u8 tls | u8 minor | u16 port | vec16 ip | vec16 cipher answer = u64 id | head and
+ * body as they go to the client
+ */
+enum { CALL_REQUEST = 'C', CALL_ANSWER = 'A' };
+enum { LIMIT_CALL_BYTES = 48 * 1024 }; /* a frame: it has to fit NET_AHEAD_BYTES */
+/* Appends the frame; SL_E_LIMIT (and nothing appended) when it would be too long. */
+struct sl_rc http_call_put(struct buf *out, uint64_t id, const struct http *h, struct slice body,
+                           bool close);
+/* The payload of a frame; ret->peer lies in `a`. ret is for http_call_new. */
+struct sl_rc http_call_get(struct slice payload, struct arena *a, uint64_t *ret_id,
+                           struct http *ret, struct slice *ret_body, bool *ret_close);
+/* A frame at the front of `in`: its length, 0 when it isn't whole. SL_E_PARSE, SL_E_LIMIT (longer
+ * than max). */
+struct sl_rc http_call_frame(struct slice in, size_t max, uint8_t *ret_type,
+                             struct slice *ret_payload, size_t *ret_len);
 
 /* First header by lower-case name; empty slice with ptr NULL when absent. */
 struct slice http_header(const struct http *h, const char *name);

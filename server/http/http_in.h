@@ -17,7 +17,9 @@ struct http_field {
 
 struct http_state {
     uint32_t magic;
-    struct net_conn *conn;
+    struct net_conn *conn; /* NULL: a call, whose answer goes into `sink` and whose body is here */
+    struct buf *sink;
+    struct slice whole;
     int stall_ms;
     int64_t started_ms;
     bool client_close; /* no further request after this one */
@@ -42,6 +44,7 @@ struct http_state {
 };
 
 struct http_state *http_state_of(const struct http *h);
+void http_make_id(char out[37]);
 /* Body bytes at hand, without waiting. *ret_len = 0 with *ret_want = 0: the end. */
 struct sl_rc http_body_try(struct http *h, void *out, size_t cap, size_t *ret_len, short *ret_want);
 /* Reads the rest of the body away while it is short and quick; true when its end was reached. */

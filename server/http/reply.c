@@ -97,6 +97,10 @@ void http_set_printf(struct http *h, const char *name, const char *fmt, ...) {
 
 struct sl_rc http_send(struct http *h, struct slice s) {
     struct http_state *st = http_state_of(h);
+    if (st->conn == NULL) {
+        buf_put(st->sink, s);
+        return buf_check(st->sink, &h->err);
+    }
     while (s.len > 0) {
         short want;
         size_t n;
@@ -156,7 +160,7 @@ static struct sl_rc put(struct http *h, struct slice s) {
  * for a chunked one that can't be known, so it has to be at hand already. */
 static bool may_keep(struct http *h, bool complete) {
     struct http_state *st = h->state;
-    if (st->client_close || net_stopping(st->conn)) {
+    if (st->client_close || (st->conn != NULL && net_stopping(st->conn))) {
         return false;
     }
     switch (st->body) {

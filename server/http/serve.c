@@ -9,12 +9,37 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-/* Between the events of a head that comes in pieces. */
+/* Between the events of a request that comes in pieces. */
 struct pending {
     size_t scanned;
     int64_t deadline; /* 0 = no byte yet */
     bool skipped;     /* an empty line before the request, which some clients send */
+    bool whole_head;  /* the deadline is the body's */
+    /* Of an answer that the client did not take at once; and whether it is the last. */
+    struct buf unsent;
+    bool last;
 };
+
+static void pending_free(void *state) {
+    struct pending *p = state;
+    buf_fini(&p->unsent);
+    free(p);
+}
+
+/* NULL: no memory. */
+static struct pending *pending_of(struct net_conn *c) {
+    struct pending *p = net_state(c);
+    if (p == NULL && (p = calloc(1, sizeof *p)) != NULL) {
+        p->unsent = (struct buf){.max = SIZE_MAX, .wipe = true};
+        net_set_state(c, p, pending_free);
+    }
+    return p;
+}
+
+/* The next request begins from nothing. */
+static void pending_reset(struct pending *p) {
+    *p = (struct pending){.unsent = p->unsent};
+}
 
 struct slice http_header(const struct http *h, const char *name) {
     for (size_t i = 0; i < h->header_count; i++) {
@@ -25,7 +50,7 @@ struct slice http_header(const struct http *h, const char *name) {
     return SLICE_EMPTY;
 }
 
-static void make_id(char out[37]) {
+void http_make_id(char out[37]) {
     uint8_t r[16] = {0};
     ssize_t n = getrandom(r, sizeof r, 0);
     sl_assert(n == (ssize_t)sizeof r); /* never short up to 256 bytes */
@@ -97,7 +122,7 @@ static enum net_verdict one(struct net_conn *c, const struct http_service *svc, 
     };
     struct http h = {.arena = &arena, .peer = net_peer(c), .state = &st};
     struct head d;
-    make_id(h.request_id);
+    http_make_id(h.request_id);
     if (status == HEAD_OK) {
         status = head_parse(in, &arena, &d);
         net_consume(c, in.len);
@@ -114,27 +139,49 @@ static enum net_verdict one(struct net_conn *c, const struct http_service *svc, 
     return v;
 }
 
+/* Sends what is left of an answer; false when the connection is of no more use. */
+static bool send_rest(struct net_conn *c, const struct http_service *svc, struct pending *p) {
+    struct http_state st = {.magic = HTTP_STATE_MAGIC,
+                            .conn = c,
+                            .stall_ms = svc->stall_ms > 0 ? svc->stall_ms : LIMIT_HTTP_STALL_MS};
+    struct http h = {.state = &st};
+    bool sent = sl_is_ok(http_send(&h, buf_slice(&p->unsent)));
+    buf_fini(&p->unsent);
+    if (sent && p->last) {
+        net_linger(c);
+    }
+    return sent && !p->last;
+}
+
+/* Where a client may do so, skips the empty line before a request; true when something was. */
+static bool skip_line(struct net_conn *c, struct pending *p, struct slice in) {
+    if (p->skipped || in.len < 2 || in.ptr[0] != '\r' || in.ptr[1] != '\n') {
+        return false;
+    }
+    net_consume(c, 2);
+    p->scanned = 0;
+    p->skipped = true;
+    return true;
+}
+
 enum net_verdict http_serve(struct net_conn *c, void *service) {
     const struct http_service *svc = service;
-    struct pending *p = net_state(c);
-    if (p == NULL) {
-        p = calloc(1, sizeof *p);
-        if (p == NULL) {
-            return NET_CLOSE;
-        }
-        net_set_state(c, p, free);
+    struct pending *p = pending_of(c);
+    if (p == NULL || (p->unsent.len > 0 && !send_rest(c, svc, p))) {
+        return NET_CLOSE;
     }
     for (;;) {
         struct slice in = net_peek(c);
-        if (!p->skipped && in.len >= 2 && in.ptr[0] == '\r' && in.ptr[1] == '\n') {
-            net_consume(c, 2);
-            *p = (struct pending){.deadline = p->deadline, .skipped = true};
+        if (skip_line(c, p, in)) {
             continue;
         }
         size_t len = 0;
         int status = head_scan(in, &p->scanned, &len);
+        if (status == HEAD_OK && p->whole_head && net_expired(c)) {
+            status = 408; /* the body did not come */
+        }
         if (status != HEAD_MORE) {
-            *p = (struct pending){0};
+            pending_reset(p);
             return one(c, svc, slice_sub(in, 0, len), status);
         }
         if (net_expired(c)) {
@@ -157,4 +204,137 @@ enum net_verdict http_serve(struct net_conn *c, void *service) {
         net_await_more(c, p->deadline);
         return NET_KEEP;
     }
+}
+
+/* ---- requests that are taken ---- */
+
+static const char quick_line[] = "POST / HTTP/1.1\r\n";
+
+/* Could it become a request that may be taken? */
+static bool begins_quick(struct slice in) {
+    size_t n = in.len < sizeof quick_line - 1 ? in.len : sizeof quick_line - 1;
+    return n == 0 || memcmp(in.ptr, quick_line, n) == 0;
+}
+
+enum offer { OFFER_MORE, OFFER_TAKEN, OFFER_REFUSED };
+
+/* Offers the request whose head is the first head_len bytes of `in`. */
+static enum offer offer(struct net_conn *c, const struct http_service *svc, struct slice in,
+                        size_t head_len) {
+    SL_CLEANUP(arena_fini) struct arena arena = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
+    arena.wipe = true;
+    struct head d;
+    if (head_parse(slice_sub(in, 0, head_len), &arena, &d) != HEAD_OK || d.chunked || d.expect ||
+        d.length > LIMIT_HTTP_QUICK_BYTES) {
+        return OFFER_REFUSED;
+    }
+    size_t whole = head_len + (size_t)d.length;
+    if (whole > NET_AHEAD_BYTES) {
+        return OFFER_REFUSED;
+    }
+    if (in.len < whole) {
+        return OFFER_MORE;
+    }
+    struct http h = {.arena = &arena,
+                     .method = d.method,
+                     .path = d.path,
+                     .query = d.query,
+                     .headers = d.headers,
+                     .header_count = d.header_count,
+                     .has_length = d.has_length,
+                     .length = d.length,
+                     .peer = net_peer(c),
+                     .head_raw = d.raw};
+    if (!svc->take(c, &h, slice_sub(in, head_len, whole), d.close, svc->user)) {
+        return OFFER_REFUSED;
+    }
+    net_consume(c, whole);
+    return OFFER_TAKEN;
+}
+
+enum net_quick http_quick(struct net_conn *c, void *service) {
+    const struct http_service *svc = service;
+    struct pending *p = pending_of(c);
+    if (p == NULL) {
+        return NET_QUICK_CLOSE;
+    }
+    for (;;) {
+        struct slice in = net_peek(c);
+        size_t len = 0;
+        if (skip_line(c, p, in)) {
+            continue;
+        }
+        if (!begins_quick(in)) {
+            return NET_QUICK_SERVE;
+        }
+        int status = head_scan(in, &p->scanned, &len);
+        enum offer offered = status == HEAD_MORE ? OFFER_MORE
+                             : status == HEAD_OK ? offer(c, svc, in, len)
+                                                 : OFFER_REFUSED;
+        if (offered == OFFER_TAKEN) {
+            pending_reset(p);
+            return NET_QUICK_TAKEN;
+        }
+        if (offered == OFFER_REFUSED) {
+            return NET_QUICK_SERVE;
+        }
+        size_t n;
+        short want;
+        if (sl_failed(net_fill(c, &n, &want)) || (n == 0 && want == 0)) {
+            return NET_QUICK_CLOSE; /* gone, with or without half a request */
+        }
+        if (want == 0) {
+            continue;
+        }
+        if (in.len == 0) {
+            return net_stopping(c) ? NET_QUICK_CLOSE : NET_QUICK_KEEP;
+        }
+        if (p->deadline == 0 || (status == HEAD_OK && !p->whole_head)) {
+            int head_ms = svc->head_ms > 0 ? svc->head_ms : LIMIT_HTTP_HEAD_MS;
+            int body_ms = svc->stall_ms > 0 ? svc->stall_ms : LIMIT_HTTP_STALL_MS;
+            p->whole_head = status == HEAD_OK;
+            p->deadline = clock_mono_ms() + (p->whole_head ? body_ms : head_ms);
+        }
+        net_await_more(c, p->deadline);
+        return NET_QUICK_KEEP;
+    }
+}
+
+/* A refusal's answer, into `out`. */
+static struct slice refusal(struct arena *a, int status, struct buf *out) {
+    struct http request = {.arena = a};
+    struct http *h = http_call_new(&request, SLICE_EMPTY, true, out);
+    if (h != NULL) {
+        http_refuse(h, status);
+    }
+    return buf_slice(out);
+}
+
+void http_answer(struct net_conn *c, struct slice answer, bool close, int status) {
+    SL_CLEANUP(arena_fini) struct arena arena = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
+    SL_CLEANUP(buf_fini) struct buf refused = BUF_INIT(LIMIT_HTTP_HEAD_BYTES);
+    struct pending *p = net_state(c);
+    if (answer.len == 0) {
+        answer = refusal(&arena, status, &refused);
+        close = true;
+    }
+    size_t n = 0;
+    short want = 0;
+    bool whole = false, failed = answer.len == 0;
+    while (!failed && !whole && want == 0) {
+        failed = sl_failed(net_try_write(c, answer, &n, &want));
+        answer = slice_sub(answer, n, answer.len);
+        whole = answer.len == 0;
+    }
+    if (!failed && !whole) { /* the client is slow: a worker waits for it */
+        buf_put(&p->unsent, answer);
+        p->last = close;
+        failed = p->unsent.failed;
+    }
+    if (!failed && whole && close) {
+        net_linger(c);
+    }
+    net_answered(c, failed || (whole && close) ? NET_QUICK_CLOSE
+                    : whole                    ? NET_QUICK_KEEP
+                                               : NET_QUICK_SERVE);
 }

@@ -119,17 +119,6 @@ static void give_id(char *out, struct slice id) {
     }
 }
 
-/* Starts a request that names a key record and a context. */
-static struct sl_rc use_of(struct keyholder *k, struct slice record, const struct context *context,
-                           struct sl_error *err) {
-    struct buf canonical SL_CLEANUP(buf_fini) = BUF_INIT(64 * 1024);
-    TRY(context_canonical(context, &canonical, err));
-    buf_reset(&k->request);
-    buf_vec32(&k->request, record);
-    buf_vec32(&k->request, buf_slice(&canonical));
-    return SL_OK;
-}
-
 /* Answer of create and rotate. */
 static struct sl_rc take_record_and_id(struct keyholder *k, struct buf *ret_record,
                                        char *ret_material_id, struct sl_error *err) {
@@ -192,59 +181,136 @@ struct sl_rc keyholder_prove(struct keyholder *k, struct slice record, struct sl
     return SL_OK;
 }
 
+/* ---- uses of keys ---- */
+
+/* Appends one use to the request; nothing when it can't be. */
+static struct sl_rc put_use(struct buf *request, const struct keyholder_use *u) {
+    struct buf canonical SL_CLEANUP(buf_fini) = BUF_INIT(64 * 1024);
+    ENSURE(u->kind != KEYHOLDER_USE_DATA_KEY ||
+               (u->bytes >= 1 && u->bytes <= LIMIT_KMS_DATA_KEY_BYTES),
+           u->err, SL_E_VALIDATION, "A data key has 1 to %d bytes.", LIMIT_KMS_DATA_KEY_BYTES);
+    TRY(context_canonical(u->context, &canonical, u->err));
+    bool data_key = u->kind == KEYHOLDER_USE_DATA_KEY;
+    size_t len = 4 + u->record.len + 4 + canonical.len + (data_key ? 5 : 4 + u->input.len);
+    buf_u8(request, (uint8_t)u->kind);
+    buf_u32(request, (uint32_t)len);
+    buf_vec32(request, u->record);
+    buf_vec32(request, buf_slice(&canonical));
+    if (data_key) {
+        buf_u32(request, (uint32_t)u->bytes);
+        buf_u8(request, !u->blind);
+    } else {
+        buf_vec32(request, u->input);
+    }
+    return buf_check(request, u->err);
+}
+
+static struct sl_rc take_use(struct slice answer, struct keyholder_use *u) {
+    struct rdr r = rdr_of(answer);
+    bool decrypt = u->kind == KEYHOLDER_USE_DECRYPT, data_key = u->kind == KEYHOLDER_USE_DATA_KEY;
+    struct slice first = rdr_vec32(&r);
+    struct slice id = rdr_bytes(&r, KEY_MATERIAL_ID_CHARS);
+    struct slice plain = data_key ? rdr_vec32(&r) : decrypt ? first : SLICE_EMPTY;
+    TRY(rdr_end(&r, u->err, "keyholder"));
+    ENSURE(!data_key || plain.len == (u->blind ? 0 : u->bytes), u->err, SL_E_INTERNAL,
+           "The keyholder's answer can't be understood.");
+    if (!decrypt) {
+        TRY(give(&u->blob, first, u->err));
+    }
+    if (decrypt || plain.len > 0) {
+        TRY(secret_from(&u->plaintext, plain));
+    }
+    give_id(u->material_id, id);
+    return SL_OK;
+}
+
+/* Sends what stands in the request, and gives each of the uses in it its answer. */
+static void send_uses(struct keyholder *k, struct keyholder_use *const *uses, size_t count) {
+    struct sl_error err = {0};
+    struct sl_rc sent = call(k, KEYHOLDER_USES, -1, &err);
+    struct rdr r = rdr_of(buf_slice(&k->answer));
+    for (size_t i = 0; i < count; i++) {
+        struct keyholder_use *u = uses[i];
+        if (sl_is_ok(u->rc)) { /* else it is not in the request */
+            uint8_t type = sl_is_ok(sent) ? rdr_u8(&r) : KEYHOLDER_ERROR;
+            struct slice answer = sl_is_ok(sent) ? rdr_vec32(&r) : SLICE_EMPTY;
+            u->rc = sl_failed(sent)                  ? sl_fail(u->err, sent.code, "%s", err.detail)
+                    : type == KEYHOLDER_OK && !r.bad ? take_use(answer, u)
+                                                     : remote_failure(answer, u->err);
+        }
+    }
+    wipe(&k->answer);
+}
+
+void keyholder_uses(struct keyholder *k, struct keyholder_use *const *uses, size_t count) {
+    size_t from = 0;
+    buf_reset(&k->request);
+    for (size_t i = 0; i < count; i++) {
+        size_t at = k->request.len;
+        uses[i]->rc = put_use(&k->request, uses[i]);
+        if (sl_failed(uses[i]->rc)) {
+            k->request.len = at;
+            k->request.failed = false;
+        }
+        bool full = i + 1 - from == KEYHOLDER_USES_MAX || k->request.len > LIMIT_FRAME_BYTES / 2;
+        if ((full || i + 1 == count) && k->request.len > 0) {
+            send_uses(k, uses + from, i + 1 - from);
+            from = i + 1;
+            buf_reset(&k->request);
+        }
+    }
+}
+
+/* One use, its outputs where the caller wants them; untouched on failure. */
+static struct sl_rc use_one(struct keyholder *k, struct keyholder_use *u,
+                            struct secret *ret_plaintext, struct buf *ret_blob,
+                            char *ret_material_id, struct sl_error *err) {
+    u->err = err;
+    u->blob = (struct buf){.max = LIMIT_KMS_CIPHERTEXT_BYTES};
+    keyholder_uses(k, &u, 1);
+    if (sl_is_ok(u->rc) && ret_blob != NULL) {
+        u->rc = give(ret_blob, buf_slice(&u->blob), err);
+    }
+    buf_fini(&u->blob);
+    if (sl_is_ok(u->rc) && ret_plaintext != NULL) {
+        *ret_plaintext = u->plaintext;
+        u->plaintext = (struct secret){0};
+    }
+    if (sl_is_ok(u->rc) && ret_material_id != NULL) {
+        memcpy(ret_material_id, u->material_id, sizeof u->material_id);
+    }
+    secret_fini(&u->plaintext);
+    return u->rc;
+}
+
 struct sl_rc keyholder_encrypt(struct keyholder *k, struct slice record,
                                const struct context *context, struct slice plaintext,
                                struct buf *ret_blob, char ret_material_id[65],
                                struct sl_error *err) {
-    TRY(use_of(k, record, context, err));
-    buf_vec32(&k->request, plaintext);
-    TRY(call(k, KEYHOLDER_ENCRYPT, -1, err));
-    return take_record_and_id(k, ret_blob, ret_material_id, err);
+    struct keyholder_use u = {
+        .kind = KEYHOLDER_USE_ENCRYPT, .record = record, .context = context, .input = plaintext};
+    return use_one(k, &u, NULL, ret_blob, ret_material_id, err);
 }
 
 struct sl_rc keyholder_decrypt(struct keyholder *k, struct slice record,
                                const struct context *context, struct slice blob,
                                struct secret *ret_plaintext, char ret_material_id[65],
                                struct sl_error *err) {
-    TRY(use_of(k, record, context, err));
-    buf_vec32(&k->request, blob);
-    TRY(call(k, KEYHOLDER_DECRYPT, -1, err));
-    struct rdr r = rdr_of(buf_slice(&k->answer));
-    struct slice plain = rdr_vec32(&r);
-    struct slice id = rdr_bytes(&r, KEY_MATERIAL_ID_CHARS);
-    struct sl_rc rc = rdr_end(&r, err, "keyholder");
-    rc = sl_is_ok(rc) ? secret_from(ret_plaintext, plain) : rc;
-    if (sl_is_ok(rc)) {
-        give_id(ret_material_id, id);
-    }
-    wipe(&k->answer);
-    return rc;
+    struct keyholder_use u = {
+        .kind = KEYHOLDER_USE_DECRYPT, .record = record, .context = context, .input = blob};
+    return use_one(k, &u, ret_plaintext, NULL, ret_material_id, err);
 }
 
 struct sl_rc keyholder_data_key(struct keyholder *k, struct slice record,
                                 const struct context *context, size_t n,
                                 struct secret *ret_plaintext, struct buf *ret_blob,
                                 char ret_material_id[65], struct sl_error *err) {
-    ENSURE(n >= 1 && n <= LIMIT_KMS_DATA_KEY_BYTES, err, SL_E_VALIDATION,
-           "A data key has 1 to %d bytes.", LIMIT_KMS_DATA_KEY_BYTES);
-    TRY(use_of(k, record, context, err));
-    buf_u32(&k->request, (uint32_t)n);
-    buf_u8(&k->request, ret_plaintext != NULL);
-    TRY(call(k, KEYHOLDER_DATA_KEY, -1, err));
-    struct rdr r = rdr_of(buf_slice(&k->answer));
-    struct slice blob = rdr_vec32(&r);
-    struct slice id = rdr_bytes(&r, KEY_MATERIAL_ID_CHARS);
-    struct slice plain = rdr_vec32(&r);
-    struct sl_rc rc = rdr_end(&r, err, "keyholder");
-    rc = sl_is_ok(rc) ? give(ret_blob, blob, err) : rc;
-    if (sl_is_ok(rc) && ret_plaintext != NULL) {
-        rc = plain.len == n ? secret_from(ret_plaintext, plain) : sl_rc_of(SL_E_INTERNAL);
-    }
-    if (sl_is_ok(rc)) {
-        give_id(ret_material_id, id);
-    }
-    wipe(&k->answer);
-    return rc;
+    struct keyholder_use u = {.kind = KEYHOLDER_USE_DATA_KEY,
+                              .record = record,
+                              .context = context,
+                              .bytes = n,
+                              .blind = ret_plaintext == NULL};
+    return use_one(k, &u, ret_plaintext, ret_blob, ret_material_id, err);
 }
 
 struct sl_rc keyholder_blob_key_arn(struct slice blob, struct slice *ret_arn) {

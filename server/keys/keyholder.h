@@ -33,6 +33,27 @@ struct sl_rc keyholder_key_set_state(struct keyholder *k, struct slice record, e
                                      struct buf *ret_record, struct sl_error *err);
 struct sl_rc keyholder_key_rotate(struct keyholder *k, struct slice record, struct buf *ret_record,
                                   char ret_material_id[65], struct sl_error *err);
+/* Uses of keys, as many as one likes in few messages: each is checked and answered for itself. */
+struct keyholder_use {
+    enum keyholder_use_kind {
+        KEYHOLDER_USE_ENCRYPT = 4,
+        KEYHOLDER_USE_DECRYPT = 5,
+        KEYHOLDER_USE_DATA_KEY = 6,
+    } kind;
+    struct slice record;
+    const struct context *context;
+    struct slice input; /* plaintext, or blob to decrypt */
+    size_t bytes;       /* of a data key */
+    bool blind;         /* a data key's plaintext is not wanted */
+    struct sl_error *err;
+    /* Filled in: */
+    struct sl_rc rc;
+    struct secret plaintext; /* decrypt, data key; the caller ends it */
+    struct buf blob;         /* encrypt, data key; set up by the caller, who ends it */
+    char material_id[65];
+};
+void keyholder_uses(struct keyholder *k, struct keyholder_use *const *uses, size_t count);
+/* One use. */
 struct sl_rc keyholder_encrypt(struct keyholder *k, struct slice record,
                                const struct context *context, struct slice plaintext,
                                struct buf *ret_blob, char ret_material_id[65],

@@ -7,7 +7,7 @@ enum keyholder_op {
     KEYHOLDER_CREATE = 1,
     KEYHOLDER_SET_STATE = 2,
     KEYHOLDER_ROTATE = 3,
-    KEYHOLDER_ENCRYPT = 4,
+    KEYHOLDER_ENCRYPT = 4, /* this and the next two: in a message of uses alone */
     KEYHOLDER_DECRYPT = 5,
     KEYHOLDER_DATA_KEY = 6,
     KEYHOLDER_SEAL = 7,
@@ -24,6 +24,7 @@ enum keyholder_op {
     KEYHOLDER_FORGET = 18,
     KEYHOLDER_PROBE = 19,
     KEYHOLDER_PROVE = 20,
+    KEYHOLDER_USES = 21, /* n uses of keys, each with an answer of its own */
 };
 
 enum { KEYHOLDER_OK = 'O', KEYHOLDER_ERROR = 'E' };
@@ -46,6 +47,7 @@ enum {
     KEY_MATERIAL_ID_CHARS = 64,
     KEYHOLDER_CHANNELS_MAX = 96,
     KEYHOLDER_LABEL_MAX = 128, /* purposes of seal, labels of derive */
+    KEYHOLDER_USES_MAX = 64,   /* in a message */
 };
 
 #endif

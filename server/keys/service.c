@@ -319,6 +319,56 @@ static struct sl_rc do_decrypt(struct service *s, struct rdr *q, struct buf *out
     return SL_OK;
 }
 
+typedef struct sl_rc (*op_fn)(struct service *s, struct rdr *q, struct buf *out,
+                              struct sl_error *err);
+
+static op_fn use_of(uint8_t op) {
+    return op == KEYHOLDER_ENCRYPT    ? do_encrypt
+           : op == KEYHOLDER_DECRYPT  ? do_decrypt
+           : op == KEYHOLDER_DATA_KEY ? do_data_key
+                                      : NULL;
+}
+
+/* One use's answer, or what is wrong with it, behind its length. */
+static void put_use(struct service *s, op_fn use, struct slice request, struct buf *out) {
+    struct sl_error why = {0};
+    struct rdr q = rdr_of(request);
+    size_t at = out->len, from = at + 5;
+    buf_u8(out, KEYHOLDER_OK);
+    buf_u32(out, 0);
+    struct sl_rc rc = use(s, &q, out, &why);
+    if (out->failed) {
+        return;
+    }
+    if (sl_failed(rc)) {
+        secret_wipe(out->ptr + from, out->len - from);
+        out->len = at;
+        buf_u8(out, KEYHOLDER_ERROR);
+        buf_u32(out, 0);
+        buf_u16(out, (uint16_t)rc.code);
+        buf_puts(out, why.detail);
+    }
+    uint32_t len = (uint32_t)(out->len - from);
+    for (size_t i = 0; i < 4; i++) {
+        out->ptr[at + 1 + i] = (uint8_t)(len >> (24 - 8 * i));
+    }
+}
+
+/* Each use stands for itself: that one is refused is not the others' matter. */
+static struct sl_rc do_uses(struct service *s, struct rdr *q, struct buf *out,
+                            struct sl_error *err) {
+    size_t count = 0;
+    while (q->rest.len > 0) {
+        op_fn use = use_of(rdr_u8(q));
+        struct slice request = rdr_vec32(q);
+        ENSURE(!q->bad && use != NULL && count++ < KEYHOLDER_USES_MAX, err, SL_E_PARSE,
+               "uses: malformed");
+        put_use(s, use, request, out);
+    }
+    ENSURE(count > 0, err, SL_E_PARSE, "uses: none");
+    return SL_OK;
+}
+
 /* ---- kms's own secrets ---- */
 
 static struct sl_rc check_label(struct slice label, struct sl_error *err) {
@@ -495,16 +545,10 @@ struct sl_rc service_wrap_domain(struct service *s, struct slice passphrase, str
     return SL_OK;
 }
 
-typedef struct sl_rc (*op_fn)(struct service *s, struct rdr *q, struct buf *out,
-                              struct sl_error *err);
-
 static const op_fn ops[] = {
     [KEYHOLDER_CREATE] = do_create,
     [KEYHOLDER_SET_STATE] = do_set_state,
     [KEYHOLDER_ROTATE] = do_rotate,
-    [KEYHOLDER_ENCRYPT] = do_encrypt,
-    [KEYHOLDER_DECRYPT] = do_decrypt,
-    [KEYHOLDER_DATA_KEY] = do_data_key,
     [KEYHOLDER_SEAL] = do_seal,
     [KEYHOLDER_UNSEAL] = do_unseal,
     [KEYHOLDER_DERIVE] = do_derive,
@@ -518,6 +562,7 @@ static const op_fn ops[] = {
     [KEYHOLDER_FORGET] = service_forget,
     [KEYHOLDER_PROBE] = service_probe,
     [KEYHOLDER_PROVE] = service_prove,
+    [KEYHOLDER_USES] = do_uses,
 };
 
 struct sl_rc service_handle(struct service *s, uint8_t op, struct slice request, struct buf *out,

@@ -229,11 +229,10 @@ static void put_record(struct buf *out, const struct record *r) {
     jsonw_object_end(&w);
 }
 
-static struct sl_rc write_record(struct kms_service *k, const struct record *r,
-                                 struct sl_error *err) {
-    SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(LIMIT_AUDIT_RECORD_BYTES);
-    put_record(&out, r);
-    if (out.failed) {
+static void add_record(struct kms_trail *t, const struct record *r) {
+    size_t at = t->text.len;
+    put_record(&t->text, r);
+    if (t->text.failed || t->text.len - at > LIMIT_AUDIT_RECORD_BYTES) {
         /* Too long a request: who, what and how it ended are kept. */
         struct api_call brief = *r->call;
         struct record again = *r;
@@ -241,20 +240,19 @@ static struct sl_rc write_record(struct kms_service *k, const struct record *r,
         brief.audit_response = SLICE_EMPTY;
         brief.out = NULL;
         again.call = &brief;
-        buf_reset(&out);
-        out.failed = false;
-        put_record(&out, &again);
+        t->text.len = at;
+        t->text.failed = false;
+        put_record(&t->text, &again);
     }
-    TRY(buf_check(&out, err));
     /* A call that changes nothing, or was refused, may share a flush. */
-    bool flush = !r->event->key_use && !r->event->read_only && !sl_failed(r->rc);
-    return audit_write(k->audit, buf_slice(&out), flush, err);
+    t->flush |= !r->event->key_use && !r->event->read_only && !sl_failed(r->rc);
+    t->ends[t->count++] = t->text.len;
 }
 
 /* The caller's account has the record; where the key or role is another's, and may be used, that
  * account has one too. */
-static struct sl_rc write_records(struct kms_service *k, const struct kms_event *e,
-                                  const struct api_call *c, struct sl_rc rc, struct sl_error *err) {
+static void add_records(struct kms_trail *t, const struct kms_event *e, const struct api_call *c,
+                        struct sl_rc rc) {
     const struct policy_principal *p = &c->caller->who.principal;
     struct slice owner = arn_part(c->audit_resource, 4);
     struct record r = {e, c, rc, p->account, SLICE_EMPTY};
@@ -267,12 +265,11 @@ static struct sl_rc write_records(struct kms_service *k, const struct kms_event 
         crypto_uuid(shared);
         r.shared = slice_cstr(shared);
     }
-    TRY(write_record(k, &r, err));
+    add_record(t, &r);
     if (two) {
         r.recipient = owner;
-        TRY(write_record(k, &r, err));
+        add_record(t, &r);
     }
-    return SL_OK;
 }
 
 /* Whoever has no key can't fill the log: LIMIT_AUDIT_REFUSED_BURST at once, one in
@@ -289,23 +286,60 @@ static bool may_record(struct kms_service *k) {
     return !audit_is_short(k->audit);
 }
 
-struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct api_call *c,
-                       struct sl_rc rc) {
-    struct sl_error why = {0};
-    if (c->caller->who.principal.type == PRINCIPAL_ANONYMOUS && sl_failed(rc) && !may_record(k)) {
-        return rc;
+void kms_trail_init(struct kms_trail *t) {
+    t->text = BUF_INIT(4 * LIMIT_AUDIT_RECORD_BYTES);
+    t->count = 0;
+    t->flush = false;
+}
+
+void kms_trail_add(struct kms_service *k, struct kms_trail *t, const struct kms_event *e,
+                   const struct api_call *c, struct sl_rc rc) {
+    sl_assert(!kms_trail_full(t));
+    if (c->caller->who.principal.type != PRINCIPAL_ANONYMOUS || sl_is_ok(rc) || may_record(k)) {
+        add_records(t, e, c, rc);
     }
-    struct sl_rc written = write_records(k, e, c, rc, &why);
-    if (sl_failed(written)) {
-        sl_log(SL_ERROR, "audit.failed", "request=%s error=%s", c->request_id,
-               SL_Q(slice_cstr(sl_error_message(&why, written.code))));
+}
+
+bool kms_trail_full(const struct kms_trail *t) {
+    return t->count + 2 > KMS_TRAIL_RECORDS || t->text.len > LIMIT_AUDIT_RECORD_BYTES / 2;
+}
+
+struct sl_rc kms_trail_write(struct kms_service *k, struct kms_trail *t, struct sl_error *err) {
+    struct slice records[KMS_TRAIL_RECORDS];
+    for (size_t i = 0; i < t->count; i++) {
+        records[i] = slice_sub(buf_slice(&t->text), i > 0 ? t->ends[i - 1] : 0, t->ends[i]);
+    }
+    struct sl_rc rc = t->text.failed ? sl_fail(err, SL_E_NOMEM, "Out of memory.")
+                      : t->count > 0 ? audit_write(k->audit, records, t->count, t->flush, err)
+                                     : SL_OK;
+    if (sl_failed(rc)) {
+        sl_log(SL_ERROR, "audit.failed", "records=%zu error=%s", t->count,
+               SL_Q(slice_cstr(sl_error_message(err, rc.code))));
         if (k->server != NULL && audit_is_broken(k->audit)) {
             net_stop(k->server); /* a new kms reads the log anew */
         }
-        sl_error_clear(c->err);
-        return sl_fail(c->err, SL_E_KMS_INTERNAL, "The call could not be recorded.");
     }
+    buf_reset(&t->text);
+    t->count = 0;
+    t->flush = false;
     return rc;
+}
+
+struct sl_rc kms_recorded(struct api_call *c, struct sl_rc rc, struct sl_rc written) {
+    if (sl_is_ok(written)) {
+        return rc;
+    }
+    sl_error_clear(c->err);
+    return sl_fail(c->err, SL_E_KMS_INTERNAL, "The call could not be recorded.");
+}
+
+struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct api_call *c,
+                       struct sl_rc rc) {
+    SL_CLEANUP(kms_trail_fini) struct kms_trail t;
+    struct sl_error why = {0};
+    kms_trail_init(&t);
+    kms_trail_add(k, &t, e, c, rc);
+    return kms_recorded(c, rc, kms_trail_write(k, &t, &why));
 }
 
 /* ---- Refused before anybody was known ---- */
@@ -353,9 +387,8 @@ void kms_audit_refused(struct kms_service *k, const struct kms_refused *f, struc
     if (missed > 0) {
         c.audit_more = slice_cstr(arena_printf(f->arena, "{\"notRecordedBefore\":%lld}", missed));
     }
-    struct sl_rc written = write_records(k, &e, &c, rc, &ignored);
-    if (sl_failed(written)) {
-        sl_log(SL_ERROR, "audit.failed", "request=%s error=%s", f->request_id,
-               SL_Q(slice_cstr(sl_error_message(&ignored, written.code))));
-    }
+    SL_CLEANUP(kms_trail_fini) struct kms_trail t;
+    kms_trail_init(&t);
+    add_records(&t, &e, &c, rc);
+    sl_ignore(kms_trail_write(k, &t, &ignored));
 }

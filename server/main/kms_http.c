@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/codec/xml.h"
 #include "lib/crypto/crypto.h"
+#include "server/store/meta/kept.h"
 
 struct service {
     const char *name;
@@ -277,23 +278,6 @@ static struct sl_rc verify(struct http *h, const struct auth_env *env, struct sl
     return SL_OK;
 }
 
-static struct sl_rc run(struct http *h, struct kms_service *k, const struct service *s,
-                        struct slice body, struct api_call *c) {
-    const struct api_operation *op = NULL;
-    TRY(s->ns ? operation_query(h, s, c, &op) : operation_json(h, s, body, c, &op));
-    struct sl_rc rc = op->run(c);
-    if (!sl_failed(rc)) {
-        rc = buf_check(c->out, c->err);
-    }
-    struct kms_event event = {.source = s->source,
-                              .name = c->operation,
-                              .read_only = op->read_only,
-                              .key_use = op->key_use,
-                              .peer = h->peer,
-                              .host = http_header(h, "host")};
-    return kms_audit(k, &event, c, rc);
-}
-
 static void record_refused(struct http *h, struct kms_service *k, const struct auth_env *env,
                            const struct service *s, const struct params *form, struct sl_rc rc) {
     const struct param *action = params_get(form, "Action");
@@ -322,63 +306,175 @@ static void record_refused(struct http *h, struct kms_service *k, const struct a
     kms_audit_refused(k, &f, rc);
 }
 
-static void serve(struct http *h, struct kms_service *k, const struct auth_env *env,
-                  struct slice body) {
+/* One request on its way to its answer. */
+struct request {
+    struct http *h;
+    struct kms_service *k;
+    struct auth_env env;
+    struct kept_holds holds;
+    struct slice body;
+    const struct service *s;
+    struct auth_caller caller;
+    struct kms_event event;
+    struct api_call call;
+    struct buf out;
+    struct sl_rc rc;
+    bool known; /* who asks, and what: the call is recorded */
+};
+
+static struct sl_rc identify(struct request *r) {
+    struct http *h = r->h;
     struct params form = {0};
-    bool query = body.len == 0; /* GET, and presigned POST */
+    bool query = r->body.len == 0; /* GET, and presigned POST */
     struct sl_rc form_rc =
         http_header(h, "x-amz-target").ptr
             ? SL_OK
-            : params_parse(query ? h->query : body, !query, h->arena, &h->err, &form);
-    const struct service *s = guess(h, &form);
-    struct auth_caller caller = {0};
-    struct sl_rc rc = sl_failed(form_rc) ? form_rc : verify(h, env, body, &caller);
+            : params_parse(query ? h->query : r->body, !query, h->arena, &h->err, &form);
+    r->s = guess(h, &form);
+    struct sl_rc rc = sl_failed(form_rc) ? form_rc : verify(h, &r->env, r->body, &r->caller);
     if (sl_failed(rc)) {
         sl_log(SL_INFO, "auth.refused", "request=%s ip=%s code=%s", h->request_id, h->peer->ip,
                sl_code_info(rc.code)->name);
-        record_refused(h, k, env, s, &form, rc);
-        reply_error(h, s, rc);
-        return;
+        record_refused(h, r->k, &r->env, r->s, &form, rc);
+        return rc;
     }
-    s = by_name(caller.service);
-    sl_assert(s != NULL); /* auth_verify lets no other scope through */
-    SL_CLEANUP(buf_fini) struct buf out = {.max = LIMIT_API_BODY_BYTES, .wipe = true};
-    struct api_call c = {
-        .env = env,
-        .caller = &caller,
-        .arena = h->arena,
-        .err = &h->err,
-        .request_id = h->request_id,
-        .form = form,
-        .out = &out,
-    };
-    rc = run(h, k, s, body, &c);
-    if (sl_failed(rc)) {
-        reply_error(h, s, rc);
+    r->s = by_name(r->caller.service);
+    sl_assert(r->s != NULL); /* auth_verify lets no other scope through */
+    r->call.form = form;
+    return SL_OK;
+}
+
+/* Up to the use of a key, where there is one. */
+static struct sl_rc first_half(struct request *r) {
+    const struct api_operation *op = NULL;
+    TRY(identify(r));
+    r->call.env = &r->env;
+    r->call.caller = &r->caller;
+    r->call.arena = r->h->arena;
+    r->call.err = &r->h->err;
+    r->call.request_id = r->h->request_id;
+    r->call.out = &r->out;
+    TRY(r->s->ns ? operation_query(r->h, r->s, &r->call, &op)
+                 : operation_json(r->h, r->s, r->body, &r->call, &op));
+    r->known = true;
+    r->event = (struct kms_event){.source = r->s->source,
+                                  .name = r->call.operation,
+                                  .read_only = op->read_only,
+                                  .key_use = op->key_use,
+                                  .peer = r->h->peer,
+                                  .host = http_header(r->h, "host")};
+    return op->run(&r->call);
+}
+
+static void begin(struct request *r, struct kms_service *k, struct http *h,
+                  const struct auth_env *env) {
+    *r = (struct request){.h = h, .k = k, .env = *env};
+    r->s = guess(h, &(struct params){0});
+    r->env.holds = &r->holds;
+    r->out = (struct buf){.max = LIMIT_API_BODY_BYTES, .wipe = true};
+    r->rc = http_body_all(h, LIMIT_API_BODY_BYTES, &r->body);
+    if (sl_is_ok(r->rc)) {
+        r->rc = first_half(r);
+    }
+}
+
+static void second_half(struct request *r) {
+    if (r->call.use != NULL) {
+        r->rc = r->call.finish(&r->call);
+    }
+    if (sl_is_ok(r->rc)) {
+        r->rc = buf_check(&r->out, &r->h->err);
+    }
+}
+
+static void end(struct request *r) {
+    if (sl_failed(r->rc)) {
+        reply_error(r->h, r->s, r->rc);
     } else {
-        reply_ok(h, s, &c);
+        reply_ok(r->h, r->s, &r->call);
     }
-    const struct json *plain = json_get(c.body, "Plaintext");
+    const struct json *plain = json_get(r->call.body, "Plaintext");
     if (plain != NULL && plain->text.len > 0) {
         secret_wipe((void *)(uintptr_t)plain->text.ptr, plain->text.len);
+    }
+    if (r->body.len > 0) {
+        secret_wipe((void *)(uintptr_t)r->body.ptr, r->body.len);
+    }
+    buf_fini(&r->out);
+    kept_release(&r->holds);
+}
+
+/* The uses of keys that the calls wait for, together. */
+static void use_keys(struct keyholder *keys, struct request *const *all, size_t count) {
+    struct keyholder_use *uses[KMS_AT_ONCE];
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (all[i]->call.use != NULL) {
+            uses[n++] = all[i]->call.use;
+        }
+    }
+    if (n > 0) {
+        keyholder_uses(keys, uses, n);
+    }
+}
+
+/* No answer leaves before its record is in the log. */
+static void record(struct kms_service *k, struct request *const *all, size_t count) {
+    SL_CLEANUP(kms_trail_fini) struct kms_trail t;
+    kms_trail_init(&t);
+    size_t from = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct request *r = all[i];
+        if (r->known) {
+            kms_trail_add(k, &t, &r->event, &r->call, r->rc);
+        }
+        if (!kms_trail_full(&t) && i + 1 < count) {
+            continue;
+        }
+        struct sl_error why = {0};
+        struct sl_rc written = kms_trail_write(k, &t, &why);
+        for (; from <= i; from++) {
+            if (all[from]->known) {
+                all[from]->rc = kms_recorded(&all[from]->call, all[from]->rc, written);
+            }
+        }
+    }
+}
+
+void kms_http_many(struct kms_service *k, struct http *const *requests, size_t count) {
+    struct request *all[KMS_AT_ONCE];
+    struct auth_env env = {0};
+    struct sl_error err = {0};
+    size_t n = 0;
+    sl_assert(count <= KMS_AT_ONCE);
+    struct sl_rc rc = kms_env_begin(k, &env, &err);
+    for (size_t i = 0; i < count; i++) {
+        struct http *h = requests[i];
+        struct request *r = sl_is_ok(rc) ? arena_alloc(h->arena, sizeof *r) : NULL;
+        if (r == NULL) {
+            struct sl_rc why = sl_failed(rc) ? rc : sl_rc_of(SL_E_NOMEM);
+            reply_error(h, guess(h, &(struct params){0}),
+                        sl_fail(&h->err, why.code, "%s", sl_error_message(&err, why.code)));
+            continue;
+        }
+        begin(r, k, h, &env);
+        all[n++] = r;
+    }
+    if (n > 0) {
+        use_keys(env.keys, all, n);
+        for (size_t i = 0; i < n; i++) {
+            second_half(all[i]);
+        }
+        record(k, all, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        end(all[i]);
+    }
+    if (sl_is_ok(rc)) {
+        kms_env_end(k, &env);
     }
 }
 
 void kms_http_handle(struct http *h, void *user) {
-    struct kms_service *k = user;
-    struct slice body = SLICE_EMPTY;
-    struct auth_env env = {0};
-    struct sl_rc rc = http_body_all(h, LIMIT_API_BODY_BYTES, &body);
-    if (!sl_failed(rc)) {
-        rc = kms_env_begin(k, &env, &h->err);
-    }
-    if (sl_failed(rc)) {
-        reply_error(h, guess(h, &(struct params){0}), rc);
-        return;
-    }
-    serve(h, k, &env, body);
-    kms_env_end(k, &env);
-    if (body.len > 0) {
-        secret_wipe((void *)(uintptr_t)body.ptr, body.len);
-    }
+    kms_http_many(user, &h, 1);
 }

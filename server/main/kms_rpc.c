@@ -541,6 +541,9 @@ enum net_verdict kms_serve(struct net_conn *c, void *user) {
     if (net_peer(c)->mode == SEAM_HTTP) {
         return http_serve(c, &k->http);
     }
+    if (net_peer(c)->mode == SEAM_CALLS) {
+        return net_peer(c)->edge == SEAM_S3 ? kms_calls_serve(c, k) : NET_CLOSE;
+    }
     SL_CLEANUP(buf_fini) struct buf in = {.max = LIMIT_FRAME_BYTES, .wipe = true};
     uint8_t type = 0;
     if (sl_failed(read_frame(c, &type, &in))) {

@@ -57,6 +57,28 @@ struct kms_event {
     const struct net_peer *peer; /* of a client's own call, for the TLS details; or NULL */
     struct slice host;           /* the Host header of it */
 };
+/* Records of calls, to be written together. */
+enum { KMS_TRAIL_RECORDS = 130 };
+struct kms_trail {
+    struct buf text;
+    size_t ends[KMS_TRAIL_RECORDS]; /* of each in the text */
+    size_t count;
+    bool flush; /* for one of them */
+};
+void kms_trail_init(struct kms_trail *t);
+static inline void kms_trail_fini(struct kms_trail *t) {
+    buf_fini(&t->text);
+}
+/* Adds what is to be recorded of a call that ended with rc; c holds caller, err and the audit
+ * fields. Not when the trail is full. */
+void kms_trail_add(struct kms_service *k, struct kms_trail *t, const struct kms_event *e,
+                   const struct api_call *c, struct sl_rc rc);
+bool kms_trail_full(const struct kms_trail *t);
+/* Writes all, or nothing; the trail is empty afterwards. */
+struct sl_rc kms_trail_write(struct kms_service *k, struct kms_trail *t, struct sl_error *err);
+/* The result of a call that ended with rc, after its record was written, or was not: then the call
+ * has failed. */
+struct sl_rc kms_recorded(struct api_call *c, struct sl_rc rc, struct sl_rc written);
 /* Writes the record of a call that ended with rc; c holds caller, err and the audit fields. The
  * call's result, or a failure when the record could not be written: then the call has failed. */
 struct sl_rc kms_audit(struct kms_service *k, const struct kms_event *e, struct api_call *c,
@@ -83,6 +105,12 @@ void kms_audit_response(struct jsonw *w, const struct kms_event *e, const struct
 
 /* kms_http.c: http_handle_fn; user is the struct kms_service. */
 void kms_http_handle(struct http *h, void *user);
+/* Answers requests together: one message to the keyholder, one write to the audit log. Those that
+ * don't use a key should come alone, since the others wait for them. */
+enum { KMS_AT_ONCE = 64 };
+void kms_http_many(struct kms_service *k, struct http *const *requests, size_t count);
+/* kms_calls.c: a connection of mode SEAM_CALLS. */
+enum net_verdict kms_calls_serve(struct net_conn *c, struct kms_service *k);
 /* kms_rpc.c: net_hello_fn and net_serve_fn. */
 struct sl_rc kms_hello(struct net_conn *c, struct net_peer *ret_peer, void *user);
 enum net_verdict kms_serve(struct net_conn *c, void *user);

@@ -16,6 +16,7 @@
 #include "server/api/s3/s3.h"
 #include "server/main/conf.h"
 #include "server/main/processes.h"
+#include "server/main/s3_calls.h"
 #include "server/main/s3_reset.h"
 #include "server/main/s3_route.h"
 #include "server/main/s3_upstream.h"
@@ -25,6 +26,10 @@
 enum { FD_HTTPS = 3, FD_PLAIN = 4, FD_TOKENS = 5, FD_READY = 6 };
 enum {
     IDENTITY_RETRY_MS = 200,
+    /* Connections for calls: with --audit strict kms works on one's calls while those of another
+     * wait for the disk. */
+    CALLS_PLAIN = 1,
+    CALLS_STRICT = 3,
     MALLOC_ARENAS = 4,
     MALLOC_MMAP_BYTES = 128 * 1024,
     MALLOC_TRIM_BYTES = 4 * 1024 * 1024,
@@ -34,6 +39,7 @@ struct service {
     struct conf conf;
     struct s3_env env;
     struct upstreams *upstreams;
+    struct calls *calls;
     struct conf_tokens tokens;
     struct reset reset;
     struct http_service http;
@@ -92,6 +98,7 @@ static void handle(struct http *h, void *user) {
     reset_enter(&s->reset);
     switch (s3_route_of(h)) {
     case S3_ROUTE_KMS:
+        calls_connect(s->calls);
         pass_on(s, h, s->conf.kms_socket, "kms");
         break;
     case S3_ROUTE_GATEWAY:
@@ -102,6 +109,29 @@ static void handle(struct http *h, void *user) {
         break;
     }
     reset_leave(&s->reset);
+}
+
+static bool take(struct net_conn *c, const struct http *h, struct slice body, bool close,
+                 void *user) {
+    struct service *s = user;
+    if (!s3_is_key_use(h) || !reset_try_enter(&s->reset)) {
+        return false;
+    }
+    if (!calls_take(s->calls, c, h, body, close)) {
+        reset_leave(&s->reset);
+        return false;
+    }
+    return true;
+}
+
+static void taken_done(void *user) {
+    struct service *s = user;
+    reset_leave(&s->reset);
+}
+
+static void looked(void *user) {
+    struct service *s = ((struct http_service *)user)->user;
+    calls_looked(s->calls);
 }
 
 /* ---- Start */
@@ -180,10 +210,13 @@ static struct sl_rc listen_all(const struct service *s, struct net_server *made,
 }
 
 static struct sl_rc serve(struct service *s, struct net_tls *tls, struct sl_error *err) {
-    struct net_conf conf = {.serve = http_serve, .user = &s->http};
+    struct net_conf conf = {
+        .serve = http_serve, .quick = http_quick, .looked = looked, .user = &s->http};
     struct net_server *made = NULL;
     TRY(net_server_new(&conf, &made, err));
     server = made;
+    calls_serve(s->calls, made);
+    calls_connect(s->calls);
     struct sl_rc rc = listen_all(s, made, tls, err);
     if (sl_is_ok(rc)) {
         conf_ready(FD_READY);
@@ -210,6 +243,14 @@ static struct sl_rc start(struct service *s, struct arena *a, struct sl_error *e
     if (sl_is_ok(rc)) {
         rc = upstreams_new(s->tokens.token[SEAM_S3], &s->upstreams);
     }
+    if (sl_is_ok(rc)) {
+        struct calls_conf conf = {.socket = s->conf.kms_socket,
+                                  .token = s->tokens.token[SEAM_S3],
+                                  .channels = s->conf.audit_strict ? CALLS_STRICT : CALLS_PLAIN,
+                                  .done = taken_done,
+                                  .user = s};
+        rc = calls_new(&conf, &s->calls);
+    }
     TRY(rc);
     TRY(open_stores(s, dir, err));
     s->reset = (struct reset){.allowed = s->conf.ephemeral,
@@ -224,6 +265,7 @@ static struct sl_rc start(struct service *s, struct arena *a, struct sl_error *e
 
 static void stop(struct service *s) {
     upstreams_free(s->upstreams);
+    calls_free(s->calls);
     kmspool_free(s->env.kms);
     index_close(s->env.index);
     blob_store_close(s->env.blobs);
@@ -242,7 +284,7 @@ int s3_main(void) {
     signal(SIGINT, on_term);
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
     struct service s = {0};
-    s.http = (struct http_service){.handle = handle, .user = &s};
+    s.http = (struct http_service){.handle = handle, .take = take, .user = &s};
     struct sl_error err = {0};
     struct sl_rc rc = start(&s, &a, &err);
     if (sl_failed(rc) && !atomic_load(&stopping)) {

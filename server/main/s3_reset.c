@@ -14,23 +14,60 @@
 enum { STATUS_LINE_BYTES = 12 }; /* "HTTP/1.1 200" */
 
 void reset_init(struct reset *r) {
-    pthread_rwlockattr_t writers_first;
-    pthread_rwlockattr_init(&writers_first);
-    pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&r->gate, &writers_first);
-    pthread_rwlockattr_destroy(&writers_first);
+    pthread_mutex_init(&r->mu, NULL);
+    pthread_cond_init(&r->changed, NULL);
+}
+
+static bool enter(struct reset *r, bool wait) {
+    if (!r->allowed) {
+        return true;
+    }
+    pthread_mutex_lock(&r->mu);
+    while (r->emptying && wait) {
+        pthread_cond_wait(&r->changed, &r->mu);
+    }
+    bool entered = !r->emptying;
+    r->inside += entered;
+    pthread_mutex_unlock(&r->mu);
+    return entered;
 }
 
 void reset_enter(struct reset *r) {
-    if (r->allowed) {
-        pthread_rwlock_rdlock(&r->gate);
-    }
+    (void)enter(r, true);
+}
+
+bool reset_try_enter(struct reset *r) {
+    return enter(r, false);
 }
 
 void reset_leave(struct reset *r) {
     if (r->allowed) {
-        pthread_rwlock_unlock(&r->gate);
+        pthread_mutex_lock(&r->mu);
+        if (--r->inside == 0 && r->emptying) {
+            pthread_cond_broadcast(&r->changed);
+        }
+        pthread_mutex_unlock(&r->mu);
     }
+}
+
+/* Nobody is inside from here to emptied. */
+static void empty_begin(struct reset *r) {
+    pthread_mutex_lock(&r->mu);
+    while (r->emptying) {
+        pthread_cond_wait(&r->changed, &r->mu);
+    }
+    r->emptying = true;
+    while (r->inside > 0) {
+        pthread_cond_wait(&r->changed, &r->mu);
+    }
+    pthread_mutex_unlock(&r->mu);
+}
+
+static void empty_end(struct reset *r) {
+    pthread_mutex_lock(&r->mu);
+    r->emptying = false;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->mu);
 }
 
 static struct sl_rc empty_own(struct reset *r, struct sl_error *err) {
@@ -93,10 +130,10 @@ bool reset_serve(struct reset *r, struct http *h) {
         return true;
     }
     int64_t begun_ms = clock_mono_ms();
-    pthread_rwlock_wrlock(&r->gate);
+    empty_begin(r);
     struct sl_rc rc = empty_own(r, &h->err);
     rc = sl_failed(rc) ? rc : empty_others(r, h->peer, &h->err);
-    pthread_rwlock_unlock(&r->gate);
+    empty_end(r);
     sl_log(sl_failed(rc) ? SL_ERROR : SL_INFO, "s3.reset", "ms=%lld error=%s",
            (long long)(clock_mono_ms() - begun_ms),
            SL_Q(slice_cstr(sl_failed(rc) ? sl_error_message(&h->err, rc.code) : "")));

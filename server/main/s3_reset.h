@@ -15,7 +15,10 @@ struct reset {
     const uint8_t *token; /* of s3's edge; the caller's */
     struct index *index;
     struct blob_store *blobs;
-    pthread_rwlock_t gate;
+    pthread_mutex_t mu;
+    pthread_cond_t changed;
+    unsigned inside; /* under mu: requests between enter and leave */
+    bool emptying;   /* under mu */
 };
 
 void reset_init(struct reset *r);
@@ -23,8 +26,9 @@ void reset_init(struct reset *r);
  * page must not do it), from another machine, or on an ordinary instance; 500 or 503 when a part
  * failed: then asking again does the rest. */
 bool reset_serve(struct reset *r, struct http *h);
-/* Around every other request. */
+/* Around every other request; not by one thread necessarily. */
 void reset_enter(struct reset *r);
+bool reset_try_enter(struct reset *r); /* false: enter would wait */
 void reset_leave(struct reset *r);
 
 #endif

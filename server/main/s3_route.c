@@ -90,3 +90,19 @@ enum s3_route s3_route_of(const struct http *h) {
     bool post = slice_eq_cstr(h->method, "POST");
     return root && ((post && form) || action) ? S3_ROUTE_KMS : S3_ROUTE_S3;
 }
+
+bool s3_is_key_use(const struct http *h) {
+    static const char *const uses[] = {
+        "TrentService.Decrypt",
+        "TrentService.Encrypt",
+        "TrentService.GenerateDataKey",
+        "TrentService.GenerateDataKeyWithoutPlaintext",
+    };
+    struct slice target = http_header(h, "x-amz-target");
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        if (slice_eq_cstr(target, uses[i])) {
+            return s3_route_of(h) == S3_ROUTE_KMS;
+        }
+    }
+    return false;
+}

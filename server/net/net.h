@@ -1,7 +1,8 @@
 /* Connections: listen, TLS, parked idle connections in epoll, workers that serve a request in
- * straight, blocking code with deadlines. Model: each worker calls epoll_wait itself on one shared
- * epoll; a parked connection is one-shot; the worker that gets it owns it until it parks it again
- * or closes it. */
+ * straight, blocking code with deadlines. Model: workers take turns at watching one shared epoll; a
+ * parked connection is one-shot; the worker that gets it owns it until it parks it again or closes
+ * it. With a quick function one worker watches at a time, and answers or passes on what needs no
+ * waiting by itself, many connections at a wake-up. */
 #ifndef SL_NET_H
 #define SL_NET_H
 
@@ -26,6 +27,14 @@ struct net_peer {
 
 /* Called by a worker when the connection is readable. `user` is net_conf.user. */
 typedef enum net_verdict (*net_serve_fn)(struct net_conn *c, void *user);
+/* Called by the watching thread first, where there is one; it must not wait. */
+enum net_quick {
+    NET_QUICK_KEEP,  /* park, as with NET_KEEP */
+    NET_QUICK_CLOSE, /* as NET_CLOSE */
+    NET_QUICK_SERVE, /* a worker has to serve it */
+    NET_QUICK_TAKEN, /* net_answered will be called for it */
+};
+typedef enum net_quick (*net_quick_fn)(struct net_conn *c, void *user);
 /* Unix listeners: checks the hello frame (lib/ipc/seam.h) and fills the peer; refuse by returning a
  * failure. */
 typedef struct sl_rc (*net_hello_fn)(struct net_conn *c, struct net_peer *ret_peer, void *user);
@@ -35,6 +44,10 @@ struct net_conf {
     int max_connections; /* 0 = LIMIT_HTTP_CONNECTIONS; one more is closed at once */
     int idle_ms;         /* parked TCP connections; 0 = LIMIT_HTTP_IDLE_MS. Unix ones may idle */
     net_serve_fn serve;
+    net_quick_fn quick; /* or NULL */
+    /* With quick: called after each look at the events, and at least twice a second while a
+     * connection is taken. */
+    void (*looked)(void *user);
     void *user;
 };
 
@@ -52,6 +65,18 @@ struct sl_rc net_tcp_listener(const char *addr, uint16_t port, int *ret_fd, stru
 /* Runs workers until net_stop; returns after every worker has ended. Requests in progress are
  * finished, within LIMIT_NET_STOP_MS; then their connections are cut. */
 struct sl_rc net_run(struct net_server *s, struct sl_error *err);
+/* With quick: a further descriptor, for whose bytes or end the watching thread calls `fn`, until it
+ * is closed. Called by the watching thread; `w` stays the caller's. */
+struct net_watch {
+    uint32_t kind; /* private */
+    int fd;
+    void (*fn)(void *user);
+    void *user;
+};
+struct sl_rc net_watch(struct net_server *s, struct net_watch *w, struct sl_error *err);
+/* A taken connection, answered by the watching thread: NET_QUICK_SERVE when a worker has to end
+ * that. */
+void net_answered(struct net_conn *c, enum net_quick how);
 void net_stop(struct net_server *s); /* async-signal-safe */
 void net_server_free(struct net_server *s);
 

@@ -11,7 +11,7 @@
 enum { NET_CONN_MAGIC = 0x6e657443 };
 
 /* First member of everything that epoll points to. */
-enum net_kind { NET_KIND_CONN = 1, NET_KIND_LISTENER, NET_KIND_STOP };
+enum net_kind { NET_KIND_CONN = 1, NET_KIND_LISTENER, NET_KIND_STOP, NET_KIND_WATCH };
 
 /* What the next event on a parked connection means. */
 enum net_phase { NET_HANDSHAKE, NET_HELLO, NET_SERVE, NET_LINGER };
@@ -43,6 +43,7 @@ struct net_conn {
     struct net_server *server;
     struct net_listener *from;
     struct net_conn *next, *prev; /* under server->mu */
+    struct net_conn *queued;      /* the next one in a queue of the server's */
     enum net_phase phase;
     bool armed; /* known to epoll */
     bool await_more;

@@ -1,8 +1,14 @@
-/* The server: one epoll, workers that wait on it themselves, parked connections that are one-shot.
- * A connection belongs to the worker that got its event until that worker parks or closes it. The
- * thread in net_run is the janitor: it expires parked connections, re-arms listeners that ran out
- * of descriptors, and cuts what is left some time after a stop. `mu` guards the list of connections
- * and the listeners; nothing is read or written under it. */
+/* The server: one epoll, workers that watch it in turns, parked connections that are one-shot. A
+ * connection belongs to the worker that got its event until that worker parks or closes it.
+ *
+ * Without a quick function any number of workers watch, and each serves what it sees. With one, a
+ * single worker watches: it handles what needs no waiting itself, queues the rest, and when it has
+ * queued something, leaves the watch to the next and serves. There is one thread more than may
+ * serve, so somebody always watches.
+ *
+ * The thread in net_run is the janitor: it expires parked connections, re-arms listeners that ran
+ * out of descriptors, and cuts what is left some time after a stop. `mu` guards the list of
+ * connections, the listeners, and who watches and serves; nothing is read or written under it. */
 #include "server/net/net_in.h"
 
 #include "lib/base/clock.h"
@@ -20,7 +26,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { WORKERS_DEFAULT = 64, WORKER_STACK = 1024 * 1024, TICK_MS = 500, ACCEPT_BATCH = 32 };
+enum {
+    WORKERS_DEFAULT = 64,
+    WORKER_STACK = 1024 * 1024,
+    TICK_MS = 500,
+    ACCEPT_BATCH = 32,
+    EVENTS_MAX = 64,
+};
 
 struct net_listener {
     enum net_kind kind;
@@ -41,10 +53,17 @@ struct net_server {
     int stop_fd;
     struct net_stop_mark stop_mark;
     atomic_bool stopping;
+    atomic_bool cut;         /* no more waiting for taken connections */
     _Atomic int connections; /* of TCP listeners */
+    _Atomic int taken;       /* the watching thread's: connections that wait for net_answered */
+    struct net_conn *again;  /* the watching thread's: to be looked at once more */
     pthread_mutex_t mu;
+    pthread_cond_t work; /* something is queued, or nobody watches */
     struct net_conn *conns;
     struct net_listener *listeners;
+    struct net_conn *queue, **queue_end; /* to be served */
+    int watching, watching_max;
+    int serving;
 };
 
 bool net_server_stopping(const struct net_server *s) {
@@ -98,7 +117,10 @@ struct sl_rc net_server_new(const struct net_conf *conf, struct net_server **ret
         conf->max_connections > 0 ? conf->max_connections : LIMIT_HTTP_CONNECTIONS;
     s->conf.idle_ms = conf->idle_ms > 0 ? conf->idle_ms : LIMIT_HTTP_IDLE_MS;
     s->stop_mark.kind = NET_KIND_STOP;
+    s->watching_max = conf->quick != NULL ? 1 : s->conf.workers;
+    s->queue_end = &s->queue;
     pthread_mutex_init(&s->mu, NULL);
+    pthread_cond_init(&s->work, NULL);
     s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->epoll_fd < 0 || s->stop_fd < 0 ||
@@ -193,6 +215,10 @@ static void linger(struct net_server *s, struct net_conn *c) {
     drop(s, c);
 }
 
+static int64_t idle_until(const struct net_server *s, const struct net_conn *c) {
+    return c->from->hello != NULL ? INT64_MAX : clock_mono_ms() + s->conf.idle_ms;
+}
+
 /* Serves as long as bytes are at hand, then parks or closes. */
 static void serve(struct net_server *s, struct net_conn *c) {
     for (;;) {
@@ -207,8 +233,7 @@ static void serve(struct net_server *s, struct net_conn *c) {
             return;
         }
         if (net_buffered(c) == 0) {
-            park(s, c, POLLIN,
-                 c->from->hello != NULL ? INT64_MAX : clock_mono_ms() + s->conf.idle_ms);
+            park(s, c, POLLIN, idle_until(s, c));
             return;
         }
     }
@@ -247,11 +272,8 @@ static void hello(struct net_server *s, struct net_conn *c) {
     }
 }
 
+/* What a claimed connection's event means, in the worker that serves it. */
 static void on_conn(struct net_server *s, struct net_conn *c) {
-    sl_assert(c->magic == NET_CONN_MAGIC);
-    int was = atomic_exchange(&c->hold, NET_BUSY);
-    sl_assert(was != NET_BUSY);
-    c->expired = was == NET_EXPIRED;
     switch (c->phase) {
     case NET_HANDSHAKE:
         handshake(s, c);
@@ -321,24 +343,158 @@ static void on_listener(struct net_server *s, struct net_listener *l) {
     (void)arm(s, l->fd, l, EPOLLIN | EPOLLONESHOT, true);
 }
 
+/* ---- watching ---- */
+
+static void enqueue(struct net_server *s, struct net_conn *c) {
+    pthread_mutex_lock(&s->mu);
+    c->queued = NULL;
+    *s->queue_end = c;
+    s->queue_end = &c->queued;
+    pthread_mutex_unlock(&s->mu);
+}
+
+static void look(struct net_server *s, struct net_conn *c) {
+    c->await_more = false;
+    switch (s->conf.quick(c, s->conf.user)) {
+    case NET_QUICK_KEEP:
+        if (c->expired) {
+            close_conn(s, c);
+        } else {
+            park(s, c, POLLIN, c->await_more ? c->await_until : idle_until(s, c));
+        }
+        break;
+    case NET_QUICK_CLOSE:
+        close_conn(s, c);
+        break;
+    case NET_QUICK_SERVE:
+        enqueue(s, c);
+        break;
+    case NET_QUICK_TAKEN:
+        atomic_fetch_add(&s->taken, 1);
+        break;
+    }
+}
+
+void net_answered(struct net_conn *c, enum net_quick how) {
+    struct net_server *s = c->server;
+    atomic_fetch_sub(&s->taken, 1);
+    if (how == NET_QUICK_SERVE) {
+        enqueue(s, c);
+    } else if (how == NET_QUICK_CLOSE || net_server_stopping(s)) {
+        close_conn(s, c);
+    } else if (net_buffered(c) > 0) {
+        c->queued = s->again;
+        s->again = c;
+    } else {
+        park(s, c, POLLIN, idle_until(s, c));
+    }
+}
+
+static void see(struct net_server *s, struct net_conn *c) {
+    sl_assert(c->magic == NET_CONN_MAGIC);
+    int was = atomic_exchange(&c->hold, NET_BUSY);
+    sl_assert(was != NET_BUSY);
+    c->expired = was == NET_EXPIRED;
+    if (s->conf.quick != NULL && c->phase == NET_SERVE && !c->expired) {
+        look(s, c);
+    } else {
+        enqueue(s, c);
+    }
+}
+
+static void see_event(struct net_server *s, void *what) {
+    struct net_watch *w = what;
+    switch (*(enum net_kind *)what) {
+    case NET_KIND_CONN:
+        see(s, what);
+        break;
+    case NET_KIND_LISTENER:
+        on_listener(s, what);
+        break;
+    case NET_KIND_WATCH:
+        if (w->fd >= 0) { /* not closed since the event came */
+            w->fn(w->user);
+        }
+        break;
+    case NET_KIND_STOP:
+        if (s->conf.quick != NULL) { /* it has been seen; taken connections may go on */
+            (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->stop_fd, NULL);
+        }
+        break;
+    }
+}
+
+struct sl_rc net_watch(struct net_server *s, struct net_watch *w, struct sl_error *err) {
+    w->kind = NET_KIND_WATCH;
+    ENSURE(arm(s, w->fd, w, EPOLLIN, false), err, SL_E_IO, "The descriptor can't be watched: %s",
+           strerror(errno));
+    return SL_OK;
+}
+
+static bool over(struct net_server *s) {
+    return net_server_stopping(s) && (atomic_load(&s->taken) == 0 || atomic_load(&s->cut));
+}
+
+/* Looks at what has happened, once; waits for it. */
+static void watch(struct net_server *s) {
+    struct epoll_event events[EVENTS_MAX];
+    bool quick = s->conf.quick != NULL;
+    int n = epoll_wait(s->epoll_fd, events, quick ? EVENTS_MAX : 1,
+                       atomic_load(&s->taken) > 0 ? TICK_MS : -1);
+    for (int i = 0; i < n; i++) {
+        see_event(s, events[i].data.ptr);
+    }
+    do {
+        while (s->again != NULL) {
+            struct net_conn *c = s->again;
+            s->again = c->queued;
+            look(s, c);
+        }
+        if (s->conf.looked != NULL) {
+            s->conf.looked(s->conf.user);
+        }
+    } while (s->again != NULL);
+}
+
+/* The next connection to be served, or NULL. Under mu. */
+static struct net_conn *next_queued(struct net_server *s) {
+    struct net_conn *c = s->queue;
+    if (c == NULL || s->serving == s->conf.workers || net_server_stopping(s)) {
+        return NULL; /* what nobody has begun is not in progress */
+    }
+    s->queue = c->queued;
+    if (s->queue == NULL) {
+        s->queue_end = &s->queue;
+    }
+    return c;
+}
+
 static void *worker(void *arg) {
     struct net_server *s = arg;
-    while (!net_server_stopping(s)) {
-        struct epoll_event e;
-        if (epoll_wait(s->epoll_fd, &e, 1, -1) != 1 || net_server_stopping(s)) {
-            continue; /* interrupted, or the end */
-        }
-        switch (*(enum net_kind *)e.data.ptr) {
-        case NET_KIND_CONN:
-            on_conn(s, e.data.ptr);
-            break;
-        case NET_KIND_LISTENER:
-            on_listener(s, e.data.ptr);
-            break;
-        case NET_KIND_STOP:
-            break;
+    struct net_conn *c;
+    pthread_mutex_lock(&s->mu);
+    while (!over(s)) {
+        if ((c = next_queued(s)) != NULL) {
+            s->serving++;
+            if (s->queue != NULL || s->watching == 0) {
+                pthread_cond_signal(&s->work);
+            }
+            pthread_mutex_unlock(&s->mu);
+            on_conn(s, c);
+            pthread_mutex_lock(&s->mu);
+            s->serving--;
+        } else if (s->watching < s->watching_max) {
+            s->watching++;
+            pthread_mutex_unlock(&s->mu);
+            watch(s);
+            pthread_mutex_lock(&s->mu);
+            s->watching--;
+        } else {
+            pthread_cond_wait(&s->work, &s->mu);
         }
     }
+    pthread_cond_broadcast(&s->work);
+    pthread_mutex_unlock(&s->mu);
     return NULL;
 }
 
@@ -366,6 +522,7 @@ static void sweep(struct net_server *s, int64_t now) {
 }
 
 static void cut_all(struct net_server *s) {
+    atomic_store(&s->cut, true);
     pthread_mutex_lock(&s->mu);
     for (struct net_conn *c = s->conns; c != NULL; c = c->next) {
         (void)shutdown(c->w->fd, SHUT_RDWR);
@@ -388,20 +545,21 @@ static void join_all(struct net_server *s, pthread_t *threads, int n) {
 }
 
 struct sl_rc net_run(struct net_server *s, struct sl_error *err) {
-    pthread_t *threads = calloc((size_t)s->conf.workers, sizeof *threads);
+    int want = s->conf.workers + (s->conf.quick != NULL);
+    pthread_t *threads = calloc((size_t)want, sizeof *threads);
     ENSURE(threads != NULL, err, SL_E_NOMEM, "Out of memory.");
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, WORKER_STACK);
     int n = 0;
-    while (n < s->conf.workers && pthread_create(&threads[n], &attr, worker, s) == 0) {
+    while (n < want && pthread_create(&threads[n], &attr, worker, s) == 0) {
         n++;
     }
     pthread_attr_destroy(&attr);
     struct sl_rc rc = SL_OK;
-    if (n < s->conf.workers) {
+    if (n < want) {
         net_stop(s);
-        rc = sl_fail(err, SL_E_IO, "Only %d of %d workers could be started.", n, s->conf.workers);
+        rc = sl_fail(err, SL_E_IO, "Only %d of %d workers could be started.", n, want);
     }
     while (!net_server_stopping(s)) {
         struct pollfd p = {.fd = s->stop_fd, .events = POLLIN};
@@ -447,5 +605,6 @@ void net_server_free(struct net_server *s) {
         close(s->stop_fd);
     }
     pthread_mutex_destroy(&s->mu);
+    pthread_cond_destroy(&s->work);
     free(s);
 }

@@ -403,45 +403,37 @@ struct sl_rc kms_dry(struct api_call *c, bool dry_run) {
     return SL_OK;
 }
 
-/* Which version of the key it was. */
-static void audit_material(struct api_call *c, const char *id) {
-    c->audit_more = slice_cstr(arena_printf(c->arena, "{\"keyMaterialId\":\"%s\"}", id));
+struct sl_rc kms_used(struct api_call *c, struct sl_rc rc, const char *material_id) {
+    if (rc.code == SL_E_KMS_INVALID_CIPHERTEXT && c->err != NULL) {
+        c->err->detail[0] = '\0'; /* no cause is told */
+    }
+    TRY(rc);
+    /* Which version of the key it was. */
+    c->audit_more = slice_cstr(arena_printf(c->arena, "{\"keyMaterialId\":\"%s\"}", material_id));
+    return SL_OK;
 }
 
-struct sl_rc kms_data_key(struct api_call *c, struct slice key_id, const char *action,
-                          const struct context *context, size_t n, bool dry_run,
-                          struct kms_made *ret, struct secret *ret_plaintext,
-                          struct buf *ret_blob) {
+struct sl_rc kms_may_seal(struct api_call *c, struct slice key_id, const char *action,
+                          const struct context *context, bool dry_run, struct kms_target *ret) {
     struct kms_want w = {.action = action,
                          .aliases = true,
                          .foreign = true,
                          .make_managed = c->caller->via_service.len > 0,
                          .algorithm = true,
                          .context = context};
-    TRY(kms_use(c, key_id, &w, &ret->key));
-    TRY(kms_need_enabled(c, &ret->key));
-    TRY(kms_dry(c, dry_run));
-    TRY(keyholder_data_key(c->env->keys, ret->key.row.record, context, n, ret_plaintext, ret_blob,
-                           ret->material_id, c->err));
-    audit_material(c, ret->material_id);
-    return SL_OK;
+    TRY(kms_use(c, key_id, &w, ret));
+    TRY(kms_need_enabled(c, ret));
+    return kms_dry(c, dry_run);
 }
 
-struct sl_rc kms_encrypt(struct api_call *c, struct slice key_id, const struct context *context,
-                         struct slice plaintext, bool dry_run, struct kms_made *ret,
-                         struct buf *ret_blob) {
-    struct kms_want w = {.action = "kms:Encrypt",
-                         .aliases = true,
-                         .foreign = true,
-                         .algorithm = true,
-                         .context = context};
-    TRY(kms_use(c, key_id, &w, &ret->key));
-    TRY(kms_need_enabled(c, &ret->key));
-    TRY(kms_dry(c, dry_run));
-    TRY(keyholder_encrypt(c->env->keys, ret->key.row.record, context, plaintext, ret_blob,
-                          ret->material_id, c->err));
-    audit_material(c, ret->material_id);
-    return SL_OK;
+struct sl_rc kms_data_key(struct api_call *c, struct slice key_id, const char *action,
+                          const struct context *context, size_t n, bool dry_run,
+                          struct kms_made *ret, struct secret *ret_plaintext,
+                          struct buf *ret_blob) {
+    TRY(kms_may_seal(c, key_id, action, context, dry_run, &ret->key));
+    struct sl_rc rc = keyholder_data_key(c->env->keys, ret->key.row.record, context, n,
+                                         ret_plaintext, ret_blob, ret->material_id, c->err);
+    return kms_used(c, rc, ret->material_id);
 }
 
 struct sl_rc kms_blob_key(struct api_call *c, struct slice key_id, struct slice blob,
@@ -482,19 +474,23 @@ struct sl_rc kms_unwrap(struct api_call *c, const struct kms_target *t, struct s
     return rc;
 }
 
-struct sl_rc kms_decrypt(struct api_call *c, struct slice key_id, struct slice blob,
-                         const struct context *context, bool dry_run, struct kms_made *ret,
-                         struct secret *ret_plaintext) {
+struct sl_rc kms_may_open(struct api_call *c, struct slice key_id, struct slice blob,
+                          const struct context *context, bool dry_run, struct kms_target *ret) {
     struct kms_want w = {.action = "kms:Decrypt",
                          .aliases = true,
                          .foreign = true,
                          .algorithm = true,
                          .context = context};
-    TRY(kms_blob_key(c, key_id, blob, &w, &ret->key));
-    TRY(kms_dry(c, dry_run));
-    TRY(kms_unwrap(c, &ret->key, blob, context, ret_plaintext, ret->material_id));
-    audit_material(c, ret->material_id);
-    return SL_OK;
+    TRY(kms_blob_key(c, key_id, blob, &w, ret));
+    return kms_dry(c, dry_run);
+}
+
+struct sl_rc kms_decrypt(struct api_call *c, struct slice key_id, struct slice blob,
+                         const struct context *context, bool dry_run, struct kms_made *ret,
+                         struct secret *ret_plaintext) {
+    TRY(kms_may_open(c, key_id, blob, context, dry_run, &ret->key));
+    struct sl_rc rc = kms_unwrap(c, &ret->key, blob, context, ret_plaintext, ret->material_id);
+    return kms_used(c, rc, ret->material_id);
 }
 
 struct slice kms_audit_use(struct api_call *c, struct slice key_id, const struct context *context) {

@@ -31,7 +31,76 @@ static struct sl_rc need_symmetric(struct api_call *c, const char *name) {
     return SL_OK;
 }
 
-static struct sl_rc data_key(struct api_call *c, const char *action, bool with_plaintext) {
+/* ---- In two halves, with the keyholder in between ---- */
+
+/* An operation whose use of a key is under way. */
+struct halfway {
+    struct keyholder_use use; /* c->use */
+    struct kms_target key;
+    struct context context;
+    struct buf input;
+    void (*answer)(struct jsonw *w, const struct halfway *f);
+    const struct kms_model *model;
+};
+
+static struct sl_rc halfway_new(struct api_call *c, const char *context_name,
+                                struct halfway **ret) {
+    struct halfway *f = arena_alloc(c->arena, sizeof *f);
+    ENSURE(f != NULL, c->err, SL_E_NOMEM, "Out of memory.");
+    *f = (struct halfway){.input = {.max = 8192, .wipe = true}};
+    f->use.blob = BUF_INIT(LIMIT_KMS_CIPHERTEXT_BYTES);
+    f->use.context = &f->context;
+    f->use.err = c->err;
+    TRY(kms_context(c, context_name, &f->context));
+    *ret = f;
+    return SL_OK;
+}
+
+static void halfway_end(struct halfway *f) {
+    secret_fini(&f->use.plaintext);
+    buf_fini(&f->use.blob);
+    buf_fini(&f->input);
+}
+
+static struct sl_rc second_half(struct api_call *c) {
+    struct halfway *f = (struct halfway *)c->use;
+    c->use = NULL;
+    struct sl_rc rc = kms_used(c, f->use.rc, f->use.material_id);
+    if (sl_is_ok(rc)) {
+        struct jsonw w = jsonw_of(c->out);
+        jsonw_object_begin(&w);
+        f->answer(&w, f);
+        jsonw_object_end(&w);
+        rc = kms_answered(c, f->model);
+    }
+    halfway_end(f);
+    return rc;
+}
+
+/* The first half ended with rc. */
+static struct sl_rc to_second_half(struct api_call *c, struct halfway *f, struct sl_rc rc) {
+    if (sl_failed(rc)) {
+        halfway_end(f);
+        return rc;
+    }
+    f->use.record = f->key.row.record;
+    f->use.input = buf_slice(&f->input);
+    c->use = &f->use;
+    c->finish = second_half;
+    return SL_OK;
+}
+
+static void answer_data_key(struct jsonw *w, const struct halfway *f) {
+    put_blob(w, "CiphertextBlob", buf_slice(&f->use.blob));
+    if (!f->use.blind) {
+        put_blob(w, "Plaintext", secret_view(&f->use.plaintext));
+    }
+    put_string(w, "KeyId", f->key.row.arn);
+    put_string(w, "KeyMaterialId", slice_cstr(f->use.material_id));
+}
+
+static struct sl_rc data_key(struct api_call *c, const char *action, bool blind,
+                             const struct kms_model *model) {
     TRY(no_recipient(c));
     struct slice spec = kms_string(c, "KeySpec");
     int64_t n = kms_int(c, "NumberOfBytes", 0);
@@ -40,50 +109,46 @@ static struct sl_rc data_key(struct api_call *c, const char *action, bool with_p
     if (spec.len > 0) {
         n = slice_eq_cstr(spec, "AES_256") ? 32 : 16;
     }
-    struct context context = {0};
-    TRY(kms_context(c, "EncryptionContext", &context));
-    struct kms_made made = {0};
-    SL_CLEANUP(secret_fini) struct secret plain = {0};
-    BLOB_BUF(blob);
-    TRY(kms_data_key(c, kms_string(c, "KeyId"), action, &context, (size_t)n, kms_flag(c, "DryRun"),
-                     &made, with_plaintext ? &plain : NULL, &blob));
-    struct jsonw w = jsonw_of(c->out);
-    jsonw_object_begin(&w);
-    put_blob(&w, "CiphertextBlob", buf_slice(&blob));
-    if (with_plaintext) {
-        put_blob(&w, "Plaintext", secret_view(&plain));
-    }
-    put_string(&w, "KeyId", made.key.row.arn);
-    put_string(&w, "KeyMaterialId", slice_cstr(made.material_id));
-    jsonw_object_end(&w);
-    return SL_OK;
+    struct halfway *f = NULL;
+    TRY(halfway_new(c, "EncryptionContext", &f));
+    f->use.kind = KEYHOLDER_USE_DATA_KEY;
+    f->use.bytes = (size_t)n;
+    f->use.blind = blind;
+    f->answer = answer_data_key;
+    f->model = model;
+    return to_second_half(c, f,
+                          kms_may_seal(c, kms_string(c, "KeyId"), action, &f->context,
+                                       kms_flag(c, "DryRun"), &f->key));
 }
 
 struct sl_rc kms_op_data_key(struct api_call *c) {
-    return data_key(c, "kms:GenerateDataKey", true);
+    return data_key(c, "kms:GenerateDataKey", false, &kms_model_GenerateDataKey);
 }
 
 struct sl_rc kms_op_data_key_blind(struct api_call *c) {
-    return data_key(c, "kms:GenerateDataKeyWithoutPlaintext", false);
+    return data_key(c, "kms:GenerateDataKeyWithoutPlaintext", true,
+                    &kms_model_GenerateDataKeyWithoutPlaintext);
+}
+
+static void answer_encrypt(struct jsonw *w, const struct halfway *f) {
+    put_blob(w, "CiphertextBlob", buf_slice(&f->use.blob));
+    put_string(w, "KeyId", f->key.row.arn);
+    put_string(w, "EncryptionAlgorithm", SLICE_LIT("SYMMETRIC_DEFAULT"));
 }
 
 struct sl_rc kms_op_encrypt(struct api_call *c) {
     TRY(need_symmetric(c, "EncryptionAlgorithm"));
-    struct context context = {0};
-    TRY(kms_context(c, "EncryptionContext", &context));
-    struct kms_made made = {0};
-    BLOB_BUF(plain);
-    BLOB_BUF(blob);
-    TRY(kms_blob(c, "Plaintext", &plain));
-    TRY(kms_encrypt(c, kms_string(c, "KeyId"), &context, buf_slice(&plain), kms_flag(c, "DryRun"),
-                    &made, &blob));
-    struct jsonw w = jsonw_of(c->out);
-    jsonw_object_begin(&w);
-    put_blob(&w, "CiphertextBlob", buf_slice(&blob));
-    put_string(&w, "KeyId", made.key.row.arn);
-    put_string(&w, "EncryptionAlgorithm", SLICE_LIT("SYMMETRIC_DEFAULT"));
-    jsonw_object_end(&w);
-    return SL_OK;
+    struct halfway *f = NULL;
+    TRY(halfway_new(c, "EncryptionContext", &f));
+    f->use.kind = KEYHOLDER_USE_ENCRYPT;
+    f->answer = answer_encrypt;
+    f->model = &kms_model_Encrypt;
+    struct sl_rc rc = kms_blob(c, "Plaintext", &f->input);
+    if (sl_is_ok(rc)) {
+        rc = kms_may_seal(c, kms_string(c, "KeyId"), "kms:Encrypt", &f->context,
+                          kms_flag(c, "DryRun"), &f->key);
+    }
+    return to_second_half(c, f, rc);
 }
 
 /* The ciphertext may be left out of a dry run that is told to ignore it. */
@@ -111,30 +176,32 @@ static struct sl_rc decrypt_rights(struct api_call *c, const struct context *con
     return kms_dry(c, true);
 }
 
+static void answer_decrypt(struct jsonw *w, const struct halfway *f) {
+    put_string(w, "KeyId", f->key.row.arn);
+    put_blob(w, "Plaintext", secret_view(&f->use.plaintext));
+    put_string(w, "EncryptionAlgorithm", SLICE_LIT("SYMMETRIC_DEFAULT"));
+    put_string(w, "KeyMaterialId", slice_cstr(f->use.material_id));
+}
+
 struct sl_rc kms_op_decrypt(struct api_call *c) {
     TRY(no_recipient(c));
     TRY(need_symmetric(c, "EncryptionAlgorithm"));
-    struct context context = {0};
-    TRY(kms_context(c, "EncryptionContext", &context));
-    struct kms_made made = {0};
-    SL_CLEANUP(secret_fini) struct secret plain = {0};
-    BLOB_BUF(blob);
+    struct halfway *f = NULL;
+    TRY(halfway_new(c, "EncryptionContext", &f));
+    f->use.kind = KEYHOLDER_USE_DECRYPT;
+    f->answer = answer_decrypt;
+    f->model = &kms_model_Decrypt;
     bool ignored = false;
     TRY(need_ciphertext(c, &ignored));
     if (ignored) {
-        return decrypt_rights(c, &context);
+        return decrypt_rights(c, &f->context);
     }
-    TRY(kms_blob(c, "CiphertextBlob", &blob));
-    TRY(kms_decrypt(c, kms_string(c, "KeyId"), buf_slice(&blob), &context, kms_flag(c, "DryRun"),
-                    &made, &plain));
-    struct jsonw w = jsonw_of(c->out);
-    jsonw_object_begin(&w);
-    put_string(&w, "KeyId", made.key.row.arn);
-    put_blob(&w, "Plaintext", secret_view(&plain));
-    put_string(&w, "EncryptionAlgorithm", SLICE_LIT("SYMMETRIC_DEFAULT"));
-    put_string(&w, "KeyMaterialId", slice_cstr(made.material_id));
-    jsonw_object_end(&w);
-    return SL_OK;
+    struct sl_rc rc = kms_blob(c, "CiphertextBlob", &f->input);
+    if (sl_is_ok(rc)) {
+        rc = kms_may_open(c, kms_string(c, "KeyId"), buf_slice(&f->input), &f->context,
+                          kms_flag(c, "DryRun"), &f->key);
+    }
+    return to_second_half(c, f, rc);
 }
 
 /* Both keys found, allowed and enabled. An empty blob: one that is ignored. */

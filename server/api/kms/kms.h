@@ -51,9 +51,6 @@ struct kms_made {
 struct sl_rc kms_data_key(struct api_call *c, struct slice key_id, const char *action,
                           const struct context *context, size_t n, bool dry_run,
                           struct kms_made *ret, struct secret *ret_plaintext, struct buf *ret_blob);
-struct sl_rc kms_encrypt(struct api_call *c, struct slice key_id, const struct context *context,
-                         struct slice plaintext, bool dry_run, struct kms_made *ret,
-                         struct buf *ret_blob);
 /* key_id may be empty: the blob says which key. */
 struct sl_rc kms_decrypt(struct api_call *c, struct slice key_id, struct slice blob,
                          const struct context *context, bool dry_run, struct kms_made *ret,

@@ -22,6 +22,14 @@ struct slice kms_key_part(struct slice key_id);
 /* The ARN behind a key id, undecided; empty when there is none. */
 struct sl_rc kms_arn(struct api_call *c, struct slice key_id, struct slice *ret_arn);
 struct sl_rc kms_dry(struct api_call *c, bool dry_run);
+/* May the caller make a ciphertext under this key, or open this one, now? All but the use itself.
+ */
+struct sl_rc kms_may_seal(struct api_call *c, struct slice key_id, const char *action,
+                          const struct context *context, bool dry_run, struct kms_target *ret);
+struct sl_rc kms_may_open(struct api_call *c, struct slice key_id, struct slice blob,
+                          const struct context *context, bool dry_run, struct kms_target *ret);
+/* What a use by the keyholder means for the call: its failure, or a note for the audit record. */
+struct sl_rc kms_used(struct api_call *c, struct sl_rc rc, const char *material_id);
 struct sl_rc kms_unwrap(struct api_call *c, const struct kms_target *t, struct slice blob,
                         const struct context *context, struct secret *ret_plaintext,
                         char ret_material[65]);

@@ -10,7 +10,7 @@
         TRY(kms_check(c, &kms_model_##name_));                                                     \
         TRY(kms_grant_tokens(c, &kms_model_##name_));                                              \
         TRY(kms_op_##fn_(c));                                                                      \
-        return kms_answered(c, &kms_model_##name_);                                                \
+        return c->use != NULL ? SL_OK : kms_answered(c, &kms_model_##name_);                       \
     }
 KMS_OPERATIONS(KMS_WRAP)
 

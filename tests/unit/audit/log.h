@@ -47,10 +47,14 @@ static inline struct audit *log_open(struct log_rig *l, bool strict) {
     return a;
 }
 
+static inline struct sl_rc write_one(struct audit *a, struct slice record, bool flush) {
+    return audit_write(a, &record, 1, flush, NULL);
+}
+
 static inline struct sl_rc put(struct audit *a, int n, bool flush) {
     char record[64];
     snprintf(record, sizeof record, "{\"n\":%d}", n);
-    return audit_write(a, slice_cstr(record), flush, NULL);
+    return write_one(a, slice_cstr(record), flush);
 }
 
 static inline void log_path(const struct log_rig *l, uint64_t first, const char *suffix,

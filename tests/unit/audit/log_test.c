@@ -76,12 +76,12 @@ static void numbered(void **state) {
     assert_non_null(strstr(mem, "{\"n\":2}\t4\t"));
     static const char *const bad[] = {"", "a\nb", "a\tb"};
     for (int i = 0; i < 3; i++) {
-        assert_true(sl_failed(audit_write(a, slice_cstr(bad[i]), false, NULL)));
+        assert_true(sl_failed(write_one(a, slice_cstr(bad[i]), false)));
     }
     static char long_record[LIMIT_AUDIT_RECORD_BYTES + 1];
     memset(long_record, 'x', sizeof long_record);
-    FAILS(audit_write(a, slice_of(long_record, sizeof long_record), false, NULL), SL_E_LIMIT);
-    OK(audit_write(a, slice_of(long_record, sizeof long_record - 1), false, NULL));
+    FAILS(write_one(a, slice_of(long_record, sizeof long_record), false), SL_E_LIMIT);
+    OK(write_one(a, slice_of(long_record, sizeof long_record - 1), false));
     audit_close(a);
     OK(check(&l, true));
     log_rig_stop(&l);
@@ -296,7 +296,7 @@ static void reserve_stays_with_the_log(void **state) {
     static char record[LIMIT_AUDIT_RECORD_BYTES];
     memset(record, 'r', sizeof record);
     for (int i = 0; i < 12; i++) {
-        OK(audit_write(a, slice_of(record, sizeof record), false, NULL));
+        OK(write_one(a, slice_of(record, sizeof record), false));
         OK(put(a, i, false));
         assert_true(reserved(&l, 1) >= LIMIT_AUDIT_RESERVE_BYTES - 2 * (off_t)sizeof record);
     }
@@ -319,7 +319,7 @@ static void full_disk(void **state) {
     static char record[LIMIT_AUDIT_RECORD_BYTES];
     memset(record, 'r', sizeof record);
     for (int i = 0; i < 6; i++) {
-        OK(audit_write(a, slice_of(record, sizeof record), false, NULL));
+        OK(write_one(a, slice_of(record, sizeof record), false));
     }
     assert_true(audit_is_short(a));
     fault.pwrite_error = ENOSPC; /* and now none */
@@ -355,7 +355,7 @@ static void no_roll_without_room(void **state) {
     fault.no_reserve = true;
     int n = LIMIT_AUDIT_SEGMENT_BYTES / LIMIT_AUDIT_RECORD_BYTES + 2;
     for (int i = 0; i < n; i++) {
-        OK(audit_write(a, slice_of(record, sizeof record), false, NULL));
+        OK(write_one(a, slice_of(record, sizeof record), false));
     }
     no_fault();
     audit_close(a);
@@ -406,7 +406,7 @@ static void segments_roll(void **state) {
     memset(record, 'r', sizeof record);
     int n = LIMIT_AUDIT_SEGMENT_BYTES / LIMIT_AUDIT_RECORD_BYTES + 2;
     for (int i = 0; i < n; i++) {
-        OK(audit_write(a, slice_of(record, sizeof record), false, NULL));
+        OK(write_one(a, slice_of(record, sizeof record), false));
     }
     OK(check(&l, true)); /* while it is open */
     says(&l, "2 segment(s)");

@@ -149,6 +149,10 @@ static inline struct sl_rc kms_run(struct kms_rig *r, const struct auth_caller *
                          .out = &r->out};
     OK(json_parse(slice_cstr(body), &r->a, NULL, &c.body));
     struct sl_rc rc = op->run(&c);
+    if (c.use != NULL) {
+        keyholder_uses(r->env.keys, &c.use, 1);
+        rc = c.finish(&c);
+    }
     struct kms_event event = {"kms.amazonaws.com", c.operation, op->read_only, op->key_use};
     rc = kms_audit(&r->k, &event, &c, rc);
     for (size_t i = 0; sl_is_ok(rc) && kms_models[i] != NULL; i++) {
