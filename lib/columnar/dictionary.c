@@ -1,8 +1,9 @@
-/* Dictionaries; see dictionary_in.h. Open addressing, at most half full; grown by doubling, so that
- * columns with few values stay within the first-level cache. */
+/* Dictionaries; see dictionary_in.h. Open addressing, grown by doubling once an eighth is in use
+ * (at the most half of it): a second probe is rare then, and hard to predict, and columns with few
+ * values stay within the first-level cache. */
 #include "lib/columnar/dictionary_in.h"
 
-enum { SLOT_BITS_FIRST = 11, SLOT_BITS_MAX = 17, SAMPLE_ROWS = 8192 };
+enum { SLOT_BITS_FIRST = 12, SLOT_BITS_MAX = 17, SAMPLE_ROWS = 8192 };
 
 struct sl_rc dictionary_init(struct dictionary *d) {
     d->entries = malloc(DICTIONARY_TEXTS * sizeof *d->entries);
@@ -26,17 +27,28 @@ static uint64_t mix(uint64_t a, uint64_t b) {
     return (uint64_t)p ^ (uint64_t)(p >> 64);
 }
 
-static uint64_t hash_head(const struct dictionary *d, const uint64_t head[2], uint32_t len) {
-    return mix(head[0] ^ d->seeds[0], head[1] ^ d->seeds[1]) ^ mix(len ^ d->seeds[2], d->seeds[3]);
+static inline uint64_t load(const uint8_t *p) {
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
 }
 
+static inline uint64_t hash_head(const struct dictionary *d, const uint64_t head[2]) {
+    return mix(head[0] ^ d->seeds[0], head[1] ^ d->seeds[1]);
+}
+
+/* Of a text longer than 16 bytes; the last word may overlap the one before. */
 static uint64_t hash_long(const struct dictionary *d, uint64_t h, const uint8_t *p, uint32_t len) {
-    for (uint32_t i = 16; i < len; i += 8) {
-        uint64_t word = 0;
-        memcpy(&word, p + i, len - i < 8 ? len - i : 8);
-        h = mix(h ^ d->seeds[2], word ^ d->seeds[3]);
+    for (uint32_t i = 16; i + 8 < len; i += 8) {
+        h = mix(h ^ d->seeds[2], load(p + i) ^ d->seeds[3]);
     }
-    return h;
+    return mix(h ^ d->seeds[2], load(p + len - 8) ^ d->seeds[3] ^ len);
+}
+
+/* Behind the first 16 bytes, which are equal. */
+static bool same_tail(const uint8_t *a, const uint8_t *b, uint32_t len) {
+    return load(a + len - 8) == load(b + len - 8) &&
+           (len <= 24 || memcmp(a + 16, b + 16, len - 24) == 0);
 }
 
 static void reset(struct dictionary *d) {
@@ -45,48 +57,52 @@ static void reset(struct dictionary *d) {
     memset(d->slots, 0, (1U << SLOT_BITS_FIRST) * sizeof *d->slots);
 }
 
-/* The value's bytes, and its first 16 as two words with zeros behind. */
-static const uint8_t *text_at(const struct vector *v, uint32_t at, uint64_t head[2],
-                              uint32_t *ret_len) {
+/* The value at a heap's offset as an entry; false when there's no whole one. Most are short and not
+ * near the heap's end: their first 16 bytes are loaded at once, and what follows is masked away. */
+static inline bool entry_of(const struct vector *v, uint32_t at, struct dictionary_entry *e) {
+    static const uint64_t masks[9] = {0,
+                                      0xff,
+                                      0xffff,
+                                      0xffffff,
+                                      0xffffffff,
+                                      0xffffffffffULL,
+                                      0xffffffffffffULL,
+                                      0xffffffffffffffULL,
+                                      ~0ULL};
     const uint8_t *p = v->heap.ptr + at;
-    const uint8_t *end = v->heap.ptr + v->heap.len;
-    uint32_t len;
-    if (*p & 1) {
-        len = (uint32_t)(*p++ >> 1) - 1;
-    } else {
-        memcpy(&len, p, sizeof len);
-        len = (len >> 2) - 4;
-        p += 4;
+    if ((size_t)at + 17 <= v->heap.len && (*p & 1) != 0) {
+        uint32_t len = (uint32_t)(*p >> 1) - 1;
+        if (len <= 16) {
+            e->head[0] = load(p + 1) & masks[len < 8 ? len : 8];
+            e->head[1] = load(p + 9) & masks[len < 8 ? 0 : len - 8];
+            e->text = at + 1;
+            e->len = len;
+            return true;
+        }
     }
-    *ret_len = len;
-    if (end - p >= 16) {
-        memcpy(head, p, 16);
-        uint64_t keep = ~0ULL >> (64 - 8 * (len % 8)) % 64;
-        head[0] = len >= 8 ? head[0] : len == 0 ? 0 : head[0] & keep;
-        head[1] = len >= 16 ? head[1] : len <= 8 ? 0 : head[1] & keep;
-    } else {
-        head[0] = head[1] = 0;
-        memcpy(head, p, len < 16 ? len : 16);
+    if (!vector_whole(v->heap, at)) {
+        return false;
     }
-    return p;
+    struct slice s = vector_value(v->heap, at);
+    e->head[0] = e->head[1] = 0;
+    memcpy(e->head, s.ptr, s.len < 16 ? s.len : 16);
+    e->text = (uint32_t)(s.ptr - v->heap.ptr);
+    e->len = (uint32_t)s.len;
+    return true;
 }
 
-static uint64_t hash_entry(const struct dictionary *d, const struct vector *v,
+static uint64_t hash_entry(const struct dictionary *d, const uint8_t *heap,
                            const struct dictionary_entry *e) {
-    uint64_t h = hash_head(d, e->head, e->len);
-    if (v != NULL && e->len > 16) {
-        h = hash_long(d, h, vector_bytes(&(struct vector){.v.at = &e->at, .heap = v->heap}, 0).ptr,
-                      e->len);
-    }
-    return h;
+    uint64_t h = hash_head(d, e->head);
+    return e->len > 16 ? hash_long(d, h, heap + e->text, e->len) : h;
 }
 
-static void grow(struct dictionary *d, const struct vector *v) {
+static void grow(struct dictionary *d, const uint8_t *heap) {
     d->slot_bits++;
     uint32_t mask = (1U << d->slot_bits) - 1;
     memset(d->slots, 0, (mask + 1ULL) * sizeof *d->slots);
     for (uint32_t i = 0; i < d->count; i++) {
-        uint32_t s = (uint32_t)(hash_entry(d, v, &d->entries[i]) >> 32) & mask;
+        uint32_t s = (uint32_t)(hash_entry(d, heap, &d->entries[i]) >> 32) & mask;
         while (d->slots[s] != 0) {
             s = (s + 1) & mask;
         }
@@ -94,18 +110,15 @@ static void grow(struct dictionary *d, const struct vector *v) {
     }
 }
 
-/* The entry equal to `e`, or UINT32_MAX when there's no room for a new one. `v` NULL: integers. */
-static inline uint32_t look_up(struct dictionary *d, const struct vector *v,
-                               const struct dictionary_entry *e, const uint8_t *text, uint64_t hash,
-                               uint32_t most) {
+/* The entry equal to `e`, or UINT32_MAX when there's no room for a new one. */
+static inline uint32_t look_up(struct dictionary *d, const uint8_t *heap,
+                               const struct dictionary_entry *e, uint32_t most) {
     uint32_t mask = (1U << d->slot_bits) - 1;
-    uint32_t s = (uint32_t)(hash >> 32) & mask;
+    uint32_t s = (uint32_t)(hash_entry(d, heap, e) >> 32) & mask;
     for (; d->slots[s] != 0; s = (s + 1) & mask) {
         const struct dictionary_entry *o = &d->entries[d->slots[s] - 1];
         if (o->head[0] == e->head[0] && o->head[1] == e->head[1] && o->len == e->len &&
-            (e->len <= 16 ||
-             memcmp(vector_bytes(&(struct vector){.v.at = &o->at, .heap = v->heap}, 0).ptr + 16,
-                    text + 16, e->len - 16) == 0)) {
+            (e->len <= 16 || same_tail(heap + o->text, heap + e->text, e->len))) {
             return d->slots[s] - 1;
         }
     }
@@ -114,38 +127,49 @@ static inline uint32_t look_up(struct dictionary *d, const struct vector *v,
     }
     d->entries[d->count] = *e;
     d->slots[s] = ++d->count;
-    if (d->count > mask / 2 && d->slot_bits < SLOT_BITS_MAX) {
-        grow(d, v);
+    if (d->count > mask / 8 && d->slot_bits < SLOT_BITS_MAX) {
+        grow(d, heap);
     }
     return d->count - 1;
 }
 
-bool dictionary_texts(struct dictionary *d, const struct vector *v, uint32_t *codes) {
+/* Codes of rows [from, to). `state`: code and offset of the row before. */
+static bool code_texts(struct dictionary *d, const struct vector *v, uint32_t from, uint32_t to,
+                       uint32_t state[2], uint32_t *codes) {
     const uint32_t *at = v->v.at;
-    uint32_t code = 0, before = UINT32_MAX;
-    reset(d);
-    for (uint32_t i = 0; i < v->rows; i++) {
+    uint32_t code = state[0], before = state[1];
+    struct dictionary_entry e;
+    for (uint32_t i = from; i < to; i++) {
         if (!vector_is_null(v, i) && at[i] != before) {
-            struct dictionary_entry e = {.at = at[i]};
-            const uint8_t *text = text_at(v, at[i], e.head, &e.len);
-            uint64_t hash = hash_head(d, e.head, e.len);
-            hash = e.len > 16 ? hash_long(d, hash, text, e.len) : hash;
-            code = look_up(d, v, &e, text, hash, DICTIONARY_TEXTS);
-            if (code == UINT32_MAX || (i == SAMPLE_ROWS && d->count > SAMPLE_ROWS / 2)) {
+            if (!entry_of(v, at[i], &e)) {
+                return false;
+            }
+            code = look_up(d, v->heap.ptr, &e, DICTIONARY_TEXTS);
+            if (code == UINT32_MAX) {
                 return false;
             }
             before = at[i];
         }
         codes[i] = code;
     }
-    return d->count <= v->rows / 2 + 1;
+    state[0] = code;
+    state[1] = before;
+    return true;
+}
+
+bool dictionary_texts(struct dictionary *d, const struct vector *v, uint32_t *codes) {
+    uint32_t state[2] = {0, UINT32_MAX};
+    uint32_t sample = v->rows < SAMPLE_ROWS ? v->rows : SAMPLE_ROWS;
+    reset(d);
+    return code_texts(d, v, 0, sample, state, codes) && d->count <= sample / 2 + 1 &&
+           code_texts(d, v, sample, v->rows, state, codes);
 }
 
 bool dictionary_ints(struct dictionary *d, const int64_t *x, uint32_t n, uint32_t *codes) {
     reset(d);
     for (uint32_t i = 0; i < n; i++) {
-        struct dictionary_entry e = {.head = {(uint64_t)x[i], 0}};
-        codes[i] = look_up(d, NULL, &e, NULL, hash_head(d, e.head, 0), DICTIONARY_INTS);
+        const struct dictionary_entry e = {.head = {(uint64_t)x[i], 0}};
+        codes[i] = look_up(d, NULL, &e, DICTIONARY_INTS);
         if (codes[i] == UINT32_MAX) {
             return false;
         }

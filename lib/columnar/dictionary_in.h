@@ -8,7 +8,7 @@ enum { DICTIONARY_TEXTS = 65536, DICTIONARY_INTS = 256 };
 
 struct dictionary_entry {
     uint64_t head[2]; /* its first 16 bytes, zeros behind; or the integer */
-    uint32_t at;      /* the datum's offset in the heap */
+    uint32_t text;    /* where it begins in the heap */
     uint32_t len;
 };
 
@@ -23,7 +23,7 @@ struct sl_rc dictionary_init(struct dictionary *d);
 void dictionary_fini(struct dictionary *d);
 
 /* A code a row; what stands for NULL rows is a code too. False: too many are distinct for a
- * dictionary to pay. */
+ * dictionary to pay, or an offset names no whole value. */
 bool dictionary_texts(struct dictionary *d, const struct vector *v, uint32_t *codes);
 bool dictionary_ints(struct dictionary *d, const int64_t *x, uint32_t n, uint32_t *codes);
 

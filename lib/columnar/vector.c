@@ -10,8 +10,8 @@ size_t vector_width(enum vector_kind kind) {
     return widths[kind];
 }
 
-struct slice vector_bytes(const struct vector *v, uint32_t row) {
-    const uint8_t *p = vector_datum(v, row);
+struct slice vector_value(struct slice heap, uint32_t at) {
+    const uint8_t *p = heap.ptr + at;
     if (*p & 1) {
         return slice_of(p + 1, (size_t)(*p >> 1) - 1);
     }
@@ -44,7 +44,7 @@ uint32_t vector_heap_put(struct buf *heap, struct slice value) {
     return (uint32_t)at;
 }
 
-static bool whole(struct slice heap, uint32_t at) {
+bool vector_whole(struct slice heap, uint32_t at) {
     if (at >= heap.len) {
         return false;
     }
@@ -62,7 +62,7 @@ static bool whole(struct slice heap, uint32_t at) {
 
 struct sl_rc vector_check(const struct vector *v, struct sl_error *err) {
     for (uint32_t i = 0; v->kind == VECTOR_BYTES && i < v->rows; i++) {
-        ENSURE(vector_is_null(v, i) || whole(v->heap, v->v.at[i]), err, SL_E_INTERNAL,
+        ENSURE(vector_is_null(v, i) || vector_whole(v->heap, v->v.at[i]), err, SL_E_INTERNAL,
                "row %u: no whole value at offset %u of %zu", i, v->v.at[i], v->heap.len);
     }
     const uint8_t *flags = v->v.raw;

@@ -55,7 +55,12 @@ static inline bool vector_is_null(const struct vector *v, uint32_t row) {
 static inline const uint8_t *vector_datum(const struct vector *v, uint32_t row) {
     return v->heap.ptr + v->v.at[row];
 }
-struct slice vector_bytes(const struct vector *v, uint32_t row);
+struct slice vector_value(struct slice heap, uint32_t at); /* behind the length at that offset */
+static inline struct slice vector_bytes(const struct vector *v, uint32_t row) {
+    return vector_value(v->heap, v->v.at[row]);
+}
+/* Does a whole value lie at `at`? */
+bool vector_whole(struct slice heap, uint32_t at);
 
 /* Appends a value to a heap under construction (in the form above, alignment included). Its offset.
  * A failure shows in the buf. */

@@ -310,6 +310,37 @@ static void test_shared(void **state) {
     column_fini(&c);
 }
 
+/* The compression follows the values: none for what is packed, zstd for uneven codes, LZ4 for
+ * repetitions. */
+static void test_compression(void **state) {
+    static const char *const expected[] = {"none", "zstd", "lz4"};
+    for (size_t shape = 0; shape < 3; shape++) {
+        struct column c;
+        column_init(&c, VECTOR_BYTES, 20000);
+        for (uint32_t i = 0; i < 20000; i++) {
+            char text[80];
+            uint32_t random;
+            crypto_random(&random, sizeof random);
+            random >>= 8;
+            snprintf(text, sizeof text, "code %u",
+                     shape == 0 ? random % 16 : __builtin_clz(random));
+            if (shape == 2) {
+                snprintf(text, sizeof text, "a line like all the others but for its number %u", i);
+                memset(text + 46, 'n', i % 100 == 0 ? 0 : strlen(text) - 46);
+                snprintf(text + 46, 30, "%u", i / 7 * 11);
+            }
+            column_text(&c, i, slice_cstr(text));
+        }
+        round_trip(&s, &c);
+        struct segment *segment = NULL;
+        assert_true(
+            sl_is_ok(segment_open_whole(&s.key, &s.ref, buf_slice(&s.bytes), &segment, NULL)));
+        assert_string_equal(segment_column(segment, 0)->compression, expected[shape]);
+        segment_free(segment);
+        column_fini(&c);
+    }
+}
+
 /* A single value of 64 MiB. */
 static void test_long_text(void **state) {
     enum { LONG = 64 * 1024 * 1024 };
@@ -395,7 +426,8 @@ int main(void) {
         cmocka_unit_test(test_null_rubbish),   cmocka_unit_test(test_floats),
         cmocka_unit_test(test_nan_bits),       cmocka_unit_test(test_texts),
         cmocka_unit_test(test_stubborn_texts), cmocka_unit_test(test_shared),
-        cmocka_unit_test(test_long_text),      cmocka_unit_test(test_random),
+        cmocka_unit_test(test_compression),    cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests_name("encode", tests, set_up, tear_down);
 }
