@@ -96,6 +96,7 @@ static void put_fixed_settings(struct buf *out) {
                   "timezone = 'UTC'\n"
                   "log_timezone = 'UTC'\n"
                   "lc_messages = 'C'\n"
+                  "default_table_access_method = 'sealed'\n"
                   "default_text_search_config = 'pg_catalog.simple'\n"
                   "unix_socket_permissions = 0777\n");
 }

@@ -1,3 +1,5 @@
+SET default_table_access_method = heap;
+
 CREATE SCHEMA sealift;
 
 REVOKE ALL ON SCHEMA sealift FROM PUBLIC;

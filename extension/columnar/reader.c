@@ -24,6 +24,7 @@ struct open_column {
     bool is_null; /* or not */
     char *fixed;  /* values of a type of fixed length, aligned */
     Size fixed_cap;
+    Size step; /* from one to the next; 0 for other types */
 };
 
 struct open_segment {
@@ -98,8 +99,7 @@ struct reader *reader_open(Relation rel, Snapshot snapshot, const Bitmapset *att
     r->natts = RelationGetNumberOfAttributes(rel);
     r->wanted = MemoryContextAllocZero(context, (Size)r->natts + 1);
     for (int i = 0; i < r->natts; i++) {
-        r->wanted[i] = !TupleDescAttr(RelationGetDescr(rel), i)->attisdropped &&
-                       (attnums == NULL || bms_is_member(i + 1, attnums));
+        r->wanted[i] = attnums == NULL || bms_is_member(i + 1, attnums);
     }
     for (int i = 0; i < OPEN_SEGMENTS; i++) {
         r->open[i].index = -1;
@@ -241,16 +241,14 @@ static struct open_segment *open_segment(struct reader *r, int index) {
 
 /* ---- columns ---- */
 
-static void absent_column(struct reader *r, struct open_column *c, int attribute) {
-    MemoryContext before = MemoryContextSwitchTo(r->context);
+static void absent_column(struct open_column *c, TupleDesc desc, int attribute) {
     c->absent = true;
-    c->value = getmissingattr(RelationGetDescr(r->rel), attribute + 1, &c->is_null);
-    MemoryContextSwitchTo(before);
+    c->value = getmissingattr(desc, attribute + 1, &c->is_null);
 }
 
 /* Values of a fixed length at aligned addresses. */
 static void align_fixed(struct reader *r, struct open_column *c, const FormData_pg_attribute *att) {
-    Size step = MAXALIGN(att->attlen), need = step * ((Size)c->vector.rows + 1);
+    Size step = c->step = MAXALIGN(att->attlen), need = step * ((Size)c->vector.rows + 1);
     if (c->fixed_cap < need) {
         c->fixed = c->fixed == NULL ? MemoryContextAllocHuge(r->context, need)
                                     : repalloc_huge(c->fixed, need);
@@ -268,13 +266,14 @@ static void align_fixed(struct reader *r, struct open_column *c, const FormData_
     }
 }
 
-static void decode(struct reader *r, struct open_segment *o, int attribute) {
-    const FormData_pg_attribute *att = TupleDescAttr(RelationGetDescr(r->rel), attribute);
+static void decode(struct reader *r, struct open_segment *o, TupleDesc desc, int attribute) {
+    const FormData_pg_attribute *att = TupleDescAttr(desc, attribute);
     struct open_column *c = &o->columns[attribute];
     c->decoded = true;
     c->absent = false;
+    c->step = 0;
     if ((uint32_t)attribute >= segment_column_count(o->segment)) {
-        absent_column(r, c, attribute);
+        absent_column(c, desc, attribute);
         return;
     }
     const struct segment_column *column = segment_column(o->segment, (uint32_t)attribute);
@@ -300,31 +299,33 @@ static void decode(struct reader *r, struct open_segment *o, int attribute) {
     }
 }
 
+static bool is_wanted(const struct reader *r, TupleDesc desc, int attribute) {
+    return attribute < r->natts && r->wanted[attribute] &&
+           !TupleDescAttr(desc, attribute)->attisdropped;
+}
+
+/* The slot's descriptor says what the columns are: in ALTER TABLE's rewrite that is the table as it
+ * was, the relation's is already the new one. */
 static void fill(struct reader *r, struct open_segment *o, uint32_t row, TupleTableSlot *slot) {
+    TupleDesc desc = slot->tts_tupleDescriptor;
     ExecClearTuple(slot);
-    for (int i = 0; i < r->natts; i++) {
+    for (int i = 0; i < desc->natts; i++) {
         struct open_column *c = &o->columns[i];
-        if (!r->wanted[i]) {
-            slot->tts_isnull[i] = true;
-            slot->tts_values[i] = (Datum)0;
+        slot->tts_isnull[i] = true;
+        slot->tts_values[i] = (Datum)0;
+        if (!is_wanted(r, desc, i)) {
             continue;
         }
         if (!c->decoded) {
-            decode(r, o, i);
+            decode(r, o, desc, i);
         }
         if (c->absent) {
             slot->tts_isnull[i] = c->is_null;
             slot->tts_values[i] = c->value;
-            continue;
-        }
-        slot->tts_isnull[i] = vector_is_null(&c->vector, row);
-        if (slot->tts_isnull[i]) {
-            slot->tts_values[i] = (Datum)0;
-        } else if (kinds_is_fixed(TupleDescAttr(RelationGetDescr(r->rel), i))) {
-            Size step = MAXALIGN(TupleDescAttr(RelationGetDescr(r->rel), i)->attlen);
-            slot->tts_values[i] = PointerGetDatum(c->fixed + row * step);
-        } else {
-            slot->tts_values[i] = kinds_load(&c->vector, row);
+        } else if (!vector_is_null(&c->vector, row)) {
+            slot->tts_isnull[i] = false;
+            slot->tts_values[i] = c->step > 0 ? PointerGetDatum(c->fixed + row * c->step)
+                                              : kinds_load(&c->vector, row);
         }
     }
     ExecStoreVirtualTuple(slot);

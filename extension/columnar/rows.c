@@ -20,6 +20,7 @@
 #include "utils/uuid.h"
 
 #include "extension/columnar/fail.h"
+#include "extension/columnar/gather.h"
 #include "extension/columnar/pages.h"
 #include "extension/columnar/pending.h"
 #include "extension/keys/table_keys.h"
@@ -134,6 +135,11 @@ static void scan_end(struct row_scan *s) {
 
 static bool row_is_own(HeapTuple tuple) {
     return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+}
+
+/* This transaction's own rows are in the sum only once it has been written. */
+static bool counts_in_sum(bool own) {
+    return !own || gather_is_committing();
 }
 
 static Datum bytea_datum(const void *bytes, size_t len) {
@@ -376,6 +382,7 @@ static void read_segment(Relation rel, const struct rows_storage *s, const struc
         .tid = scan->tuple->t_self,
         .own = row_is_own(scan->tuple),
     };
+
     memcpy(seg->ref.storage_id, s->id, STORAGE_ID_LEN);
     memcpy(seg->ref.segment_id, DatumGetUUIDP(v[SEG_SEGMENT - 1])->data, SEGMENT_ID_LEN);
     take_fixed(rel, v[SEG_FOOTER_TAG - 1], seg->ref.footer_tag, GCM_TAG_LEN);
@@ -406,7 +413,7 @@ static void load_segments(Relation rel, const struct rows_storage *s, Snapshot s
         }
         struct rows_segment *seg = &list->segments[list->count++];
         read_segment(rel, s, &scan, seg);
-        if (!seg->own) {
+        if (counts_in_sum(seg->own)) {
             catalog_sum_add(sum, seg->mac);
         }
     }
@@ -455,7 +462,7 @@ static void load_deletes(Relation rel, const struct rows_storage *s, Snapshot sn
         take_fixed(rel, scan.values[DEL_MAC - 1], mac, CATALOG_MAC_LEN);
         deletes_mac(&s->key, &seg->ref, &d, d.mac);
         check_mac(rel, mac, d.mac, "segment_deletes");
-        if (!d.own) {
+        if (counts_in_sum(d.own)) {
             catalog_sum_add(sum, d.mac);
         }
         keep_deletes(seg, &d);

@@ -47,6 +47,11 @@ void table_set_new_filenode(Relation rel, const RelFileNode *node, char persiste
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("an unlogged sealed table is not supported")));
     }
+    if (persistence == RELPERSISTENCE_PERMANENT &&
+        strcmp(get_database_name(MyDatabaseId), "template1") == 0) {
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("a sealed table in a template database is not supported")));
+    }
     if (node->relNode != rel->rd_node.relNode) {
         drop_storage(rel); /* TRUNCATE: of the file that it has now */
     }

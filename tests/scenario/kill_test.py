@@ -131,7 +131,7 @@ class Kills(SealiftTest):
         size = self.table_bytes()
         s.sqlv(copy)
         size = self.table_bytes() - size
-        self.assertGreater(size, ROWS * 20)
+        self.assertGreater(size, ROWS)  # enough, compressed, to be killed within
         middle = inside = 0
         for i in range(1, ROUNDS + 1):
             s.sqlv('alter table t alter batch set default %d' % i)
