@@ -44,6 +44,7 @@ OWNERS = {
     'isa-l': ('lib/codec',),
     'zstd': ('lib/codec',),
     'lz4.h': ('lib/codec',),
+    'bzlib.h': ('lib/codec',),
     'llhttp.h': ('server/http',),
     'p11-kit/': ('server/keys',),
     'seccomp.h': ('server/main',),

@@ -9,6 +9,7 @@
 
 #include "lib/base/slice.h"
 #include "lib/codec/delimited.h"
+#include "lib/codec/unpack.h"
 #include "lib/crypto/secret.h"
 
 enum copy_auth { COPY_AUTH_ROLES, COPY_AUTH_KEYS };
@@ -23,13 +24,13 @@ struct copy_spec {
     const AttrNumber *attnums;
     int natts;
 
-    bool gzip;
-    enum delimited_format format; /* DELIMITED_PLAIN or DELIMITED_CSV */
-    char delimiter;               /* 0: '|', or ',' for CSV */
-    char quote;                   /* CSV only; 0: '"' */
-    const char *null_as;          /* NULL: "\N" */
-    int ignoreheader;             /* rows dropped at the start of every file */
-    int maxerror;                 /* the load fails at this many rejects; 0 and 1: at the first */
+    enum unpack_format compression; /* of each file */
+    enum delimited_format format;   /* DELIMITED_PLAIN or DELIMITED_CSV */
+    char delimiter;                 /* 0: '|', or ',' for CSV */
+    char quote;                     /* CSV only; 0: '"' */
+    const char *null_as;            /* NULL: "\N" */
+    int ignoreheader;               /* rows dropped at the start of every file */
+    int maxerror;                   /* the load fails at this many rejects; 0 and 1: at the first */
 
     const char *region;   /* the bucket's, which is the scope of the signature */
     const char *endpoint; /* https://host:port, path style */

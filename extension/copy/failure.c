@@ -5,6 +5,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/formatting.h"
 #include "utils/rel.h"
 
 #include "extension/copy/failure.h"
@@ -77,6 +78,11 @@ static char *s3_error(const struct s3client_failure *f) {
                     clean_cstr(f->request_id), clean_cstr(f->host_id));
 }
 
+static const char *upper_name(const struct copy_spec *spec) {
+    const char *name = unpack_name(spec->compression);
+    return asc_toupper(name, strlen(name));
+}
+
 void copy_failure_pipeline(Relation rel, const struct copy_spec *spec,
                            const struct pipeline_failure *f, struct copy_result *ret) {
     const char *text = clean_cstr(sl_error_message(&f->err, f->err.code));
@@ -101,9 +107,9 @@ void copy_failure_pipeline(Relation rel, const struct copy_spec *spec,
         set(ret, text, detail_block(spec, text, context, "aws_credentials"),
             sl_code_info(f->err.code)->sqlstate);
         break;
-    case PIPELINE_GZIP:
-        text = psprintf("The file is not in GZIP format or is damaged: %s", text);
-        set(ret, text, detail_block(spec, text, context, "gzip_reader"), "XX000");
+    case PIPELINE_UNPACK:
+        text = psprintf("The file is not in %s format or is damaged: %s", upper_name(spec), text);
+        set(ret, text, detail_block(spec, text, context, "file_reader"), "XX000");
         break;
     case PIPELINE_ROW_SIZE:
         copy_failure_rejects(rel, ret);

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
-#include "lib/codec/inflate.h"
 
 enum { PAGE_ARENA_BYTES = 8 * 1024 * 1024, RENEW_S = 300 };
 
@@ -19,7 +18,7 @@ struct fetch {
     uint64_t objects;
     /* the file at hand */
     struct slice key;
-    struct inflate *z;
+    struct unpack *z;   /* or NULL: the file as it is */
     bool seen;          /* a byte of it has come */
     uint64_t line;      /* number of the slot's first line */
     uint64_t skip_rows; /* header rows still to drop */
@@ -128,9 +127,9 @@ static struct sl_rc on_bytes(void *ctx, struct slice in, struct sl_error *err) {
         size_t n = 0;
         size_t room = r->cap - r->len;
         if (f->z != NULL) {
-            struct sl_rc rc = inflate_feed(f->z, &in, r->ptr + r->len, room, &n, err);
+            struct sl_rc rc = unpack_feed(f->z, &in, r->ptr + r->len, room, &n, err);
             if (sl_failed(rc)) {
-                f->failure.kind = PIPELINE_GZIP;
+                f->failure.kind = PIPELINE_UNPACK;
                 return rc;
             }
         } else {
@@ -190,8 +189,8 @@ static struct sl_rc fetch_file(struct fetch *f, const struct s3client_object *o,
     f->skip_rows = f->p->conf.ignoreheader;
     snprintf(f->failure.key, sizeof f->failure.key, "%.*s", SLICE_FMT(o->key));
     TRY(credentials(f, err));
-    if (f->p->conf.gzip) {
-        TRY(inflate_new(&f->z));
+    if (f->p->conf.compression != UNPACK_NONE) {
+        TRY(unpack_new(f->p->conf.compression, &f->z));
     }
     uint64_t bytes = 0;
     struct sl_rc rc = s3client_get(f->s3, f->p->conf.bucket, o->key, on_bytes, f, err, &bytes);
@@ -199,12 +198,12 @@ static struct sl_rc fetch_file(struct fetch *f, const struct s3client_object *o,
         note_s3(f, PIPELINE_S3_GET);
     }
     if (sl_is_ok(rc) && f->z != NULL && f->seen) {
-        rc = inflate_end(f->z, err);
+        rc = unpack_end(f->z, err);
         if (sl_failed(rc)) {
-            f->failure.kind = PIPELINE_GZIP;
+            f->failure.kind = PIPELINE_UNPACK;
         }
     }
-    inflate_free(f->z);
+    unpack_free(f->z);
     f->z = NULL;
     TRY(rc);
     /* a header row without a line end is all there was */

@@ -311,7 +311,7 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
         .prefix = spec->prefix,
         .credentials = role_credentials,
         .credentials_ctx = &role,
-        .gzip = spec->gzip,
+        .compression = spec->compression,
         .ignoreheader = spec->ignoreheader > 0 ? (uint64_t)spec->ignoreheader : 0,
         .convert = {.split = {.format = spec->format,
                               .delimiter = spec->delimiter ? (uint8_t)spec->delimiter

@@ -8,6 +8,7 @@
 #include "lib/awsclient/s3client.h"
 #include "lib/base/limits.h"
 #include "lib/codec/copy_convert.h"
+#include "lib/codec/unpack.h"
 
 /* Gives the client credentials, and until when they hold (0: no end). Called from the fetching
  * thread, again shortly before they end. *ret_fd, while not -1, is a socket whose shutdown ends the
@@ -22,7 +23,7 @@ struct pipeline_conf {
     const char *prefix;
     pipeline_credentials_fn credentials;
     void *credentials_ctx;
-    bool gzip;
+    enum unpack_format compression;
     uint64_t ignoreheader;
     struct copy_convert_conf convert;
     unsigned converters; /* threads, 1..PIPELINE_CONVERTERS */
@@ -37,7 +38,7 @@ enum pipeline_failed {
     PIPELINE_S3_GET,
     PIPELINE_NO_OBJECTS, /* nothing under the prefix */
     PIPELINE_CREDENTIALS,
-    PIPELINE_GZIP,
+    PIPELINE_UNPACK,   /* not of the compression's format, or damaged */
     PIPELINE_ROW_SIZE, /* a reject tells which */
     PIPELINE_INTERNAL,
 };

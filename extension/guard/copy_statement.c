@@ -136,6 +136,16 @@ static char char_option(DefElem *d) {
     return text[0];
 }
 
+static enum unpack_format compression_option(DefElem *d) {
+    const char *text = defGetString(d);
+    for (int i = UNPACK_NONE + 1; i < UNPACK_COUNT; i++) {
+        if (strcmp(text, unpack_name((enum unpack_format)i)) == 0) {
+            return (enum unpack_format)i;
+        }
+    }
+    bad_option(d->defname, "is none that is known");
+}
+
 /* Options by the names that lib/dialect writes. */
 static void one_option(struct copy_spec *spec, DefElem *d, struct secrets *secrets) {
     const char *name = d->defname;
@@ -143,8 +153,8 @@ static void one_option(struct copy_spec *spec, DefElem *d, struct secrets *secre
         set_roles(spec, defGetString(d));
     } else if (strcmp(name, "credentials") == 0) {
         open_keys(spec, defGetString(d), secrets);
-    } else if (strcmp(name, "gzip") == 0) {
-        spec->gzip = defGetBoolean(d);
+    } else if (strcmp(name, "compression") == 0) {
+        spec->compression = compression_option(d);
     } else if (strcmp(name, "csv") == 0) {
         spec->format = defGetBoolean(d) ? DELIMITED_CSV : DELIMITED_PLAIN;
     } else if (strcmp(name, "delimiter") == 0) {

@@ -18,6 +18,7 @@ struct copy {
     bool keys_clause; /* ACCESS_KEY_ID form */
     uint64_t seen;    /* options by index: each may stand once */
     bool csv, quote;
+    const char *compression; /* or NULL */
     size_t quote_position;
 };
 
@@ -149,9 +150,26 @@ static struct sl_rc opt_quote(struct copy *c) {
     c->quote_position = c->p->previous_end;
     return character(c, "quote");
 }
-static struct sl_rc opt_gzip(struct copy *c) {
-    put_option(c, "gzip", SLICE_LIT("true"));
+static struct sl_rc compression(struct copy *c, const char *name) {
+    if (c->compression != NULL) {
+        return parser_fail(c->p, SL_E_SQL_SYNTAX, c->p->previous_end,
+                           "COPY options %s and %s exclude each other", c->compression, name);
+    }
+    c->compression = name;
+    put_option(c, "compression", slice_cstr(name));
     return SL_OK;
+}
+static struct sl_rc opt_gzip(struct copy *c) {
+    return compression(c, "gzip");
+}
+static struct sl_rc opt_zstd(struct copy *c) {
+    return compression(c, "zstd");
+}
+static struct sl_rc opt_bzip2(struct copy *c) {
+    return compression(c, "bzip2");
+}
+static struct sl_rc opt_lzop(struct copy *c) {
+    return compression(c, "lzop");
 }
 static struct sl_rc opt_csv(struct copy *c) {
     if (!c->csv) {
@@ -248,6 +266,9 @@ static const struct option options[] = {
     {"session_token", opt_token, true},
     {"token", opt_token, true},
     {"gzip", opt_gzip, false},
+    {"zstd", opt_zstd, false},
+    {"bzip2", opt_bzip2, false},
+    {"lzop", opt_lzop, false},
     {"csv", opt_csv, false},
     {"quote", opt_quote, false},
     {"null", opt_null, false},
@@ -266,9 +287,6 @@ static const struct option options[] = {
     {"manifest", NULL, false},
     {"encrypted", NULL, false},
     {"master_symmetric_key", NULL, false},
-    {"bzip2", NULL, false},
-    {"zstd", NULL, false},
-    {"lzop", NULL, false},
     {"acceptanydate", NULL, false},
     {"acceptinvchars", NULL, false},
     {"blanksasnull", NULL, false},

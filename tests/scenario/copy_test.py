@@ -1,5 +1,6 @@
 """COPY's options end to end, and what is refused by name."""
 import gzip
+import subprocess
 import unittest
 
 from harness import SealiftTest, allow
@@ -45,6 +46,19 @@ class Copy(SealiftTest):
             self.put('many/%d' % i, gzip.compress(b'a|b|c|d\n%d|x||\n' % i))
         self.accepted(self.copy('many/', 'GZIP IGNOREHEADER AS 1'))
         self.assertEqual([r.split('|')[0] for r in self.rows()], ['0', '1', '2'])
+
+    def test_compressions(self):
+        rows = ''.join('%d|x%d||\n' % (i, i) for i in range(5000)).encode()
+        for option, tool in (('GZIP', 'gzip -c'), ('ZSTD', 'zstd -q -c'), ('BZIP2', 'bzip2 -c'), ('LZOP', 'lzop -c')):
+            packed = subprocess.run(tool.split(), input=rows, stdout=subprocess.PIPE, check=True).stdout
+            self.put('packed/' + option, packed)
+            self.accepted(self.copy('packed/' + option, option))
+            self.assertEqual(self.s.sqlv('select count(*), sum(a), max(b) from t'), '5000|12497500|x999')
+            self.put('cut/' + option, packed[:-20])
+            self.refused(self.copy('cut/' + option, option), 'The file is not in %s format or is damaged: %s: ' % (option, option.lower()))
+            self.assertEqual(self.s.sqlv('select count(*) from t'), '5000')  # as before
+            self.put('other/' + option, rows)
+            self.refused(self.copy('other/' + option, option), '%s file' % option.lower())
 
     def test_maxerror(self):
         self.put('bad', '1|x||\nno|x||\n3|%s||\n4|x||2001-02-30\n5|x||\n6|x\n7|x|||9\n' % ('y' * 21))

@@ -140,7 +140,7 @@ static void test_gzip(void **state) {
     (void)state;
     for (unsigned converters = 1; converters <= 3; converters++) {
         struct pipeline_conf conf = conf_of("gzip/", converters);
-        conf.gzip = true;
+        conf.compression = UNPACK_GZIP;
         struct outcome o = drive(&conf);
         assert_int_equal(o.end, PIPELINE_END);
         assert_int_equal(o.rows, 120000);
@@ -206,21 +206,21 @@ static void test_failures(void **state) {
     static const struct {
         const char *bucket;
         const char *prefix;
-        bool gzip;
+        enum unpack_format compression;
         enum pipeline_failed kind;
         const char *key;
     } cases[] = {
-        {"load", "nothing/", false, PIPELINE_NO_OBJECTS, ""},
-        {"denied", "x", false, PIPELINE_S3_LIST, ""},
-        {"paged", "many/k 00000", false, PIPELINE_S3_GET, "many/k 00000+\xc3\xa9"},
-        {"load", "broken/", true, PIPELINE_GZIP, "broken/a.gz"},
-        {"load", "garbage/", true, PIPELINE_GZIP, "garbage/a.gz"},
-        {"load", "huge/", false, PIPELINE_ROW_SIZE, "huge/a"},
+        {"load", "nothing/", UNPACK_NONE, PIPELINE_NO_OBJECTS, ""},
+        {"denied", "x", UNPACK_NONE, PIPELINE_S3_LIST, ""},
+        {"paged", "many/k 00000", UNPACK_NONE, PIPELINE_S3_GET, "many/k 00000+\xc3\xa9"},
+        {"load", "broken/", UNPACK_GZIP, PIPELINE_UNPACK, "broken/a.gz"},
+        {"load", "garbage/", UNPACK_GZIP, PIPELINE_UNPACK, "garbage/a.gz"},
+        {"load", "huge/", UNPACK_NONE, PIPELINE_ROW_SIZE, "huge/a"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pipeline_conf conf = conf_of(cases[i].prefix, 2);
         conf.bucket = cases[i].bucket;
-        conf.gzip = cases[i].gzip;
+        conf.compression = cases[i].compression;
         struct outcome o = drive(&conf);
         assert_int_equal(o.end, PIPELINE_FAIL);
         assert_int_equal(o.failure.kind, cases[i].kind);
