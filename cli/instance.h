@@ -18,6 +18,8 @@ struct instance {
     char listen[64];
     const char *hosts[INSTANCE_HOSTS_MAX];
     size_t host_count;
+    const char *domain;         /* of buckets as host names, or NULL; also among the hosts */
+    char below_domain[2 + 254]; /* "*." and it */
     uint16_t https_port, sql_port, plain_port; /* plain: 0 = none */
     bool ephemeral;
     bool audit_strict;

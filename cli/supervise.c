@@ -150,6 +150,7 @@ static struct sl_rc write_conf(const struct supervisor *s, struct sl_error *err)
                  {"region", in->region},
                  {"cluster", "local"},
                  {"listen", in->listen},
+                 {"domain", in->domain ? in->domain : ""},
                  {"masterUser", instance_master_user}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         jsonw_name(&w, texts[i].name);

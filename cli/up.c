@@ -45,6 +45,7 @@ static const char usage[] =
     "  --listen ADDR      address to listen on (default 127.0.0.1)\n"
     "  --host NAME        a further name or address for the certificate; may be given several "
     "times\n"
+    "  --domain NAME      buckets are also host names below it: https://BUCKET.NAME:PORT/KEY\n"
     "  --tls-cert FILE    a certificate of your own (PEM, the chain after it), for clients that "
     "use "
     "a name\n                     it covers; given together with\n"
@@ -82,6 +83,34 @@ static struct sl_rc port(const char *text, const char *option, uint16_t *ret,
     return SL_OK;
 }
 
+static struct sl_rc add_host(struct instance *in, const char *name, struct sl_error *err) {
+    ENSURE(in->host_count < INSTANCE_HOSTS_MAX, err, SL_E_LIMIT, "at most %d --host names",
+           INSTANCE_HOSTS_MAX);
+    in->hosts[in->host_count++] = name;
+    return SL_OK;
+}
+
+/* Lower-case letters, digits, dots and dashes; the last label is no number, so it is no address. */
+static bool is_domain(const char *name) {
+    static const char *const characters = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+    size_t n = strlen(name);
+    const char *dot = strrchr(name, '.');
+    const char *last = dot ? dot + 1 : name;
+    return n > 0 && n <= 253 && strspn(name, characters) == n && name[0] != '.' && name[0] != '-' &&
+           strstr(name, "..") == NULL && *last >= 'a' && *last <= 'z';
+}
+
+/* The certificate is for the domain and all that lies right below it. */
+static struct sl_rc set_domain(struct instance *in, const char *name, struct sl_error *err) {
+    ENSURE(in->domain == NULL, err, SL_E_VALIDATION, "--domain is given once");
+    ENSURE(is_domain(name), err, SL_E_VALIDATION,
+           "--domain wants a domain's name in lower case, not '%s'", name);
+    in->domain = name;
+    snprintf(in->below_domain, sizeof in->below_domain, "*.%s", name);
+    TRY(add_host(in, name, err));
+    return add_host(in, in->below_domain, err);
+}
+
 static struct sl_rc one_option(int opt, const char *arg, struct instance *in, struct up_options *o,
                                struct sl_error *err) {
     switch (opt) {
@@ -101,10 +130,9 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
         snprintf(in->listen, sizeof in->listen, "%s", arg);
         return SL_OK;
     case 'h':
-        ENSURE(in->host_count < INSTANCE_HOSTS_MAX, err, SL_E_LIMIT, "at most %d --host names",
-               INSTANCE_HOSTS_MAX);
-        in->hosts[in->host_count++] = arg;
-        return SL_OK;
+        return add_host(in, arg, err);
+    case 'O':
+        return set_domain(in, arg, err);
     case 'a':
         ENSURE(instance_account_ok(arg), err, SL_E_VALIDATION,
                "--account wants 12 digits, not '%s'", arg);
@@ -170,6 +198,7 @@ static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_
         {"plain-port", 1, NULL, 'P'},
         {"listen", 1, NULL, 'l'},
         {"host", 1, NULL, 'h'},
+        {"domain", 1, NULL, 'O'},
         {"account", 1, NULL, 'a'},
         {"region", 1, NULL, 'r'},
         {"root-key", 1, NULL, 'k'},

@@ -94,6 +94,7 @@ struct sl_rc conf_load(struct arena *a, struct sl_error *err, struct conf *ret) 
         .account = text(root, "account", a),
         .region = text(root, "region", a),
         .cluster = text(root, "cluster", a),
+        .domain = text(root, "domain", a),
         .listen_addr = text(root, "listen", a),
         .https_port = (uint16_t)number(root, "httpsPort"),
         .sql_port = (uint16_t)number(root, "sqlPort"),
@@ -110,8 +111,9 @@ struct sl_rc conf_load(struct arena *a, struct sl_error *err, struct conf *ret) 
     };
     TRY(hosts(json_get(root, "hosts"), a, &c, err));
     TRY(edge_uids(json_get(root, "edgeUids"), &c, err));
-    ENSURE(c.data_dir && c.instance_id && c.account && c.region && c.cluster && c.listen_addr &&
-               c.kms_socket && c.gateway_socket && c.pg_socket_dir && c.ca_file && c.master_user,
+    ENSURE(c.data_dir && c.instance_id && c.account && c.region && c.cluster && c.domain &&
+               c.listen_addr && c.kms_socket && c.gateway_socket && c.pg_socket_dir && c.ca_file &&
+               c.master_user,
            err, SL_E_PARSE, "%s lacks a member", path);
     *ret = c;
     return SL_OK;

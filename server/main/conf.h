@@ -15,6 +15,7 @@ struct conf {
     const char *cluster;      /* "local" */
     const char *const *hosts; /* certificate names besides localhost, 127.0.0.1, ::1 */
     size_t host_count;
+    const char *domain;      /* buckets are host names below it; "" for none */
     const char *listen_addr; /* "127.0.0.1" */
     uint16_t https_port;
     uint16_t sql_port;

@@ -253,6 +253,7 @@ static struct sl_rc start(struct service *s, struct arena *a, struct sl_error *e
     }
     TRY(rc);
     TRY(open_stores(s, dir, err));
+    s->env.domain = slice_cstr(s->conf.domain);
     s->reset = (struct reset){.allowed = s->conf.ephemeral,
                               .gateway_socket = s->conf.gateway_socket,
                               .token = s->tokens.token[SEAM_S3],

@@ -81,6 +81,22 @@ struct sl_rc s3_key_too_long(struct s3_call *c, struct slice key) {
     return sl_rc_of(SL_E_S3_KEY_TOO_LONG);
 }
 
+/* Host: BUCKET.DOMAIN, perhaps with a port. */
+static bool bucket_of_host(struct s3_call *c, struct slice *ret) {
+    struct slice domain = c->env->domain;
+    struct slice host = s3_header(c, "host");
+    host = slice_sub(host, 0, slice_find(host, ':'));
+    if (domain.len == 0 || host.len < domain.len + 2) {
+        return false;
+    }
+    size_t n = host.len - domain.len - 1;
+    if (host.ptr[n] != '.' || !slice_ieq(slice_sub(host, n + 1, host.len), domain)) {
+        return false;
+    }
+    *ret = slice_sub(host, 0, n);
+    return true;
+}
+
 struct sl_rc s3_parse_target(struct s3_call *c) {
     struct slice path = c->h->path;
     ENSURE(path.len > 0 && path.ptr[0] == '/', c->err, SL_E_S3_INVALID_REQUEST,
@@ -88,8 +104,12 @@ struct sl_rc s3_parse_target(struct s3_call *c) {
     TRY(params_parse(c->h->query, false, c->a, c->err, &c->query));
     path = slice_sub(path, 1, path.len);
     size_t slash = slice_find(path, '/');
-    TRY(uri_decode(slice_sub(path, 0, slash), false, c->a, c->err, &c->bucket_name));
-    TRY(uri_decode(slice_sub(path, slash + 1, path.len), false, c->a, c->err, &c->key));
+    if (bucket_of_host(c, &c->bucket_name)) {
+        TRY(uri_decode(path, false, c->a, c->err, &c->key));
+    } else {
+        TRY(uri_decode(slice_sub(path, 0, slash), false, c->a, c->err, &c->bucket_name));
+        TRY(uri_decode(slice_sub(path, slash + 1, path.len), false, c->a, c->err, &c->key));
+    }
     if (c->key.len > LIMIT_S3_KEY_BYTES) {
         return s3_key_too_long(c, c->key);
     }

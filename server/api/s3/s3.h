@@ -13,6 +13,7 @@ struct s3_env {
     struct index *index;
     struct blob_store *blobs;
     struct kmspool *kms;
+    struct slice domain; /* BUCKET.DOMAIN is a bucket; empty: paths name it */
 };
 
 /* Serves the request and writes one line to the access log. */
