@@ -34,6 +34,12 @@ enum {
     LIMIT_POLICY_BYTES = 32768,
 };
 
+/* Identities */
+enum {
+    LIMIT_LAST_USED = 4096,         /* access keys and roles that are noted between two writes, */
+    LIMIT_LAST_USED_MS = 60 * 1000, /* of which there is one in this time */
+};
+
 /* Internal messages (lib/ipc) */
 enum {
     LIMIT_FRAME_BYTES = 1024 * 1024,

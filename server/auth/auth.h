@@ -12,6 +12,7 @@
 struct keyholder;
 struct kms_db;
 struct kept_holds;
+struct used;
 
 /* What temporary credentials say: whose they are, and what limits and marks the session. */
 struct auth_sts {
@@ -76,6 +77,7 @@ struct auth_env {
     int64_t now_ms;  /* the service's clock, which an ephemeral instance may move: dates, deletion,
                         rotation, expiry, aws:CurrentTime */
     int64_t real_ms; /* signatures, forward sessions, TLS, audit */
+    struct used *used;        /* notes of last uses; NULL: none are taken */
     struct kept_holds *holds; /* of the request; NULL: every row is read anew */
 };
 

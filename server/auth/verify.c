@@ -3,6 +3,7 @@
 #include "server/auth/auth_in.h"
 
 #include "lib/base/clock.h"
+#include "server/store/identity/used.h"
 #include "server/store/meta/kept.h"
 
 static bool scope_word(struct slice s) {
@@ -208,6 +209,9 @@ struct sl_rc auth_verify(const struct auth_env *env, const struct sigv4_request 
         caller.region = arena_copy(a, c.region);
         caller.service = arena_copy(a, c.service);
         ENSURE(caller.region.ptr && caller.service.ptr, err, SL_E_NOMEM, "Out of memory.");
+        bool role = caller.sts != NULL && caller.sts->kind == AUTH_STS_ROLE;
+        used_note(env->used, role ? caller.sts->id : caller.who.access_key_id, c.region, c.service,
+                  env->now_ms / 1000);
         if (ret_signing_key != NULL) {
             *ret_signing_key = signing;
             signing = (struct secret){0};

@@ -14,6 +14,7 @@
 #include "server/main/processes.h"
 #include "server/main/sandbox.h"
 #include "server/store/keys/keys.h"
+#include "server/store/identity/used.h"
 #include "server/store/meta/kept.h"
 
 enum { FD_LISTEN = 3, FD_KEYHOLDER = 4, FD_TOKENS = 5, FD_READY = 6 };
@@ -33,6 +34,15 @@ static struct sl_rc take_channel(struct kms_service *k, struct keyholder **ret,
     return rc;
 }
 
+/* A failure is logged: what was noted lately is lost, and no request fails for it. */
+static void write_used(struct kms_service *k, bool now) {
+    struct sl_error err = {0};
+    struct sl_rc rc = used_flush(k->used, k->db, clock_mono_ms(), now, &err);
+    if (sl_failed(rc)) {
+        sl_log(SL_WARN, "used.lost", "error=%s", SL_Q(slice_cstr(sl_error_message(&err, rc.code))));
+    }
+}
+
 struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct sl_error *err) {
     struct keyholder *keys = NULL;
     int64_t real_ms = clock_real_ms();
@@ -43,6 +53,7 @@ struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct s
         .token_key = &k->token_key,
         .forward_key = &k->forward_key,
         .denial_key = &k->denial_key,
+        .used = k->used,
         .audit_dir = k->audit_dir,
         .account = slice_cstr(k->conf->account),
         .region = slice_cstr(k->conf->region),
@@ -51,6 +62,7 @@ struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct s
         .holds = calloc(1, sizeof *ret->holds),
     };
     kms_clock_tick(k, ret);
+    write_used(k, false);
     return SL_OK;
 }
 
@@ -99,6 +111,8 @@ static struct sl_rc open_all(struct kms_service *k, const char *dir, struct sl_e
     snprintf(path, sizeof path, "%s/kms.db", dir);
     TRY(kms_db_open(path, schemas, &k->db, err));
     TRY(kms_backup_sweep(k, err));
+    k->used = used_new();
+    ENSURE(k->used != NULL, err, SL_E_NOMEM, "Out of memory.");
     TRY(kms_clock_load(k, err));
     TRY(keyholder_derive(k->root, "session-token", &k->token_key, err));
     TRY(keyholder_derive(k->root, "denial", &k->denial_key, err));
@@ -148,6 +162,8 @@ static struct sl_rc start(struct kms_service *k, struct arena *a, struct conf *c
 
 static void stop(struct kms_service *k) {
     audit_close(k->audit);
+    write_used(k, true);
+    used_free(k->used);
     kms_db_close(k->db);
     while (k->idle_count > 0) {
         keyholder_close(k->idle[--k->idle_count]);

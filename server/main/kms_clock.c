@@ -8,6 +8,7 @@
 #include "lib/crypto/crypto.h"
 #include "lib/ipc/seam_msg.h"
 #include "server/api/kms/kms.h"
+#include "server/store/identity/used.h"
 #include "server/store/keys/keys.h"
 
 #include <stdio.h>
@@ -188,6 +189,7 @@ struct sl_rc kms_reset_rpc(struct kms_rpc *r, struct slice payload, struct buf *
     pthread_mutex_lock(&k->clock_mu);
     struct sl_rc rc = clear(r);
     if (!sl_failed(rc)) {
+        used_clear(k->used);
         atomic_store(&k->clock_ahead_ms, 0);
         atomic_store(&k->next_due_ms, 0);
     }

@@ -20,6 +20,7 @@ struct kms_service {
     const struct conf *conf;
     struct conf_tokens tokens;
     struct kms_db *db;
+    struct used *used;
     struct audit *audit;
     struct net_server *server; /* while it runs */
     char audit_dir[4096];

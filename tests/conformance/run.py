@@ -7,6 +7,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '../scenario')]
 import cloudtrail  # noqa: E402
+import iam  # noqa: E402
 import kms  # noqa: E402
 import redshift  # noqa: E402
 import s3  # noqa: E402
@@ -14,7 +15,7 @@ import sts  # noqa: E402
 import table  # noqa: E402
 from harness import Sealift  # noqa: E402
 
-SUITES = (cloudtrail, kms, redshift, s3, sts)
+SUITES = (cloudtrail, iam, kms, redshift, s3, sts)
 
 
 def main():

@@ -64,6 +64,17 @@ class Iam(SealiftTest):
         self.assertEqual(self.code(self.iam.delete_user, UserName='rotating'), 'DeleteConflict')
         two.get_caller_identity()
 
+    def test_last_use_outlives_a_stop(self):
+        key = self.user('lasting')
+        self.client('sts', *key).get_caller_identity()
+        used = self.iam.get_access_key_last_used(AccessKeyId=key[0])
+        self.assertEqual((used['UserName'], used['AccessKeyLastUsed']['ServiceName'], used['AccessKeyLastUsed']['Region']), ('lasting', 'sts', 'us-east-1'))
+        self.s.down()
+        self.s.up()
+        iam = self.client('iam', self.s.env['AWS_ACCESS_KEY_ID'], self.s.env['AWS_SECRET_ACCESS_KEY'])
+        self.assertEqual(iam.get_access_key_last_used(AccessKeyId=key[0])['AccessKeyLastUsed'], used['AccessKeyLastUsed'])
+        type(self).iam = iam
+
     def test_versions_of_a_policy_count_at_once(self):
         kms = self.client('kms', *self.user('versioned'))
         arn = self.iam.create_policy(PolicyName='versions', PolicyDocument=document(allow('kms:ListKeys')))['Policy']['Arn']

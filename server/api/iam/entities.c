@@ -101,18 +101,16 @@ struct sl_rc entity_list(struct iam_ctx *x) {
 /* UpdateUser and UpdateGroup move and rename; UpdateRole changes description and duration. */
 struct sl_rc entity_update(struct iam_ctx *x) {
     struct iam_entity e;
+    struct slice name, path;
+    TRY(iam_param_name(x, x->kind == IAM_USER ? "NewUserName" : "NewGroupName", &name));
+    TRY(iam_param_path(x, "NewPath", false, &path));
     TRY(iam_target(x, x->kind, false, (struct iam_facts){0}, &e));
     if (x->kind == IAM_ROLE) {
         role_params(x, &e);
         return iam_entity_save(x->conn, &e, x->err);
     }
-    const char *name = x->kind == IAM_USER ? "NewUserName" : "NewGroupName";
-    if (iam_param_given(x, name)) {
-        TRY(iam_param_name(x, name, &e.name));
-    }
-    if (iam_param_given(x, "NewPath")) {
-        TRY(iam_param_path(x, "NewPath", false, &e.path));
-    }
+    e.name = name.len > 0 ? name : e.name;
+    e.path = iam_param_given(x, "NewPath") ? path : e.path;
     struct slice arn = iam_arn(x->a, x->account, iam_kind_type(x->kind), e.path, e.name);
     ENSURE(arn.ptr != NULL, x->err, SL_E_NOMEM, "Out of memory.");
     /* The new place needs the right as well, or a rename would lead out of a policy's pattern. */

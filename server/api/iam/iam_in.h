@@ -117,6 +117,7 @@ struct sl_rc group_remove_user(struct iam_ctx *x);
 struct sl_rc user_groups(struct iam_ctx *x);
 struct sl_rc key_create(struct iam_ctx *x);
 struct sl_rc key_list(struct iam_ctx *x);
+struct sl_rc key_last_used(struct iam_ctx *x);
 struct sl_rc key_update(struct iam_ctx *x);
 struct sl_rc key_delete(struct iam_ctx *x);
 struct sl_rc inline_put(struct iam_ctx *x);

@@ -1,6 +1,8 @@
 /* Access keys. The secret leaves once, in the answer to CreateAccessKey. */
 #include "server/api/iam/iam_in.h"
 
+#include "server/store/identity/used.h"
+
 static void out_key(struct iam_ctx *x, const char *element, struct slice user, struct slice id,
                     bool active, const struct secret *secret, int64_t created_s) {
     xmlw_open(x->out, element);
@@ -44,7 +46,6 @@ struct sl_rc key_list(struct iam_ctx *x) {
         names[i] = keys[i].id;
     }
     TRY(iam_window_of(x, names, n, &w));
-    xmlw_text(x->out, "UserName", user.name);
     xmlw_open(x->out, "AccessKeyMetadata");
     for (size_t i = w.from; i < w.to; i++) {
         out_key(x, "member", user.name, keys[i].id, keys[i].active, NULL, keys[i].created_s);
@@ -65,4 +66,31 @@ struct sl_rc key_delete(struct iam_ctx *x) {
     struct iam_entity user;
     TRY(iam_target(x, IAM_USER, true, (struct iam_facts){0}, &user));
     return iam_key_delete(x->conn, user.id, iam_param(x, "AccessKeyId"), x->err);
+}
+
+/* A key that the account doesn't have is denied, not missing. */
+struct sl_rc key_last_used(struct iam_ctx *x) {
+    struct slice id = iam_param(x, "AccessKeyId");
+    struct iam_entity user;
+    struct used_row last;
+    struct sl_error why = {0};
+    struct sl_rc rc = iam_key_user(x->conn, id, x->a, &why, &user);
+    if (sl_failed(rc) && rc.code != SL_E_IAM_NO_SUCH_ENTITY) {
+        return sl_fail(x->err, rc.code, "%s", why.detail);
+    }
+    ENSURE(sl_is_ok(rc) && slice_eq(user.account, x->account), x->err, SL_E_ACCESS_DENIED,
+           "User: %.*s is not authorized to perform iam:GetAccessKeyLastUsed on resource: access "
+           "key %.*s",
+           SLICE_FMT(x->c->caller->who.principal.arn), SLICE_FMT(id));
+    TRY(iam_allowed(x, user.arn, &(struct iam_facts){.entity = &user}));
+    TRY(used_get(x->c->env->used, x->conn, id, x->a, x->err, &last));
+    xmlw_text(x->out, "UserName", user.name);
+    xmlw_open(x->out, "AccessKeyLastUsed");
+    if (last.used_s > 0) {
+        iam_out_time(x, "LastUsedDate", last.used_s);
+    }
+    xmlw_text(x->out, "ServiceName", last.used_s > 0 ? last.service : SLICE_LIT("N/A"));
+    xmlw_text(x->out, "Region", last.used_s > 0 ? last.region : SLICE_LIT("N/A"));
+    xmlw_close(x->out, "AccessKeyLastUsed");
+    return SL_OK;
 }

@@ -200,11 +200,15 @@ struct sl_rc policy_delete(struct iam_ctx *x) {
     return iam_policy_delete(x->conn, &p, x->err);
 }
 
-/* "v3". What follows a point is no version of ours: there is none of the number 0. */
-static int32_t version_param(const struct iam_ctx *x) {
+/* "v3". No version of ours has a point in it. */
+static struct sl_rc version_param(struct iam_ctx *x, const struct iam_policy *p, int32_t *ret) {
     struct slice v = iam_param(x, "VersionId");
     uint64_t n;
-    return slice_u64(slice_sub(v, 1, v.len), INT32_MAX, &n) ? (int32_t)n : 0;
+    if (!slice_u64(slice_sub(v, 1, v.len), INT32_MAX, &n)) {
+        return iam_no_policy(x, p->arn);
+    }
+    *ret = (int32_t)n;
+    return SL_OK;
 }
 
 static void out_version(struct iam_ctx *x, const char *element, const struct iam_policy *p,
@@ -237,9 +241,10 @@ struct sl_rc version_create(struct iam_ctx *x) {
 struct sl_rc version_get(struct iam_ctx *x) {
     struct iam_policy p;
     struct iam_version *versions;
-    int32_t number = version_param(x);
+    int32_t number;
     size_t n;
     TRY(iam_target_policy(x, (struct iam_facts){0}, &p));
+    TRY(version_param(x, &p, &number));
     TRY(iam_version_list(x->conn, &p, x->a, x->err, &versions, &n));
     for (size_t i = 0; i < n; i++) {
         if (versions[i].number == number) {
@@ -274,14 +279,16 @@ struct sl_rc version_list(struct iam_ctx *x) {
 
 struct sl_rc version_set_default(struct iam_ctx *x) {
     struct iam_policy p;
-    int32_t number = version_param(x);
+    int32_t number;
     TRY(iam_target_own_policy(x, (struct iam_facts){0}, &p));
+    TRY(version_param(x, &p, &number));
     return iam_version_default(x->conn, &p, number, x->now_s, x->err);
 }
 
 struct sl_rc version_delete(struct iam_ctx *x) {
     struct iam_policy p;
-    int32_t number = version_param(x);
+    int32_t number;
     TRY(iam_target_own_policy(x, (struct iam_facts){0}, &p));
+    TRY(version_param(x, &p, &number));
     return iam_version_delete(x->conn, &p, number, x->err);
 }

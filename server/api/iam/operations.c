@@ -43,6 +43,7 @@ enum { READ, WRITE };
     X("ListGroupsForUser", user_groups, READ)                                                      \
     X("CreateAccessKey", key_create, WRITE)                                                        \
     X("ListAccessKeys", key_list, READ)                                                            \
+    X("GetAccessKeyLastUsed", key_last_used, READ)                                                 \
     X("UpdateAccessKey", key_update, WRITE)                                                        \
     X("DeleteAccessKey", key_delete, WRITE)                                                        \
     X("CreatePolicy", policy_create, WRITE)                                                        \

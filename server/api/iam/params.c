@@ -122,6 +122,17 @@ int64_t iam_document_size(struct slice document) {
     return n;
 }
 
+/* Of what the parser says, IAM says less. */
+static const char *policy_fault(const char *why, enum policy_kind kind) {
+    static const char json[] = "JSON:", syntax[] = "Syntax errors in policy";
+    bool no_json = strncmp(why, json, sizeof json - 1) == 0;
+    if (no_json && kind == POLICY_TRUST) {
+        return "This policy contains invalid Json";
+    }
+    return no_json || strncmp(why, syntax, sizeof syntax - 1) == 0 ? "Syntax errors in policy."
+                                                                   : why;
+}
+
 struct sl_rc iam_param_document(const struct iam_ctx *x, const char *name, enum policy_kind kind,
                                 struct slice *ret) {
     struct slice v = iam_param(x, name);
@@ -129,11 +140,8 @@ struct sl_rc iam_param_document(const struct iam_ctx *x, const char *name, enum 
     const struct policy *p;
     struct sl_rc rc = policy_parse(v, kind, x->a, &why, &p);
     ENSURE(rc.code != SL_E_NOMEM, x->err, SL_E_NOMEM, "Out of memory.");
-    /* IAM says no more than this, where the parser could. */
-    static const char syntax[] = "Syntax errors in policy";
-    bool vague = strncmp(why.detail, syntax, sizeof syntax - 1) == 0;
     ENSURE(sl_is_ok(rc), x->err, SL_E_IAM_POLICY, "%s",
-           vague ? "Syntax errors in policy." : sl_error_message(&why, rc.code));
+           policy_fault(sl_error_message(&why, rc.code), kind));
     struct slice principal;
     for (size_t cursor = 0; policy_next_principal(p, &cursor, &principal);) {
         ENSURE(identity_exists(x->c->env->db, principal), x->err, SL_E_IAM_POLICY,

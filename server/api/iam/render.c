@@ -2,6 +2,7 @@
 #include "server/api/iam/iam_in.h"
 
 #include "lib/base/clock.h"
+#include "server/store/identity/used.h"
 
 enum { PAGE_DEFAULT = 100 };
 
@@ -36,6 +37,19 @@ static void out_boundary(struct iam_ctx *x, struct slice boundary) {
     xmlw_close(x->out, "PermissionsBoundary");
 }
 
+/* Empty for a role that nobody has used. */
+static struct sl_rc out_role_used(struct iam_ctx *x, struct slice id) {
+    struct used_row last;
+    TRY(used_get(x->c->env->used, x->conn, id, x->a, x->err, &last));
+    xmlw_open(x->out, "RoleLastUsed");
+    if (last.used_s > 0) {
+        iam_out_time(x, "LastUsedDate", last.used_s);
+        xmlw_text(x->out, "Region", last.region);
+    }
+    xmlw_close(x->out, "RoleLastUsed");
+    return SL_OK;
+}
+
 struct sl_rc iam_out_entity(struct iam_ctx *x, const char *element, const struct iam_entity *e,
                             enum iam_detail detail) {
     static const char *const names[][2] = {[IAM_USER] = {"UserName", "UserId"},
@@ -66,6 +80,9 @@ struct sl_rc iam_out_entity(struct iam_ctx *x, const char *element, const struct
         if (n > 0) {
             iam_out_tags(x, tags, n);
         }
+    }
+    if (detail == IAM_WHOLE && e->kind == IAM_ROLE) {
+        TRY(out_role_used(x, e->id));
     }
     xmlw_close(x->out, element);
     return SL_OK;

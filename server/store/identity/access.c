@@ -100,13 +100,24 @@ struct sl_rc iam_key_set(sqlite3 *conn, struct slice user_id, struct slice key_i
     return one_key(rc, changes, key_id, err);
 }
 
+struct sl_rc iam_key_user(sqlite3 *conn, struct slice key_id, struct arena *a, struct sl_error *err,
+                          struct iam_entity *ret) {
+    sqlite3_stmt *st;
+    struct slice *ids;
+    size_t n;
+    TRY(rows_open(conn, err, &st, "SELECT user_id FROM iam_access_key WHERE id = ?", "t", key_id));
+    TRY(rows_texts(st, 1, a, err, &ids, &n));
+    return n == 1 ? iam_entity_by_id(conn, ids[0], a, err, ret) : one_key(SL_OK, 0, key_id, err);
+}
+
 struct sl_rc iam_key_delete(sqlite3 *conn, struct slice user_id, struct slice key_id,
                             struct sl_error *err) {
     int changes = 0;
     struct sl_rc rc =
         rows_run(conn, err, &changes, "DELETE FROM iam_access_key WHERE id = ? AND user_id = ?",
                  "tt", key_id, user_id);
-    return one_key(rc, changes, key_id, err);
+    TRY(one_key(rc, changes, key_id, err));
+    return rows_run(conn, err, NULL, "DELETE FROM iam_last_used WHERE id = ?", "t", key_id);
 }
 
 struct sl_rc identity_secrets(sqlite3 *conn, struct slice after, size_t max, struct arena *a,

@@ -204,6 +204,7 @@ struct sl_rc iam_entity_delete(sqlite3 *conn, const struct iam_entity *e, struct
                  e->id));
     TRY(must_be_none(members, "remove users from group", err));
     TRY(rows_run(conn, err, NULL, "DELETE FROM iam_tag WHERE owner = ?", "t", e->id));
+    TRY(rows_run(conn, err, NULL, "DELETE FROM iam_last_used WHERE id = ?", "t", e->id));
     return rows_run(conn, err, NULL, "DELETE FROM iam_entity WHERE id = ?", "t", e->id);
 }
 

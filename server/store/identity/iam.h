@@ -71,6 +71,9 @@ struct sl_rc iam_key_list(struct sqlite3 *conn, struct slice user_id, struct are
                           struct sl_error *err, struct iam_key **ret, size_t *ret_count);
 struct sl_rc iam_key_set(struct sqlite3 *conn, struct slice user_id, struct slice key_id,
                          bool active, struct sl_error *err);
+/* Whose key it is, of any account. */
+struct sl_rc iam_key_user(struct sqlite3 *conn, struct slice key_id, struct arena *a,
+                          struct sl_error *err, struct iam_entity *ret);
 struct sl_rc iam_key_delete(struct sqlite3 *conn, struct slice user_id, struct slice key_id,
                             struct sl_error *err);
 /* An access key and its secret, made (or given) and sealed; the seal binds the key's id. */

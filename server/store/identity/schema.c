@@ -69,6 +69,12 @@ const char identity_schema[] =
     "  name TEXT NOT NULL,"
     "  value TEXT NOT NULL,"
     "  PRIMARY KEY (owner, name)) WITHOUT ROWID;"
+    /* id: of an access key, or of a role. */
+    "CREATE TABLE IF NOT EXISTS iam_last_used ("
+    "  id TEXT PRIMARY KEY,"
+    "  used INTEGER NOT NULL,"
+    "  region TEXT NOT NULL,"
+    "  service TEXT NOT NULL) WITHOUT ROWID;"
     "INSERT OR IGNORE INTO iam_policy_tag SELECT owner, name, value FROM iam_tag"
     " WHERE owner GLOB 'arn:*';"
     "DELETE FROM iam_tag WHERE owner GLOB 'arn:*';";
