@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "bootstrap_sql.h"
+#include "strings_sql.h"
 #include "gateway/wire/password.h"
 #include "lib/base/folder.h"
 #include "lib/crypto/crypto.h"
@@ -173,6 +174,8 @@ static struct sl_rc bootstrap_text(const struct instance *in, const struct secre
     SL_CLEANUP(buf_fini) struct buf verifier = BUF_INIT(1024);
     TRY(password_verifier_put(secret_view(password), &verifier, err));
     buf_put(out, slice_of(bootstrap_sql, bootstrap_sql_len));
+    buf_puts(out, "\n\n");
+    buf_put(out, slice_of(strings_sql, strings_sql_len));
     /* Single-user mode with -j: a statement ends with a semicolon and an empty line. */
     buf_printf(out, "\n\nCREATE ROLE %s LOGIN CREATEDB CREATEROLE PASSWORD '%.*s';\n\n",
                instance_master_user, SLICE_FMT(buf_slice(&verifier)));
@@ -181,6 +184,10 @@ static struct sl_rc bootstrap_text(const struct instance *in, const struct secre
         buf_printf(out, "INSERT INTO sealift.master VALUES ('%.*s');\n\n",
                    SLICE_FMT(buf_slice(&verifier)));
     }
+    /* Strings mean the same in a database made from either template. */
+    buf_puts(out, "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0';\n\n");
+    buf_puts(out, "DROP DATABASE template0;\n\n");
+    buf_puts(out, "CREATE DATABASE template0 IS_TEMPLATE true ALLOW_CONNECTIONS false;\n\n");
     buf_printf(out, "CREATE DATABASE dev OWNER %s;\n\n", instance_master_user);
     buf_puts(out, "CREATE DATABASE sealift;\n\n");
     buf_puts(out, "REVOKE ALL ON DATABASE sealift FROM PUBLIC;\n\n");
