@@ -30,6 +30,10 @@ void keyholder_close(struct keyholder *k) {
     }
 }
 
+bool keyholder_is_broken(const struct keyholder *k) {
+    return k->broken;
+}
+
 struct sl_rc keyholder_open(int take_fd, struct keyholder **ret, struct sl_error *err) {
     struct keyholder *k = calloc(1, sizeof *k);
     if (k == NULL) {

@@ -16,6 +16,8 @@ struct sl_rc keyholder_open(int take_fd, struct keyholder **ret, struct sl_error
 /* A further channel, for another thread, made through an existing one. */
 struct sl_rc keyholder_fork(struct keyholder *k, struct keyholder **ret, struct sl_error *err);
 void keyholder_close(struct keyholder *k);
+/* Did a call break off? Then no other will go well. */
+bool keyholder_is_broken(const struct keyholder *k);
 
 enum key_state {
     KEY_ENABLED = 1,

@@ -21,16 +21,26 @@ enum { FD_LISTEN = 3, FD_KEYHOLDER = 4, FD_TOKENS = 5, FD_READY = 6 };
 
 /* ---- The environment of a request ---- */
 
+static struct keyholder *idle_channel(struct kms_service *k) {
+    pthread_mutex_lock(&k->mu);
+    struct keyholder *found = k->idle_count > 0 ? k->idle[--k->idle_count] : NULL;
+    pthread_mutex_unlock(&k->mu);
+    return found;
+}
+
 static struct sl_rc take_channel(struct kms_service *k, struct keyholder **ret,
                                  struct sl_error *err) {
-    struct sl_rc rc = SL_OK;
-    pthread_mutex_lock(&k->mu);
-    if (k->idle_count > 0) {
-        *ret = k->idle[--k->idle_count];
-    } else {
-        rc = keyholder_fork(k->root, ret, err);
+    struct keyholder *idle = idle_channel(k);
+    if (idle != NULL) {
+        *ret = idle;
+        return SL_OK;
     }
-    pthread_mutex_unlock(&k->mu);
+    pthread_mutex_lock(&k->root_mu);
+    struct sl_rc rc = keyholder_fork(k->root, ret, err);
+    if (keyholder_is_broken(k->root) && k->server != NULL) {
+        net_stop(k->server); /* a new kms gets a new channel */
+    }
+    pthread_mutex_unlock(&k->root_mu);
     return rc;
 }
 
@@ -59,7 +69,7 @@ struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct s
         .region = slice_cstr(k->conf->region),
         .now_ms = real_ms + atomic_load(&k->clock_ahead_ms),
         .real_ms = real_ms,
-        .holds = calloc(1, sizeof *ret->holds),
+        .holds = calloc(1, sizeof *ret->holds), /* without, every row is read anew */
     };
     kms_clock_tick(k, ret);
     write_used(k, false);
@@ -73,7 +83,7 @@ void kms_env_end(struct kms_service *k, struct auth_env *env) {
         env->holds = NULL;
     }
     pthread_mutex_lock(&k->mu);
-    bool kept = k->idle_count < KMS_CHANNELS_MAX;
+    bool kept = k->idle_count < KMS_CHANNELS_MAX && !keyholder_is_broken(env->keys);
     if (kept) {
         k->idle[k->idle_count++] = env->keys;
     }
@@ -141,6 +151,8 @@ static struct sl_rc serve(struct kms_service *k, struct sl_error *err) {
     k->server = NULL;
     net_server_free(made);
     TRY(rc);
+    ENSURE(!keyholder_is_broken(k->root), err, SL_E_CLOSED,
+           "The channel to the keyholder is broken.");
     ENSURE(!audit_is_broken(k->audit), err, SL_E_IO, "The audit log could not be flushed.");
     return SL_OK;
 }
@@ -183,6 +195,7 @@ int kms_main(void) {
         .tls_mu = PTHREAD_MUTEX_INITIALIZER,
         .clock_mu = PTHREAD_MUTEX_INITIALIZER,
         .backup_mu = PTHREAD_MUTEX_INITIALIZER,
+        .root_mu = PTHREAD_MUTEX_INITIALIZER,
         .mu = PTHREAD_MUTEX_INITIALIZER,
     };
     k.http = (struct http_service){.handle = kms_http_handle, .user = &k};

@@ -36,8 +36,9 @@ struct kms_service {
     pthread_mutex_t tls_mu;      /* one certificate is made, not two */
     pthread_mutex_t backup_mu;   /* one snapshot, and whose it is */
     char backup_id[SEAM_BACKUP_ID_CHARS + 1];
-    pthread_mutex_t mu;     /* the three below */
-    struct keyholder *root; /* for forking only */
+    pthread_mutex_t root_mu; /* the channel below */
+    struct keyholder *root;  /* for forking only */
+    pthread_mutex_t mu;      /* the two below */
     struct keyholder *idle[KMS_CHANNELS_MAX];
     size_t idle_count;
 };

@@ -87,7 +87,7 @@ class Trail(JsonSuite):
 def run(s):
     """the suite, for what it counted"""
     t = Trail('cloudtrail', s.env, always=ALWAYS)
-    nobody = t.client_of(s.new_user('trail', []))
+    nobody = t.user('trail')
     attributes(t, s)
     pages(t)
     times(t)

@@ -6,7 +6,7 @@ import subprocess
 
 from harness import ACCOUNT, ROOT
 from json_suite import JsonSuite
-from model import given
+from model import document, given
 
 NO_STORES = 'there are no custom key stores'
 NO_ENCLAVE = 'no attestation document can be checked, and without it the plaintext would be given out'
@@ -73,7 +73,7 @@ class Kms(JsonSuite):
     def __init__(self, s):
         super().__init__('kms', s.env, UNSUPPORTED, ALWAYS, later=later())
         self.exact = 'ListKeyRotations' in self.model.operation_names  # an old model has other bounds and enums
-        self.grantee = self.client_of(s.new_user('grantee', []))
+        self.grantee = self.user('grantee')
 
     def key(self, **params):
         return self.accept('CreateKey', params)['KeyMetadata']
@@ -98,10 +98,6 @@ class Kms(JsonSuite):
                 break
             marker = {'Marker': page['NextMarker']}
         assert len(whole) > 1 and found == whole, (found, whole)
-
-
-def document(*statements):
-    return json.dumps({'Version': '2012-10-17', 'Statement': list(statements)})
 
 
 ROOT_ALLOWED = {'Effect': 'Allow', 'Principal': {'AWS': 'arn:aws:iam::%s:root' % ACCOUNT}, 'Action': 'kms:*', 'Resource': '*'}

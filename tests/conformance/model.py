@@ -4,6 +4,7 @@ protocols are suites derived from this one.
 
 A member is written as a path: "Tags", "Tags[].Key", "PolicyArns[].arn"; maps have no members of their own.
 """
+import json
 import re
 import xml.etree.ElementTree as ET
 
@@ -56,6 +57,10 @@ def held(shape, element, prefix=''):
     return out
 
 
+def document(*statements):
+    return json.dumps({'Version': '2012-10-17', 'Statement': list(statements)})
+
+
 class Suite:
     """One service of one instance. `check` names what is missing at the end; faults found on the way raise at once."""
 
@@ -82,6 +87,30 @@ class Suite:
             return c.raw
         session.send = keep
         return c
+
+    # -- identities: an `aws` for each would take longer than all calls of a suite ------------------------------------
+
+    def iam(self):
+        return boto3.client('iam', endpoint_url=self.env['AWS_ENDPOINT_URL'], region_name='us-east-1', verify=self.env['AWS_CA_BUNDLE'],
+                            aws_access_key_id=self.env['AWS_ACCESS_KEY_ID'], aws_secret_access_key=self.env['AWS_SECRET_ACCESS_KEY'])
+
+    def user(self, name, *statements):
+        """a client of a new user"""
+        iam = self.iam()
+        iam.create_user(UserName=name)
+        if statements:
+            iam.put_user_policy(UserName=name, PolicyName='p', PolicyDocument=document(*statements))
+        key = iam.create_access_key(UserName=name)['AccessKey']
+        return self.client_of({'AWS_ACCESS_KEY_ID': key['AccessKeyId'], 'AWS_SECRET_ACCESS_KEY': key['SecretAccessKey']})
+
+    def role(self, name, trust, *statements):
+        """the ARN of a new role"""
+        iam = self.iam()
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))['Role']['Arn']
+        iam.put_role_policy(RoleName=name, PolicyName='p', PolicyDocument=document(*statements))
+        return arn
+
+    # -- calls --------------------------------------------------------------------------------------------------------
 
     def call(self, op, params, client, change=None):
         """change(request): what botocore would not send, made of its serialized request before that is signed"""

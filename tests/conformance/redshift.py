@@ -1,5 +1,5 @@
 """Redshift: every member, accepted and refused. The one cluster, the roles that COPY may assume, the key that it hangs on."""
-from harness import ACCOUNT, allow
+from harness import ACCOUNT, TRUST, allow
 from model import Suite
 
 ONE_PAGE = 'one cluster is one page: no answer has a marker'
@@ -66,7 +66,7 @@ def describe(t, nobody):
 
 def modify(t, s, nobody):
     op = 'ModifyClusterIamRoles'
-    a, b, loose = (s.put_role('conform-' + n, [allow('s3:GetObject')], attach=False) for n in ('a', 'b', 'loose'))
+    a, b, loose = (t.role('conform-' + n, TRUST, allow('s3:GetObject')) for n in ('a', 'b', 'loose'))
     nothing, user = a + 'nothing', 'arn:aws:iam::%s:user/conform' % ACCOUNT
 
     def now(**params):
@@ -94,7 +94,7 @@ def modify(t, s, nobody):
              'The list of Amazon Resource Names (ARNs) for customer roles should contain the ARN of the default IAM role when a default is specified.'),
             ('DefaultIamRoleArn', now(RemoveIamRoles=[a], DefaultIamRoleArn=a), PARAMETER, 400, 'The list of Amazon Resource Names (ARNs)')):
         t.refuse(op, member, params, code, status, text=text)
-    passer = t.client_of(s.new_user('conform-redshift', [allow('redshift:ModifyClusterIamRoles')]))
+    passer = t.user('conform-redshift', allow('redshift:ModifyClusterIamRoles'))
     t.refuse(op, 'AddIamRoles', now(AddIamRoles=[b]), 'AccessDenied', 403, passer, 'is not authorized to perform: iam:PassRole on resource: ' + b)
     t.refuse(op, 'ClusterIdentifier', now(), 'AccessDenied', 403, nobody, 'is not authorized to perform: redshift:ModifyClusterIamRoles')
     # No refused call has changed anything.
@@ -118,7 +118,7 @@ def rotate(t, nobody):
 def run(s):
     """the suite, for what it counted"""
     t = Suite('redshift', s.env, UNSUPPORTED, never=NEVER)
-    nobody = t.client_of(s.new_user('conform-nobody', []))
+    nobody = t.user('conform-nobody')
     describe(t, nobody)
     modify(t, s, nobody)
     rotate(t, nobody)

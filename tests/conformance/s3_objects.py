@@ -351,5 +351,5 @@ def run(t, s, key):
     copies(t, key)
     uploads(t, key)
     parts(t)
-    listings(t, t.client_of(s.new_user('conform-s3', [narrow])))
+    listings(t, t.user('conform-s3', narrow))
     deletes(t)

@@ -80,8 +80,8 @@ def tag_rights(t, s):
     red = dict(allow(['s3:GetObject', 's3:GetObjectTagging'], arn), Condition={'StringEquals': {'s3:ExistingObjectTag/team': 'red'}})
     to_red = dict(allow(['s3:PutObject', 's3:PutObjectTagging'], arn),
                   Condition={'StringEquals': {'s3:RequestObjectTag/team': 'red'}, 'ForAllValues:StringEquals': {'s3:RequestObjectTagKeys': ['team', 'a']}})
-    reader = t.client_of(s.new_user('conform-red', [red, to_red]))
-    plain = t.client_of(s.new_user('conform-plain', [allow(['s3:PutObject', 's3:GetObject'], arn)]))
+    reader = t.user('conform-red', red, to_red)
+    plain = t.user('conform-plain', allow(['s3:PutObject', 's3:GetObject'], arn))
     for key, tag in (('red', 'red'), ('blue', 'blue')):
         t.accept('PutObject', {'Bucket': BUCKET, 'Key': key, 'Body': BODY, 'Tagging': 'team=' + tag})
     t.accept('GetObject', {'Bucket': BUCKET, 'Key': 'red'}, reader, read_back=lambda a: a['TagCount'] == 1)

@@ -1,9 +1,8 @@
 """STS: every member, accepted and refused."""
-import json
 import time
 
 from harness import ACCOUNT, allow
-from model import Suite
+from model import Suite, document
 
 NO_DEVICES = 'there are no MFA devices: no code can be right'
 UNSUPPORTED = {
@@ -19,10 +18,6 @@ ALWAYS = {'AssumeRole': CREDENTIALS + ('AssumedRoleUser',), 'GetSessionToken': C
 VALIDATION = 'ValidationError'
 
 
-def document(*statements):
-    return json.dumps({'Version': '2012-10-17', 'Statement': list(statements)})
-
-
 def whoami(t, answer):
     c = answer['Credentials']
     return t.client_of({'AWS_ACCESS_KEY_ID': c['AccessKeyId'], 'AWS_SECRET_ACCESS_KEY': c['SecretAccessKey'], 'AWS_SESSION_TOKEN': c['SessionToken']})
@@ -33,8 +28,8 @@ def assume_role(t, s, user):
         'Effect': 'Allow', 'Principal': {'AWS': 'arn:aws:iam::%s:user/conform' % ACCOUNT},
         'Action': ['sts:AssumeRole', 'sts:TagSession', 'sts:SetSourceIdentity'],
         'Condition': {'StringEquals': {'sts:ExternalId': 'ex:1', 'aws:RequestTag/team': 'red', 'sts:TransitiveTagKeys': 'team'}}}]}
-    arn = s.put_role('conform', [allow('sts:GetAccessKeyInfo')], attach=False, trust=trust)
-    managed, narrow = (s.awsj(['iam', 'create-policy', '--policy-name', n, '--policy-document', document(allow(a))])['Policy']['Arn']
+    arn = t.role('conform', trust, allow('sts:GetAccessKeyInfo'))
+    managed, narrow = (t.iam().create_policy(PolicyName=n, PolicyDocument=document(allow(a)))['Policy']['Arn']
                        for n, a in (('conform-all', '*'), ('conform-kms', 'kms:*')))
     good = {'RoleArn': arn, 'RoleSessionName': 'sess', 'DurationSeconds': 900, 'ExternalId': 'ex:1', 'SourceIdentity': 'alice',
             'Tags': [{'Key': 'team', 'Value': 'red'}], 'TransitiveTagKeys': ['team'], 'PolicyArns': [{'arn': managed}],
@@ -101,7 +96,7 @@ def user_operations(t, s, user):
 def run(s):
     """the suite, for what it counted"""
     t = Suite('sts', s.env, UNSUPPORTED, ALWAYS)
-    user = t.client_of(s.new_user('conform', [allow('sts:AssumeRole')]))
+    user = t.user('conform', allow('sts:AssumeRole'))
     assume_role(t, s, user)
     user_operations(t, s, user)
     return t

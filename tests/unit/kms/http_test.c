@@ -73,6 +73,56 @@ static void hellos(void **state) {
     FAILS(seam_connect("/nonexistent/kms.sock", &h, &fd, &err), SL_E_CLOSED);
 }
 
+/* A channel whose other end is gone. */
+static struct keyholder *dead_channel(void) {
+    int pair[2];
+    struct keyholder *k = NULL;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    close(pair[1]);
+    OK(keyholder_open(pair[0], &k, NULL));
+    return k;
+}
+
+/* A channel on which a call broke off does not go to the next request. */
+static void broken_channel(void **state) {
+    struct live *l = *state;
+    struct kms_service *k = &l->rig.k;
+    struct auth_env env = {0};
+    struct secret key = {0};
+    while (k->idle_count > 0) {
+        keyholder_close(k->idle[--k->idle_count]);
+    }
+    OK(kms_env_begin(k, &env, NULL));
+    keyholder_close(env.keys);
+    env.keys = dead_channel();
+    assert_true(sl_failed(keyholder_derive(env.keys, "denial", &key, NULL)));
+    assert_true(keyholder_is_broken(env.keys));
+    kms_env_end(k, &env);
+    assert_int_equal(k->idle_count, 0);
+    OK(kms_env_begin(k, &env, NULL));
+    OK(keyholder_derive(env.keys, "denial", &key, NULL));
+    assert_false(keyholder_is_broken(env.keys));
+    kms_env_end(k, &env);
+    assert_int_equal(k->idle_count, 1);
+    secret_fini(&key);
+}
+
+/* When no more channels can be made, kms ends, and its supervisor starts one that can. */
+static void broken_root(void **state) {
+    struct live *l = *state;
+    struct kms_service *k = &l->rig.k;
+    struct auth_env env = {0};
+    while (k->idle_count > 0) {
+        keyholder_close(k->idle[--k->idle_count]);
+    }
+    keyholder_close(k->root);
+    k->root = dead_channel();
+    k->server = l->server;
+    assert_true(sl_failed(kms_env_begin(k, &env, NULL)));
+    pthread_join(l->thread, NULL); /* of the server, which has stopped */
+    assert_int_equal(pthread_create(&l->thread, NULL, run_server, l), 0);
+}
+
 /* The client's functions against the real other side. */
 static void seam_client(void **state) {
     struct live *l = *state;
@@ -277,6 +327,8 @@ int main(void) {
         cmocka_unit_test(hellos),
         cmocka_unit_test(seam_client),
         cmocka_unit_test(http),
+        cmocka_unit_test(broken_channel),
+        cmocka_unit_test_setup_teardown(broken_root, start, stop),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -45,6 +45,7 @@ static inline void kms_rig_start(struct kms_rig *r) {
                                 .root = rig_channel(&r->keys),
                                 .clock_mu = PTHREAD_MUTEX_INITIALIZER,
                                 .tls_mu = PTHREAD_MUTEX_INITIALIZER,
+                                .root_mu = PTHREAD_MUTEX_INITIALIZER,
                                 .mu = PTHREAD_MUTEX_INITIALIZER};
     r->k.http = (struct http_service){.handle = kms_http_handle, .user = &r->k};
     for (int e = SEAM_S3; e <= SEAM_SUPERVISOR; e++) {
