@@ -31,9 +31,9 @@ void segment_work_free(struct segment_work *w) {
     }
 }
 
-/* w->body as it is stored: compressed where that saves a sixteenth. Bodies that zstd shrinks to an
- * eighth consist of repetitions, which LZ4 finds as well and expands several times faster: it is
- * taken when it comes near. */
+/* w->body as it is stored: compressed where that saves a sixteenth. What zstd shrinks to a
+ * sixteenth consists of repetitions, which LZ4 expands several times faster: it is taken when it
+ * needs less than twice the room. */
 static struct sl_rc squeeze(struct segment_work *w, bool loose, enum block_method *ret_method,
                             struct slice *ret, struct sl_error *err) {
     struct slice body = buf_slice(&w->body);
@@ -44,11 +44,11 @@ static struct sl_rc squeeze(struct segment_work *w, bool loose, enum block_metho
         return SL_OK;
     }
     buf_reset(&w->packed);
-    uint8_t *out = buf_reserve(&w->packed, most + most / 4);
+    uint8_t *out = buf_reserve(&w->packed, most + body.len / 8);
     ENSURE(out != NULL, err, SL_E_NOMEM, "compressed column");
     TRY(block_compress(w->block, BLOCK_ZSTD, 1, body, out, most, &len));
-    if (len > 0 && len <= body.len / 8) {
-        TRY(block_compress(w->block, BLOCK_LZ4, 1, body, out + len, len + len / 8, &lz4));
+    if (len > 0 && len <= body.len / 16) {
+        TRY(block_compress(w->block, BLOCK_LZ4, 1, body, out + len, 2 * len, &lz4));
     }
     if (len > 0) {
         *ret_method = lz4 > 0 ? BLOCK_LZ4 : BLOCK_ZSTD;
