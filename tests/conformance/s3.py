@@ -202,7 +202,8 @@ def encryption(t, key):
         return answer['ServerSideEncryptionConfiguration']['Rules'][0]
     t.accept(op, dict(owned, ChecksumAlgorithm='SHA256', **config(dict(kms, **blocked))))
     t.accept('GetBucketEncryption', owned, read_back=lambda a: rule(a) == dict(kms, **blocked))
-    t.accept('PutObject', {'Bucket': BUCKET, 'Key': 'default', 'Body': b'x'}, read_back=lambda a: a['SSEKMSKeyId'] == key)
+    t.accept('PutObject', {'Bucket': BUCKET, 'Key': 'default', 'Body': b'x'}, read_back=lambda a: a['SSEKMSKeyId'] == key and a['BucketKeyEnabled'])
+    t.accept('PutObject', {'Bucket': BUCKET, 'Key': 'default', 'Body': b'x', 'BucketKeyEnabled': False}, read_back=lambda a: 'BucketKeyEnabled' not in a)
     two = '.Rules[].'
     refused(t, op, dict(owned, **config(plain)), (
         (path, {path: {}}, 'MalformedXML', 400),

@@ -58,9 +58,9 @@ def read(answer):
 def encrypted(t, op, good, key, read_back):
     """the members of encryption; read_back(wanted) looks at what was made"""
     context = b64(json.dumps({'team': 'red'}).encode())
-    got = t.accept(op, dict(good, ServerSideEncryption='aws:kms', SSEKMSKeyId=key, SSEKMSEncryptionContext=context, BucketKeyEnabled=False))
-    assert (got['ServerSideEncryption'], got['SSEKMSKeyId'], got['SSEKMSEncryptionContext']) == ('aws:kms', key, context), got
-    read_back(got, {'ServerSideEncryption': 'aws:kms', 'SSEKMSKeyId': key})
+    got = t.accept(op, dict(good, ServerSideEncryption='aws:kms', SSEKMSKeyId=key, SSEKMSEncryptionContext=context, BucketKeyEnabled=True))
+    assert (got['ServerSideEncryption'], got['SSEKMSKeyId'], got['SSEKMSEncryptionContext'], got['BucketKeyEnabled']) == ('aws:kms', key, context, True), got
+    read_back(got, {'ServerSideEncryption': 'aws:kms', 'SSEKMSKeyId': key, 'BucketKeyEnabled': True})
     kms = dict(good, ServerSideEncryption='aws:kms')
     return (
         ('SSEKMSKeyId', dict(kms, SSEKMSKeyId='alias/none'), 'KMS.NotFoundException', 400),

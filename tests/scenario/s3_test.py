@@ -146,6 +146,37 @@ class S3(SealiftTest):
         self.refused(self.s.aws(put, tagger), 'AccessDenied', 'kms:Decrypt')
         self.assertEqual(self.s.awsj('s3api get-object-tagging --bucket bkt --key sealed', tagger)['TagSet'], [])
 
+    def test_bucket_key(self):
+        """the encryption context is the bucket's; the name is bound all the same"""
+        c, s, arn = self.c, self.s, self.key['Arn']
+        under = {'Effect': 'Allow', 'Action': ['kms:GenerateDataKey', 'kms:Decrypt'], 'Resource': arn,
+                 'Condition': {'StringEquals': {'kms:EncryptionContext:aws:s3:arn': 'arn:aws:s3:::bkt'}}}
+        writer = s.new_user('under-bucket', [allow(['s3:PutObject', 's3:GetObject'], 'arn:aws:s3:::bkt/*'), under])
+        put = 's3api put-object --bucket bkt --body rows --server-side-encryption aws:kms --ssekms-key-id %s --key ' % arn
+        s.write('rows', b'rows')
+        self.accepted(s.aws(put + 'bk1 --bucket-key-enabled', writer))
+        self.refused(s.aws(put + 'bk2', writer), 'AccessDenied', 'kms:GenerateDataKey')
+        self.accepted(s.aws('s3api get-object --bucket bkt --key bk1 out', writer))
+        kms = dict(ServerSideEncryption='aws:kms', SSEKMSKeyId=arn)
+        c.put_object(Bucket='bkt', Key='bk2', Body=b'other', BucketKeyEnabled=True, Tagging='a=b', **kms)
+        c.put_object_tagging(Bucket='bkt', Key='bk2', Tagging={'TagSet': []})
+        c.copy_object(Bucket='bkt', Key='bk3', CopySource='bkt/bk2', **kms)
+        c.copy_object(Bucket='bkt', Key='bk4', CopySource='bkt/bk3', BucketKeyEnabled=True, **kms)
+        for key, on in (('bk2', True), ('bk3', False), ('bk4', True)):
+            r = c.get_object(Bucket='bkt', Key=key)
+            self.assertEqual((r['Body'].read(), r.get('BucketKeyEnabled', False), r['Metadata']), (b'other', on, {}))
+        up = dict(Bucket='bkt', Key='bk5', UploadId=c.create_multipart_upload(Bucket='bkt', Key='bk5', BucketKeyEnabled=True, **kms)['UploadId'])
+        part = c.upload_part(PartNumber=1, Body=b'part', **up)
+        sums = {k: v for k, v in part.items() if k in ('ETag', 'ChecksumCRC32')}
+        self.assertTrue(part['BucketKeyEnabled'] and c.complete_multipart_upload(MultipartUpload={'Parts': [dict(sums, PartNumber=1)]}, **up)['BucketKeyEnabled'])
+        self.assertEqual(c.get_object(Bucket='bkt', Key='bk5')['Body'].read(), b'part')
+        db = sqlite3.connect(os.path.join(s.data, 's3/index.db'), timeout=30)
+        with db:  # one object's row under another's name
+            db.execute("UPDATE object SET id = (SELECT id FROM object WHERE key = CAST('bk1' AS BLOB)) WHERE key = CAST('bk2' AS BLOB)")
+        db.close()
+        self.assertEqual(self.code(c.get_object, Bucket='bkt', Key='bk2'), ('InternalError', 500))
+        self.assertEqual(c.get_object(Bucket='bkt', Key='bk1')['Body'].read(), b'rows')
+
     def test_s3cmd(self):
         s = self.s
         host = s.env['AWS_ENDPOINT_URL'][len('https://'):]

@@ -121,6 +121,7 @@ struct sl_rc s3_no_such_key(struct s3_call *c);
 struct s3_sse {
     uint8_t kind; /* enum manifest_sse */
     bool explicit_header;
+    bool bucket_key;
     struct slice key_id;              /* as asked for */
     struct slice key_arn;             /* as resolved */
     const struct context_pair *pairs; /* the caller's, without aws:s3:arn */
@@ -140,7 +141,11 @@ struct sl_rc s3_sse_check_decrypt(struct s3_call *c, const struct s3_sse *sse);
 /* Opens the data key of a stored object or upload; `arn` is its name's. Caller ends *ret. */
 struct sl_rc s3_sse_open(struct s3_call *c, const struct manifest *m, struct slice blob,
                          struct slice arn, struct secret *ret);
-void s3_sse_headers(struct s3_call *c, uint8_t kind, struct slice key_arn);
+void s3_sse_headers(struct s3_call *c, const struct manifest *m);
+/* c->sse, with its key made, into the manifest; after everything else that sets headers. */
+struct sl_rc s3_sse_into(struct s3_call *c, struct manifest *m);
+/* Is a manifest, whose MAC is right, the one of this name? Where the wrapped key does not tell. */
+struct sl_rc s3_sse_named(struct s3_call *c, const struct manifest *m, struct slice arn);
 
 /* ---- error.c */
 void s3_reply_error(struct s3_call *c, struct sl_rc rc);
@@ -185,6 +190,9 @@ struct sl_rc s3_tags_list(struct s3_call *c, const struct xml *list, struct s3_t
 /* As the index keeps a bucket's. */
 struct sl_rc s3_bucket_tags_text(struct s3_call *c, const struct s3_tags *tags, struct slice *ret);
 
+/* One header of the manifest anew, or gone when `value` is empty. */
+struct sl_rc s3_meta_replace(struct s3_call *c, const char *name, struct slice value,
+                             struct manifest *m);
 /* ---- checksums of stored objects (reply.c) */
 struct sl_rc s3_checksum_headers(struct s3_call *c, const struct manifest *m,
                                  const struct secret *key);

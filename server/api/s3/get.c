@@ -39,7 +39,8 @@ struct sl_rc s3_stored_find(struct s3_call *c, const struct blob_id *bucket, str
 
 struct sl_rc s3_stored_open(struct s3_stored *s, struct slice arn) {
     TRY(s3_sse_open(s->c, &s->manifest, s->row.blob, arn, &s->key));
-    return manifest_check(&s->key, s->row.manifest, s->row.mac, s->c->err);
+    TRY(manifest_check(&s->key, s->row.manifest, s->row.mac, s->c->err));
+    return s3_sse_named(s->c, &s->manifest, arn);
 }
 
 void s3_stored_range(struct s3_stored *s, uint64_t from, uint64_t to) {

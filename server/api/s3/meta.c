@@ -80,3 +80,21 @@ struct sl_rc s3_meta_read(struct s3_call *c, const struct context_pair **ret, si
     *ret_count = n;
     return SL_OK;
 }
+
+struct sl_rc s3_meta_replace(struct s3_call *c, const char *name, struct slice value,
+                             struct manifest *m) {
+    struct context_pair *all = arena_array(c->a, m->header_count + 1, sizeof *all);
+    ENSURE(all != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
+    size_t n = 0;
+    for (size_t i = 0; i < m->header_count; i++) {
+        if (!slice_eq_cstr(m->headers[i].name, name)) {
+            all[n++] = m->headers[i];
+        }
+    }
+    if (value.len > 0) {
+        all[n++] = (struct context_pair){slice_cstr(name), value};
+    }
+    m->headers = all;
+    m->header_count = n;
+    return SL_OK;
+}

@@ -37,8 +37,9 @@ static struct sl_rc find_upload(struct s3_call *c, struct upload *ret) {
 static struct sl_rc open_upload(struct s3_call *c, struct upload *u) {
     size_t n = u->row.manifest.len - MANIFEST_MAC_LEN;
     TRY(s3_sse_open(c, &u->draft, u->row.blob, c->object_arn, &u->key));
-    return manifest_check(&u->key, slice_sub(u->row.manifest, 0, n),
-                          slice_sub(u->row.manifest, n, u->row.manifest.len), c->err);
+    TRY(manifest_check(&u->key, slice_sub(u->row.manifest, 0, n),
+                       slice_sub(u->row.manifest, n, u->row.manifest.len), c->err));
+    return s3_sse_named(c, &u->draft, c->object_arn);
 }
 
 /* ---- CreateMultipartUpload */
@@ -109,10 +110,7 @@ struct sl_rc s3_create_upload(struct s3_call *c) {
     TRY(s3_sse_make_key(c, c->sse));
     TRY(s3_sse_check_decrypt(c, c->sse));
     blob_id_random(&m.object);
-    m.sse = c->sse->kind;
-    m.key_arn = c->sse->key_arn;
-    m.context = c->sse->pairs;
-    m.context_count = c->sse->pair_count;
+    TRY(s3_sse_into(c, &m));
     TRY(store_upload(c, &m));
     char id[33];
     s3_id_text(&m.object, id);
@@ -122,7 +120,7 @@ struct sl_rc s3_create_upload(struct s3_call *c) {
     xmlw_text(&xml, "Key", c->key);
     xmlw_cstr(&xml, "UploadId", id);
     xmlw_close(&xml, "InitiateMultipartUploadResult");
-    s3_sse_headers(c, m.sse, m.key_arn);
+    s3_sse_headers(c, &m);
     if (c->sse->context_text.ptr != NULL) {
         http_set(c->h, "x-amz-server-side-encryption-context", c->sse->context_text);
     }
@@ -187,7 +185,7 @@ static struct sl_rc receive_part(struct s3_call *c, struct upload *u, uint32_t n
     checksum_text(sum, 0, &text);
     http_set(c->h, checksum_header(kind), buf_slice(&text));
     buf_fini(&text);
-    s3_sse_headers(c, u->draft.sse, u->draft.key_arn);
+    s3_sse_headers(c, &u->draft);
     return s3_reply_empty(c, 200);
 }
 
@@ -279,7 +277,7 @@ static struct sl_rc copy_part(struct s3_call *c, struct upload *u, uint32_t numb
     xmlw_text(&xml, checksum_element(t->checksum.kind), buf_slice(&text));
     xmlw_close(&xml, "CopyPartResult");
     buf_fini(&text);
-    s3_sse_headers(c, u->draft.sse, u->draft.key_arn);
+    s3_sse_headers(c, &u->draft);
     return s3_reply_xml(c, 200, &xml);
 }
 
@@ -576,7 +574,7 @@ static struct sl_rc complete_reply(struct s3_call *c, const struct manifest *m,
     }
     xmlw_close(&xml, "CompleteMultipartUploadResult");
     buf_fini(&where);
-    s3_sse_headers(c, m->sse, m->key_arn);
+    s3_sse_headers(c, m);
     return s3_reply_xml(c, 200, &xml);
 }
 

@@ -115,13 +115,10 @@ static struct sl_rc commit(struct s3_call *c, struct manifest *m, struct slice c
     return SL_OK;
 }
 
-static void new_manifest(struct s3_call *c, struct manifest *m) {
+static struct sl_rc new_manifest(struct s3_call *c, struct manifest *m) {
     m->bucket = c->bucket.id;
     blob_id_random(&m->object);
-    m->sse = c->sse->kind;
-    m->key_arn = c->sse->key_arn;
-    m->context = c->sse->pairs;
-    m->context_count = c->sse->pair_count;
+    return s3_sse_into(c, m);
 }
 
 static void context_header(struct s3_call *c) {
@@ -159,7 +156,7 @@ static struct sl_rc put_body(struct s3_call *c, struct manifest *m, struct body 
     http_set(c->h, checksum_header((enum checksum_kind)m->checksum_kind), buf_slice(&text));
     http_set_cstr(c->h, "x-amz-checksum-type", "FULL_OBJECT");
     buf_fini(&text);
-    s3_sse_headers(c, m->sse, m->key_arn);
+    s3_sse_headers(c, m);
     context_header(c);
     return s3_reply_empty(c, 200);
 }
@@ -185,7 +182,9 @@ struct sl_rc s3_put_object(struct s3_call *c) {
     TRY(body_open(c, &conf, &body));
     struct sl_rc rc = s3_sse_make_key(c, c->sse);
     if (sl_is_ok(rc)) {
-        new_manifest(c, &m);
+        rc = new_manifest(c, &m);
+    }
+    if (sl_is_ok(rc)) {
         rc = put_body(c, &m, body, &cond);
     }
     body_free(body);
@@ -292,7 +291,7 @@ static struct sl_rc copy_reply(struct s3_call *c, const struct manifest *m, stru
     xmlw_cstr(&xml, "ChecksumType", "FULL_OBJECT");
     xmlw_close(&xml, "CopyObjectResult");
     buf_fini(&text);
-    s3_sse_headers(c, m->sse, m->key_arn);
+    s3_sse_headers(c, m);
     context_header(c);
     return s3_reply_xml(c, 200, &xml);
 }
@@ -388,7 +387,7 @@ static struct sl_rc copy_from(struct s3_call *c, const struct copy_source *src,
                           "a copy source: 5368709120");
     }
     TRY(s3_sse_make_key(c, c->sse));
-    new_manifest(c, &m);
+    TRY(new_manifest(c, &m));
     struct sl_rc rc = tally_init(&t, kind == CHECKSUM_NONE ? CHECKSUM_CRC64NVME : kind);
     t.next = s3_stored_next;
     t.source = from;

@@ -125,14 +125,15 @@ void s3_object_headers(struct s3_call *c, const struct index_object *o, const st
     http_set_cstr(c->h, "accept-ranges", "bytes");
     s3_set_etag(c, m->etag);
     for (size_t i = 0; i < m->header_count; i++) {
-        if (slice_eq_cstr(m->headers[i].name, "x-amz-tagging")) {
-            continue; /* read by GetObjectTagging alone */
+        if (slice_eq_cstr(m->headers[i].name, "x-amz-tagging") ||
+            slice_eq_cstr(m->headers[i].name, "aws:s3:arn")) {
+            continue; /* not for this answer: tags, and the name under a bucket key */
         }
         struct slice other = overridden(c, m->headers[i].name);
         set_pair(c, m->headers[i].name, other.len > 0 ? other : m->headers[i].value);
     }
     set_overrides(c, m);
-    s3_sse_headers(c, m->sse, m->key_arn);
+    s3_sse_headers(c, m);
 }
 
 struct sl_rc s3_checksum_headers(struct s3_call *c, const struct manifest *m,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define SSE "x-amz-server-side-encryption"
+#define ARN "aws:s3:arn"
 #define COPY_SSE "x-amz-copy-source-server-side-encryption"
 
 /* SSE-C is blocked on every bucket, as AWS blocks it on new ones: no object has a customer's key,
@@ -66,8 +67,8 @@ static struct sl_rc read_context(struct s3_call *c, struct s3_sse *sse) {
             return s3_invalid(c, SSE "-context", text,
                               "The header '%s-context' must map strings to strings", SSE);
         }
-        if (slice_eq_cstr(m->name, "aws:s3:arn")) {
-            if (!slice_eq(m->text, c->object_arn)) {
+        if (slice_eq_cstr(m->name, ARN)) {
+            if (!slice_eq(m->text, c->object_arn) && !slice_eq(m->text, c->bucket_arn)) {
                 return s3_invalid(c, SSE "-context", text,
                                   "The value of aws:s3:arn must be the object's ARN");
             }
@@ -79,14 +80,29 @@ static struct sl_rc read_context(struct s3_call *c, struct s3_sse *sse) {
     return SL_OK;
 }
 
+/* ptr NULL: no such pair. */
+static struct slice pair_of(const struct context_pair *pairs, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++) {
+        if (slice_eq_cstr(pairs[i].name, name)) {
+            return pairs[i].value;
+        }
+    }
+    return SLICE_EMPTY;
+}
+
+/* Under a bucket key the bucket's ARN stands among the pairs; else the object's is added. */
 static struct sl_rc full_context(struct s3_call *c, const struct context_pair *pairs, size_t count,
                                  struct slice arn, struct context *ret) {
+    if (pair_of(pairs, count, ARN).ptr != NULL) {
+        *ret = (struct context){pairs, count};
+        return SL_OK;
+    }
     struct context_pair *all = arena_array(c->a, count + 1, sizeof *all);
     ENSURE(all != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
     if (count > 0) {
         memcpy(all, pairs, count * sizeof *all);
     }
-    all[count] = (struct context_pair){SLICE_LIT("aws:s3:arn"), arn};
+    all[count] = (struct context_pair){SLICE_LIT(ARN), arn};
     *ret = (struct context){all, count + 1};
     return SL_OK;
 }
@@ -185,6 +201,43 @@ static struct sl_rc read_kind(struct s3_call *c, struct slice alg, struct s3_sse
     return s3_invalid(c, SSE, alg, "The encryption method specified is not supported");
 }
 
+/* The header, else the bucket's default. */
+static struct sl_rc read_bucket_key(struct s3_call *c, struct s3_sse *sse) {
+    struct slice v = s3_header(c, SSE "-bucket-key-enabled");
+    sse->bucket_key =
+        v.ptr != NULL ? slice_ieq(v, SLICE_LIT("true")) : c->bucket.default_bucket_key;
+    if (v.ptr != NULL && !sse->bucket_key && !slice_ieq(v, SLICE_LIT("false"))) {
+        return s3_invalid(c, SSE "-bucket-key-enabled", v, "The value must be true or false");
+    }
+    return SL_OK;
+}
+
+/* A bucket key binds the bucket's ARN. */
+static struct sl_rc use_bucket_key(struct s3_call *c, struct s3_sse *sse) {
+    if (!sse->bucket_key) {
+        return SL_OK;
+    }
+    struct context_pair *pairs = arena_array(c->a, sse->pair_count + 1, sizeof *pairs);
+    ENSURE(pairs != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
+    if (sse->pair_count > 0) {
+        memcpy(pairs, sse->pairs, sse->pair_count * sizeof *pairs);
+    }
+    pairs[sse->pair_count++] = (struct context_pair){SLICE_LIT(ARN), c->bucket_arn};
+    sse->pairs = pairs;
+    return SL_OK;
+}
+
+/* The wrapped key does not bind the object's name then, so the manifest does. */
+struct sl_rc s3_sse_into(struct s3_call *c, struct manifest *m) {
+    m->sse = c->sse->kind;
+    m->key_arn = c->sse->key_arn;
+    m->context = c->sse->pairs;
+    m->context_count = c->sse->pair_count;
+    bool bucket_key = pair_of(m->context, m->context_count, ARN).ptr != NULL;
+    struct slice value = bucket_key ? c->object_arn : SLICE_EMPTY;
+    return s3_meta_replace(c, ARN, value, m);
+}
+
 struct sl_rc s3_sse_prepare(struct s3_call *c) {
     struct s3_sse *sse = arena_alloc(c->a, sizeof *sse);
     ENSURE(sse != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
@@ -195,7 +248,6 @@ struct sl_rc s3_sse_prepare(struct s3_call *c) {
     TRY(check_no_customer_key(c));
     TRY(read_kind(c, s3_header(c, SSE), sse));
     struct slice key_id = s3_header(c, SSE "-aws-kms-key-id");
-    struct slice bucket_key = s3_header(c, SSE "-bucket-key-enabled");
     sse->context_text = s3_header(c, SSE "-context");
     if (key_id.ptr != NULL && sse->kind != MANIFEST_SSE_KMS) {
         return s3_invalid(c, SSE "-aws-kms-key-id", key_id,
@@ -207,17 +259,14 @@ struct sl_rc s3_sse_prepare(struct s3_call *c) {
                           "Server Side Encryption with AWS KMS managed key requires HTTP header "
                           "x-amz-server-side-encryption : aws:kms");
     }
-    if (bucket_key.ptr != NULL && !slice_ieq(bucket_key, SLICE_LIT("true")) &&
-        !slice_ieq(bucket_key, SLICE_LIT("false"))) {
-        return s3_invalid(c, SSE "-bucket-key-enabled", bucket_key,
-                          "The value must be true or false");
-    }
+    TRY(read_bucket_key(c, sse));
     sse->key_id = key_id;
     if (sse->kind == MANIFEST_SSE_KMS) {
         TRY(kms_may_be_used(c));
         if (sse->context_text.ptr != NULL) {
             TRY(read_context(c, sse));
         }
+        TRY(use_bucket_key(c, sse));
         TRY(resolve_for_policy(c, sse));
     }
     c->sse = sse;
@@ -230,6 +279,7 @@ struct sl_rc s3_sse_make_key(struct s3_call *c, struct s3_sse *sse) {
         if (sse->kind == MANIFEST_SSE_KMS) {
             TRY(kms_may_be_used(c));
             sse->key_id = c->bucket.default_key;
+            TRY(use_bucket_key(c, sse));
         }
     }
     struct key_ask k = {.c = c, .key_id = sse->key_id, .ret_key = &sse->key};
@@ -268,9 +318,19 @@ struct sl_rc s3_sse_open(struct s3_call *c, const struct manifest *m, struct sli
     return rc;
 }
 
-void s3_sse_headers(struct s3_call *c, uint8_t kind, struct slice key_arn) {
-    http_set_cstr(c->h, SSE, kind == MANIFEST_SSE_KMS ? "aws:kms" : "AES256");
-    if (kind == MANIFEST_SSE_KMS) {
-        http_set(c->h, SSE "-aws-kms-key-id", key_arn);
+void s3_sse_headers(struct s3_call *c, const struct manifest *m) {
+    http_set_cstr(c->h, SSE, m->sse == MANIFEST_SSE_KMS ? "aws:kms" : "AES256");
+    if (m->sse == MANIFEST_SSE_KMS) {
+        http_set(c->h, SSE "-aws-kms-key-id", m->key_arn);
     }
+    if (pair_of(m->context, m->context_count, ARN).ptr != NULL) {
+        http_set_cstr(c->h, SSE "-bucket-key-enabled", "true");
+    }
+}
+
+struct sl_rc s3_sse_named(struct s3_call *c, const struct manifest *m, struct slice arn) {
+    bool bucket_key = pair_of(m->context, m->context_count, ARN).ptr != NULL;
+    ENSURE(!bucket_key || slice_eq(pair_of(m->headers, m->header_count, ARN), arn), c->err,
+           SL_E_CORRUPT, "the row is another object's");
+    return SL_OK;
 }

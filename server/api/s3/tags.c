@@ -211,22 +211,9 @@ struct sl_rc s3_tags_allowed(struct s3_call *c) {
 }
 
 struct sl_rc s3_tags_into(struct s3_call *c, const struct s3_tags *tags, struct manifest *m) {
-    struct context_pair *all = arena_array(c->a, m->header_count + 1, sizeof *all);
-    ENSURE(all != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
-    size_t n = 0;
-    for (size_t i = 0; i < m->header_count; i++) {
-        if (!slice_eq_cstr(m->headers[i].name, TAGGING)) {
-            all[n++] = m->headers[i];
-        }
-    }
-    if (tags->count > 0) {
-        struct slice text;
-        TRY(to_text(c, tags, TAGS_TEXT_MAX, &text));
-        all[n++] = (struct context_pair){SLICE_LIT(TAGGING), text};
-    }
-    m->headers = all;
-    m->header_count = n;
-    return SL_OK;
+    struct slice text;
+    TRY(to_text(c, tags, TAGS_TEXT_MAX, &text));
+    return s3_meta_replace(c, TAGGING, text, m);
 }
 
 struct sl_rc s3_tags_of(struct s3_call *c, const struct manifest *m, struct s3_tags *ret) {
