@@ -1,11 +1,13 @@
 /* requestParameters and responseElements of an audit record: what was asked and answered, with
- * names as CloudTrail spells them (the first letter small). Plaintexts, ciphertexts, signatures and
- * secrets are left out by name. */
+ * names as CloudTrail spells them (the first letter small). Of JSON requests only what the model
+ * knows, so that no mistaken name brings a plaintext into the log; blobs, and what is hidden by
+ * name, are left out. */
 #include "server/main/kms_service.h"
 
 #include "lib/codec/xml.h"
+#include "server/api/kms/operations.h"
 
-enum { FIELDS_MAX = 256, NAME_MAX_LEN = 128, DEPTH_MAX = 8 };
+enum { FIELDS_MAX = 256, NAME_MAX_LEN = 128, DEPTH_MAX = 8, FORM_DOTS_MAX = 16 };
 
 static bool hidden(struct slice name) {
     static const char *const names[] = {"Plaintext",
@@ -60,48 +62,88 @@ static void put_name(struct jsonw *w, struct slice name) {
     jsonw_name_slice(w, slice_of(lower, name.len));
 }
 
-/* ---- JSON ---- */
+/* ---- JSON: what the operation's model knows, and nothing else ---- */
 
-static bool is_context(struct slice name) {
-    return slice_starts(name, SLICE_LIT("EncryptionContext")) ||
-           slice_ends(name, SLICE_LIT("EncryptionContext"));
+#define MEMBER(name_, type_)                                                                       \
+    { .name = (name_), .type = (type_) }
+#define END MEMBER(NULL, KMS_STRING)
+static const struct kms_field lookup_attribute[] = {MEMBER("AttributeKey", KMS_STRING),
+                                                    MEMBER("AttributeValue", KMS_STRING), END};
+static const struct kms_field one_attribute[] = {
+    {.name = "", .type = KMS_STRUCT, .of = lookup_attribute}, END};
+static const struct kms_field lookup_events[] = {
+    {.name = "LookupAttributes", .type = KMS_LIST, .of = one_attribute},
+    MEMBER("StartTime", KMS_TIME),
+    MEMBER("EndTime", KMS_TIME),
+    MEMBER("EventCategory", KMS_STRING),
+    MEMBER("MaxResults", KMS_INT),
+    END};
+
+/* NULL: an operation that is not built. */
+static const struct kms_field *members_of(struct slice operation) {
+    for (size_t i = 0; kms_models[i] != NULL; i++) {
+        if (slice_eq_cstr(operation, kms_models[i]->name)) {
+            return kms_models[i]->in;
+        }
+    }
+    return slice_eq_cstr(operation, "LookupEvents") ? lookup_events : NULL;
 }
 
-/* verbatim: names are the user's own, not AWS's. */
-static void put_json(struct jsonw *w, const struct json *v, bool verbatim, int depth) {
-    switch (depth < DEPTH_MAX ? v->type : JSON_NULL) {
-    case JSON_OBJECT:
-        jsonw_object_begin(w);
-        for (const struct json *m = v->child; m != NULL; m = m->next) {
-            if (verbatim) {
-                jsonw_name_slice(w, m->name);
-                put_json(w, m, true, depth + 1);
-            } else if (is_member(m->name)) {
-                put_name(w, m->name);
-                put_json(w, m, is_context(m->name), depth + 1);
-            }
+static enum json_type type_of(const struct kms_field *f) {
+    static const enum json_type types[] = {
+        [KMS_STRING] = JSON_STRING, [KMS_INT] = JSON_NUMBER,   [KMS_BOOL] = JSON_BOOL,
+        [KMS_BLOB] = JSON_STRING,   [KMS_TIME] = JSON_NUMBER,  [KMS_LIST] = JSON_ARRAY,
+        [KMS_MAP] = JSON_OBJECT,    [KMS_STRUCT] = JSON_OBJECT};
+    return types[f->type];
+}
+
+static void put_members(struct jsonw *w, const struct kms_field *f, const struct json *v);
+
+/* A map's names are the user's own. */
+static void put_map(struct jsonw *w, const struct json *v) {
+    jsonw_object_begin(w);
+    for (const struct json *m = v->child; m != NULL; m = m->next) {
+        if (m->type == JSON_STRING) {
+            jsonw_name_slice(w, m->name);
+            jsonw_string(w, m->text);
         }
+    }
+    jsonw_object_end(w);
+}
+
+/* A value of another type than the member's is not shown: it may be anything. */
+static void put_value(struct jsonw *w, const struct kms_field *f, const struct json *v) {
+    if (v->type != type_of(f)) {
+        jsonw_null(w);
+    } else if (f->type == KMS_STRUCT) {
+        jsonw_object_begin(w);
+        put_members(w, f->of, v);
         jsonw_object_end(w);
-        break;
-    case JSON_ARRAY:
+    } else if (f->type == KMS_LIST) {
         jsonw_array_begin(w);
         for (const struct json *e = v->child; e != NULL; e = e->next) {
-            put_json(w, e, verbatim, depth + 1);
+            put_value(w, f->of, e);
         }
         jsonw_array_end(w);
-        break;
-    case JSON_STRING:
-        jsonw_string(w, v->text);
-        break;
-    case JSON_NUMBER:
-        jsonw_raw(w, v->text);
-        break;
-    case JSON_BOOL:
+    } else if (f->type == KMS_MAP) {
+        put_map(w, v);
+    } else if (f->type == KMS_BOOL) {
         jsonw_bool(w, v->boolean);
-        break;
-    default:
-        jsonw_null(w);
-        break;
+    } else if (v->type == JSON_NUMBER) {
+        jsonw_raw(w, v->text);
+    } else {
+        jsonw_string(w, v->text);
+    }
+}
+
+static void put_members(struct jsonw *w, const struct kms_field *f, const struct json *v) {
+    for (; f->name != NULL; f++) {
+        const struct json *m = json_get(v, f->name);
+        bool secret = f->type == KMS_BLOB || (f->flags & KMS_SECRET) || hidden(slice_cstr(f->name));
+        if (m != NULL && m->type != JSON_NULL && !secret) {
+            put_name(w, slice_cstr(f->name));
+            put_value(w, f, m);
+        }
     }
 }
 
@@ -111,6 +153,10 @@ static const struct {
 } defaults[] = {
     {"Encrypt", "EncryptionAlgorithm", "encryptionAlgorithm", "\"SYMMETRIC_DEFAULT\""},
     {"Decrypt", "EncryptionAlgorithm", "encryptionAlgorithm", "\"SYMMETRIC_DEFAULT\""},
+    {"ReEncrypt", "SourceEncryptionAlgorithm", "sourceEncryptionAlgorithm",
+     "\"SYMMETRIC_DEFAULT\""},
+    {"ReEncrypt", "DestinationEncryptionAlgorithm", "destinationEncryptionAlgorithm",
+     "\"SYMMETRIC_DEFAULT\""},
     {"CreateKey", "Description", "description", "\"\""},
     {"CreateKey", "KeySpec", "keySpec", "\"SYMMETRIC_DEFAULT\""},
     {"CreateKey", "KeyUsage", "keyUsage", "\"ENCRYPT_DECRYPT\""},
@@ -121,8 +167,9 @@ static const struct {
 
 static void put_defaults(struct jsonw *w, const struct api_call *c) {
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
+        const struct json *given = json_get(c->body, defaults[i].member);
         if (slice_eq_cstr(c->operation, defaults[i].operation) &&
-            json_get(c->body, defaults[i].member) == NULL) {
+            (given == NULL || given->type == JSON_NULL)) {
             jsonw_name(w, defaults[i].name);
             jsonw_raw(w, slice_cstr(defaults[i].value));
         }
@@ -130,13 +177,13 @@ static void put_defaults(struct jsonw *w, const struct api_call *c) {
 }
 
 static void put_body(struct jsonw *w, const struct api_call *c) {
-    jsonw_object_begin(w);
-    for (const struct json *m = c->body->child; m != NULL; m = m->next) {
-        if (is_member(m->name)) {
-            put_name(w, m->name);
-            put_json(w, m, is_context(m->name), 0);
-        }
+    const struct kms_field *members = members_of(c->operation);
+    if (members == NULL) {
+        jsonw_null(w);
+        return;
     }
+    jsonw_object_begin(w);
+    put_members(w, members, c->body);
     put_defaults(w, c);
     jsonw_object_end(w);
 }
@@ -235,13 +282,23 @@ static void put_fields(struct jsonw *w, struct field *f, size_t n, struct arena 
     jsonw_object_end(w);
 }
 
+/* Deeper than any name of AWS's; what reads names goes down once for each dot. */
+static bool is_deep(struct slice name) {
+    size_t dots = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        dots += name.ptr[i] == '.';
+    }
+    return dots > FORM_DOTS_MAX;
+}
+
 static void put_form(struct jsonw *w, const struct api_call *c) {
     struct field *f = arena_array(c->arena, c->form.count + 1, sizeof *f);
     size_t n = 0;
     for (size_t i = 0; i < c->form.count && f != NULL; i++) {
         const struct param *p = &c->form.items[i];
         if (p->name.len > 0 && !slice_eq_cstr(p->name, "Action") &&
-            !slice_eq_cstr(p->name, "Version") && is_member(head_of(p->name))) {
+            !slice_eq_cstr(p->name, "Version") && is_member(head_of(p->name)) &&
+            !is_deep(p->name)) {
             f[n++] = (struct field){p->name, p->value};
         }
     }
@@ -267,6 +324,44 @@ void kms_audit_request(struct jsonw *w, const struct api_call *c) {
 }
 
 /* ---- Answers ---- */
+
+/* What an operation has said of its answer: lower, with names as CloudTrail spells them. */
+static void put_json(struct jsonw *w, const struct json *v, bool lower, int depth) {
+    switch (depth < DEPTH_MAX ? v->type : JSON_NULL) {
+    case JSON_OBJECT:
+        jsonw_object_begin(w);
+        for (const struct json *m = v->child; m != NULL; m = m->next) {
+            if (!lower) {
+                jsonw_name_slice(w, m->name);
+                put_json(w, m, lower, depth + 1);
+            } else if (is_member(m->name)) {
+                put_name(w, m->name);
+                put_json(w, m, lower, depth + 1);
+            }
+        }
+        jsonw_object_end(w);
+        break;
+    case JSON_ARRAY:
+        jsonw_array_begin(w);
+        for (const struct json *e = v->child; e != NULL; e = e->next) {
+            put_json(w, e, lower, depth + 1);
+        }
+        jsonw_array_end(w);
+        break;
+    case JSON_STRING:
+        jsonw_string(w, v->text);
+        break;
+    case JSON_NUMBER:
+        jsonw_raw(w, v->text);
+        break;
+    case JSON_BOOL:
+        jsonw_bool(w, v->boolean);
+        break;
+    default:
+        jsonw_null(w);
+        break;
+    }
+}
 
 static void put_xml(struct jsonw *w, const struct xml *x) {
     if (x->child == NULL) {
@@ -310,7 +405,7 @@ void kms_audit_response(struct jsonw *w, const struct kms_event *e, const struct
     const struct json *given = NULL;
     if (sl_is_ok(rc) && c->audit_response.len > 0 &&
         sl_is_ok(json_parse(c->audit_response, c->arena, NULL, &given))) {
-        put_json(w, given, c->body == NULL, 0); /* query services spell it out themselves */
+        put_json(w, given, c->body != NULL, 0); /* query services spell it out themselves */
     } else if (sl_failed(rc) || e->read_only || c->body != NULL || c->out == NULL ||
                c->out->len == 0 || !put_answer(w, c)) {
         jsonw_null(w);
