@@ -142,7 +142,9 @@ static bool tid_valid(TableScanDesc scan, ItemPointer tid) {
 }
 
 static void latest_tid(TableScanDesc scan, ItemPointer tid) {
-    /* a row that is updated gets a new number; the old one has no other version */
+    /* Asked for by WHERE CURRENT OF alone. A row that was changed got a new number, and nothing
+     * leads there from the old one. */
+    fail_unsupported(scan->rs_rd, "WHERE CURRENT OF");
 }
 
 static bool satisfies_snapshot(Relation rel, TupleTableSlot *slot, Snapshot snapshot) {

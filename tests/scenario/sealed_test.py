@@ -1,0 +1,235 @@
+"""Sealed tables: what they refuse by name, what a killed server keeps, and that nothing on the disk can be read or altered unseen."""
+import os
+import random
+import subprocess
+import threading
+import time
+import unittest
+
+from harness import SOAK, SealiftTest
+from isolation_test import Session
+
+BIN = '/usr/lib/postgresql/15/bin'
+ROUNDS = 100 if SOAK else 2
+
+REFUSED = {
+    'create index on r (a)': 'an index is not supported',
+    'create unique index on r (a)': 'an index is not supported',
+    'alter table r add primary key (a)': 'an index is not supported',
+    'insert into r values (1) on conflict do nothing': 'ON CONFLICT is not supported',
+    'select * from r for update': 'a row lock (FOR UPDATE, FOR SHARE) is not supported',
+    'select * from r for share': 'a row lock (FOR UPDATE, FOR SHARE) is not supported',
+    'select * from r tablesample system (10)': 'TABLESAMPLE is not supported',
+    'select xmin from r': 'cannot retrieve a system column in this context',
+    'create unlogged table x (a int)': 'UNLOGGED is not supported',
+    'create table x (a int) using heap': 'USING (another table access method) is not supported',
+    "begin; prepare transaction 'x'": 'two-phase commit is not supported',
+    'create publication p for table r': 'CREATE PUBLICATION is not supported',
+    'create rule x as on insert to r do nothing': 'CREATE RULE is not supported',
+    'create trigger x after insert on r for each row execute function f()': 'CREATE TRIGGER is not supported',
+    'alter table r set tablespace pg_default': 'SET TABLESPACE is not supported',
+    'alter table r set access method heap': 'SET ACCESS METHOD is not supported',
+    'create database x template dev': 'CREATE DATABASE from another template is not supported',
+    'begin; declare c cursor for select a from r; fetch 1 from c; delete from r where current of c': 'WHERE CURRENT OF is not supported',
+    'cluster r using x': 'does not exist',
+}
+
+
+class Sealed(SealiftTest):
+    def test_refused_by_name(self):
+        self.s.sqlv('create table r (a int); insert into r values (1)')
+        for sql, text in REFUSED.items():
+            with self.subTest(sql):
+                self.refused(self.s.sql(sql), text)
+        self.assertEqual(self.s.sqlv('select count(*) from r'), '1')
+        self.refused(self.s.sql('create table x (a int)', database='template1'), 'ERROR')
+
+    def test_all_tables_are_sealed(self):
+        s = self.s
+        s.sqlv('create table k1 (a int); create table k2 using sealed as select 1 as a; create materialized view k3 as select 1 as a')
+        self.assertEqual(s.sqlv("select string_agg(amname, ' ') from pg_class c join pg_am a on a.oid = c.relam where relname in ('k1', 'k2', 'k3')"), 'sealed sealed sealed')
+
+    def test_only_named_columns_are_read(self):
+        s = self.s
+        s.sqlv("create table cols as select i as a, i as b, repeat('x', i % 50) as c from generate_series(1, 1000) i")
+        plan = s.sqlv('explain (analyze, timing off, costs off) select sum(b) from cols where a > 10')
+        self.assertIn('Custom Scan (SealedScan) on cols', plan)
+        self.assertIn('Columns Read: 2', plan)
+        self.assertIn('Columns Read: 0', s.sqlv('explain (analyze, timing off, costs off) select count(*) from cols'))
+
+    def test_analyze_keeps_no_values(self):
+        s = self.s
+        s.sqlv('create table an as select i as a from generate_series(1, 3000) i')
+        s.sqlv('analyze an')
+        self.assertEqual(s.sqlv("select reltuples from pg_class where relname = 'an'"), '3000')
+        self.assertEqual(s.sqlv("select count(*) from pg_stats where tablename = 'an'"), '0')
+
+    def test_vacuum(self):
+        s = self.s
+        s.sqlv('create table va (a int, b varchar(20))')
+        for i in range(8):
+            s.sqlv("insert into va select i, 'b' || i from generate_series(%d, %d) i" % (i * 5000 + 1, i * 5000 + 5000))
+        s.sqlv('delete from va where a % 3 = 0')
+        want = s.sqlv('select count(*), sum(a), min(b) from va')
+        s.sqlv('vacuum va')
+        self.assertEqual(s.sqlv('select count(*), sum(a), min(b) from va'), want)
+        size = int(s.sqlv("select pg_relation_size('va')"))
+        s.sqlv('vacuum full va')
+        self.assertEqual(s.sqlv('select count(*), sum(a), min(b) from va'), want)
+        self.assertLess(int(s.sqlv("select pg_relation_size('va')")), size / 2)
+        s.sqlv('delete from va; insert into va values (1)')
+        s.sqlv('vacuum va')
+        self.assertEqual(s.sqlv('select a from va'), '1')
+
+    # -- the disk ---------------------------------------------------------------------------------------------------
+
+    def path(self, table):
+        return os.path.join(self.s.data, 'pg', self.s.sqlv("select pg_relation_filepath('%s')" % table))
+
+    def test_every_byte_of_the_file(self):
+        """segment pages are read from the file each time, so a flip shows at once; the head after a restart"""
+        s = self.s
+        s.sqlv("create table flip as select i as a, md5(i::varchar(9)) as b from generate_series(1, 400) i")
+        query = 'select count(*), sum(a), sum(length(b)), min(b), max(b) from flip'
+        session, path = Session(s), self.path('flip')
+        try:
+            want, size = session(query), os.path.getsize(path)
+            self.assertGreaterEqual(size, 2 * 8192)
+            rnd = random.Random(3)
+            places = range(8192, size) if SOAK else list(range(8192, 8192 + 260)) + sorted(rnd.sample(range(8192, size), 300)) + list(range(size - 40, size))
+            with open(path, 'r+b', buffering=0) as f:
+                for at in places:
+                    f.seek(at)
+                    was = f.read(1)
+                    f.seek(at)
+                    f.write(bytes([was[0] ^ 1 << rnd.randrange(8)]))
+                    said = session(query)
+                    f.seek(at)
+                    f.write(was)
+                    self.assertIn('XX001', said, at)
+                    self.assertIn('"flip"', said, at)
+                self.assertEqual(session(query), want)
+                f.seek(0)
+                whole = f.read()
+                f.truncate(8192)
+                self.assertIn('XX001', session(query))
+                f.seek(0)
+                f.write(whole)
+            self.assertEqual(session(query), want)
+        finally:
+            session.close()
+        for at in (30, 60, 4000) if SOAK else (random.Random().randrange(8192),):
+            s.kill_all()
+            with open(path, 'r+b') as f:
+                f.seek(at)
+                was = f.read(1)
+                f.seek(at)
+                f.write(bytes([was[0] ^ 16]))
+            s.up()
+            r = s.sql(query, options=('-A', '-t', '-v', 'VERBOSITY=verbose'))
+            with open(path, 'r+b') as f:
+                f.seek(at)
+                f.write(was)
+            # the head may have come whole from the log
+            self.assertTrue(r.out.strip() == want or 'XX001' in r.err and '"flip"' in r.err, (at, r))
+
+    def test_catalog_rows(self):
+        """rows of the catalog altered, dropped, added and brought back by someone who can write PostgreSQL's files but has no key"""
+        s = self.s
+        tables = ('dropped', 'added', 'altered', 'undeleted', 'swapped', 'unnamed', 'older', 'sums', 'good')
+        for t in tables:
+            s.sqlv('create table %s (a int); insert into %s select generate_series(1, 10); insert into %s select generate_series(11, 20); delete from %s where a = 3' % (t, t, t, t))
+        ids = {}
+        paths = {t: self.path(t) for t in tables}
+        s.down()
+        for t in tables:  # which storage is whose stands in the file's head
+            with open(paths[t], 'rb') as f:
+                head = f.read(8192)
+            ids[t] = head[32:48].hex()
+        attack = [
+            "delete from sealift.segment where ctid = (select min(ctid) from sealift.segment where storage = '%s')" % ids['dropped'],
+            "insert into sealift.segment select * from sealift.segment where storage = '%s' limit 1" % ids['added'],
+            "update sealift.segment set rows = 9 where ctid = (select min(ctid) from sealift.segment where storage = '%s')" % ids['altered'],
+            "delete from sealift.segment_deletes where storage = '%s'" % ids['undeleted'],
+            "update sealift.segment s set whole = o.whole from sealift.segment o where s.storage = '%s' and o.storage = s.storage and o.segment <> s.segment" % ids['swapped'],
+            "delete from sealift.storage where storage = '%s'" % ids['unnamed'],
+            "update sealift.storage s set sum = o.sum, mac = o.mac from sealift.storage o where s.storage = '%s' and o.storage = '%s'" % (ids['older'], ids['good']),
+            "update sealift.storage set rows = rows + 1 where storage = '%s'" % ids['sums'],
+        ]
+        wrap = ['runuser', '-u', 'postgres', '--'] if os.geteuid() == 0 else []
+        r = subprocess.run(wrap + [BIN + '/postgres', '--single', '-j', '-D', os.path.join(s.data, 'pg'), '-c', 'exit_on_error=on', 'dev'], cwd='/',
+                           input=''.join(a + ';\n\n' for a in attack), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(r.returncode, 0, r.stdout[-2000:])
+        s.up()
+        for t in tables[:-1]:
+            for query in ('select count(*), sum(a) from ' + t, 'update %s set a = a + 1' % t):
+                r = s.sql(query, options=('-A', '-t', '-v', 'VERBOSITY=verbose'))
+                self.refused(r, 'XX001', 'table "%s"' % t)
+        self.assertEqual(s.sqlv('select count(*), sum(a) from good'), '19|207')
+
+    def test_nothing_is_readable(self):
+        """values in no file: not in tables, WAL, temporary tables or what a crash leaves"""
+        s = self.s
+        canary, number = 'CANARY-%s' % os.urandom(8).hex(), random.getrandbits(62)
+        s.sqlv("create table can (t varchar(200), n bigint, d numeric(30,4)); insert into can values ('%s', %d, %d.5)" % (canary, number, number))
+        s.sqlv("insert into can select '%s' || i, %d, %d from generate_series(1, 5000) i" % (canary, number, number))
+        s.sqlv("update can set t = t || 'x'; delete from can where t like '%99x'; create temp table tc as select * from can; analyze can")
+        s.sqlv('vacuum can')
+        s.sql("begin; insert into can values ('%s', 1, 1); select 1 / 0" % canary)
+        s.kill_all()
+        words = [canary.encode(), number.to_bytes(8, 'little'), number.to_bytes(8, 'big'), str(number).encode()]
+        found = []
+        for folder, _, names in os.walk(s.data):
+            for n in names:
+                path = os.path.join(folder, n)
+                if os.path.isfile(path):
+                    with open(path, 'rb') as f:
+                        data = f.read()
+                    found += [path for w in words if w in data]
+        s.up()
+        self.assertEqual(found, [])
+        self.assertEqual(s.sqlv('select count(*) from can where n = %d' % number), s.sqlv('select count(*) from can'))
+
+    def test_kills(self):
+        """kill -9 while rows are inserted, changed, deleted and vacuumed: what was acknowledged is there, the rest is not"""
+        s, rnd = self.s, random.Random(7)
+        s.sqlv('create table kil (k int, v int); insert into kil select i, 0 from generate_series(1, 100) i; create table kils (n int)')
+        acknowledged = [0]
+
+        def work(stop):
+            n = acknowledged[0]
+            with subprocess.Popen(['psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1'], env=s.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, text=True, bufsize=1) as p:
+                try:
+                    while not stop.is_set():
+                        n += 1
+                        p.stdin.write('begin; update kil set v = v + 1; insert into kil select i, %d from generate_series(1001, 11000) i; '
+                                      'delete from kil where k > 1000; insert into kils values (%d); commit; select %d;\n' % (n, n, n))
+                        if n % 3 == 0:
+                            p.stdin.write('vacuum kil;\n')
+                        line = p.stdout.readline()
+                        if line.strip() != str(n):
+                            break
+                        acknowledged[0] = n
+                    p.stdin.close()
+                except OSError:
+                    pass
+
+        for _ in range(ROUNDS):
+            stop = threading.Event()
+            worker = threading.Thread(target=work, args=(stop,))
+            worker.start()
+            time.sleep(1 + rnd.random() * 2)
+            s.kill_all()
+            stop.set()
+            worker.join()
+            s.up()
+            n = int(s.sqlv('select count(*) from kils'))
+            self.assertIn(n, (acknowledged[0], acknowledged[0] + 1))
+            self.assertEqual(s.sqlv('select count(*), min(v), max(v) from kil'), '100|%d|%d' % (n, n))
+            acknowledged[0] = n
+        self.assertGreater(acknowledged[0], 0)
+
+
+if __name__ == '__main__':
+    unittest.main()
