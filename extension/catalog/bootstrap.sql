@@ -92,6 +92,6 @@ REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oi
   pg_catalog.lo_truncate64(integer, bigint), pg_catalog.lo_close(integer), pg_catalog.lo_import(text), pg_catalog.lo_import(text, oid),
   pg_catalog.lo_export(oid, text) FROM PUBLIC;
 
-REVOKE CREATE ON DATABASE template1 FROM PUBLIC;
+REVOKE ALL ON DATABASE template1 FROM PUBLIC;
 
 GRANT CREATE ON SCHEMA public TO PUBLIC;

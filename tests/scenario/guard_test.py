@@ -99,7 +99,10 @@ class Guard(SealiftTest):
         self.refused(s.sql('select 1', user='nobody', password='x'), 'password authentication failed for user "nobody"')
         for reserved in ('sealift', 'sealift_gateway', 'sealift_admin', 'pg_monitor'):
             self.refused(s.sql('select 1', user=reserved, password='x'), 'password authentication failed')
-        self.refused(s.sql('select 1', user='awsuser', database='none'), 'does not exist')
+        for name, why in (('none', 'database "none" does not exist'), ('postgres', 'database "postgres" does not exist'),
+                          ('template0', 'database "template0" is not currently accepting connections'),
+                          ('template1', 'permission denied for database "template1"'), ('sealift', 'permission denied for database "sealift"')):
+            self.refused(s.sql('create table t (a int)', user='awsuser', database=name), 'FATAL:  ' + why)
         self.refused(s.run(['psql', '-X', 'sslmode=disable', '-c', 'select 1']), 'FATAL')
         # MD5: an old driver's user
         import hashlib
