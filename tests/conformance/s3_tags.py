@@ -144,7 +144,25 @@ def acl_writes(t):
     refused(t, 'PutBucketAcl', bucket, cases + (('ACL', {'ACL': 'private'}, *off),))
 
 
+def ownership(t):
+    op, owned = 'PutBucketOwnershipControls', {'Bucket': BUCKET, 'ExpectedBucketOwner': ACCOUNT}
+
+    def rules(*kinds):
+        return {'OwnershipControls': {'Rules': [{'ObjectOwnership': k} for k in kinds]}}
+    good = dict(owned, **rules('BucketOwnerEnforced'))
+    t.accept(op, dict(good, ChecksumAlgorithm='SHA256'))
+    sent = []
+    t.call(op, good, None, lambda r: sent.append(r['body']))
+    t.accept(op, dict(good, ContentMD5=md5(sent[0])))
+    path = 'OwnershipControls.Rules[].ObjectOwnership'
+    refused(t, op, good, (
+        ('OwnershipControls', rules(), 'MalformedXML', 400), ('OwnershipControls.Rules', rules('BucketOwnerEnforced', 'BucketOwnerEnforced'), 'MalformedXML', 400),
+        (path, rules('ObjectWriter'), 'NotImplemented', 501), (path, rules('Nobody'), 'MalformedXML', 400)))
+    t.accept('GetBucketOwnershipControls', owned, read_back=lambda a: a['OwnershipControls']['Rules'] == [{'ObjectOwnership': 'BucketOwnerEnforced'}])
+
+
 def run(t, s):
+    ownership(t)
     tagged_writes(t)
     object_tagging(t)
     bucket_tagging(t)

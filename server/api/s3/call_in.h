@@ -243,6 +243,7 @@ struct sl_rc s3_list_parts(struct s3_call *c);
 struct sl_rc s3_list_uploads(struct s3_call *c);
 struct sl_rc s3_static_answer(struct s3_call *c);
 struct sl_rc s3_put_acl(struct s3_call *c);
+struct sl_rc s3_put_ownership(struct s3_call *c);
 struct sl_rc s3_put_prepare(struct s3_call *c);
 struct sl_rc s3_get_object_tagging(struct s3_call *c);
 struct sl_rc s3_put_object_tagging(struct s3_call *c);

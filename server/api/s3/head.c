@@ -182,7 +182,8 @@ struct range_conditions s3_conditions(const struct s3_call *c, const char *prefi
 struct sl_rc s3_body_all(struct s3_call *c, size_t max, struct buf *out) {
     /* Completing an upload, checksum headers are of the object. */
     bool needs_digest = c->op->run == s3_delete_objects || c->op->run == s3_put_encryption ||
-                        c->op->run == s3_put_object_tagging || c->op->run == s3_put_bucket_tagging;
+                        c->op->run == s3_put_object_tagging ||
+                        c->op->run == s3_put_bucket_tagging || c->op->run == s3_put_ownership;
     struct body_conf conf = {.max_bytes = max,
                              .too_large = SL_E_S3_MALFORMED_XML,
                              .needs_digest = needs_digest,

@@ -53,6 +53,8 @@ const struct s3_op s3_ops[] = {
      NULL, s3_static_answer, false},
     {"GetBucketOwnershipControls", "GET", S3_BUCKET, "ownershipControls",
      "s3:GetBucketOwnershipControls", NULL, s3_static_answer, false},
+    {"PutBucketOwnershipControls", "PUT", S3_BUCKET, "ownershipControls",
+     "s3:PutBucketOwnershipControls", NULL, s3_put_ownership, false},
     {"GetPublicAccessBlock", "GET", S3_BUCKET, "publicAccessBlock", "s3:GetBucketPublicAccessBlock",
      NULL, s3_static_answer, false},
     {"GetObjectLockConfiguration", "GET", S3_BUCKET, "object-lock",

@@ -83,6 +83,30 @@ struct sl_rc s3_put_acl(struct s3_call *c) {
     return s3_reply_empty(c, 200);
 }
 
+/* Of Object Ownership there is one kind. */
+struct sl_rc s3_put_ownership(struct s3_call *c) {
+    static const char *const absent[] = {"BucketOwnerPreferred", "ObjectWriter"};
+    struct buf text = BUF_INIT(ACL_XML_MAX);
+    const struct xml *root = NULL;
+    struct sl_rc rc = s3_body_xml(c, ACL_XML_MAX, false, &text, c->a, &root);
+    buf_fini(&text);
+    TRY(rc);
+    const struct xml *rule = root->child;
+    const struct xml *kind = rule != NULL ? rule->child : NULL;
+    if (!slice_eq_cstr(root->name, "OwnershipControls") || kind == NULL || rule->next != NULL ||
+        kind->next != NULL || !slice_eq_cstr(rule->name, "Rule") ||
+        !slice_eq_cstr(kind->name, "ObjectOwnership")) {
+        return sl_rc_of(SL_E_S3_MALFORMED_XML);
+    }
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
+        if (slice_eq_cstr(kind->text, absent[i])) {
+            return s3_not_implemented(c, "ObjectOwnership");
+        }
+    }
+    return slice_eq_cstr(kind->text, "BucketOwnerEnforced") ? s3_reply_empty(c, 200)
+                                                            : sl_rc_of(SL_E_S3_MALFORMED_XML);
+}
+
 struct sl_rc s3_static_answer(struct s3_call *c) {
     if (c->op->level == S3_OBJECT) {
         TRY(check_object(c));
