@@ -37,10 +37,12 @@ struct wire {
     const char *text; /* in place of the detail, or NULL */
 };
 
+static const char unknown_error[] =
+    "The request processing has failed because of an unknown error, exception or failure.";
 static const char bad_token[] = "The security token included in the request is invalid.";
 
 /* What differs from errors.def at the two edges. */
-static struct wire json_wire(enum sl_code code) {
+static struct wire json_wire(const struct service *s, enum sl_code code) {
     const struct sl_code_info *info = sl_code_info(code);
     switch (code) {
     case SL_E_MISSING_TOKEN:
@@ -66,10 +68,14 @@ static struct wire json_wire(enum sl_code code) {
     case SL_E_LIMIT:
         return (struct wire){"ValidationException", 400, NULL};
     default:
-        return info->http_status >= 500
-                   ? (struct wire){"KMSInternalException", 500, "An internal error occurred."}
-                   : (struct wire){info->wire, info->http_status, NULL};
+        break;
     }
+    if (info->http_status < 500) {
+        return (struct wire){info->wire, info->http_status, NULL};
+    }
+    return s == &services[KMS]
+               ? (struct wire){"KMSInternalException", 500, "An internal error occurred."}
+               : (struct wire){"InternalFailure", 500, unknown_error};
 }
 
 static struct wire query_wire(enum sl_code code) {
@@ -98,11 +104,8 @@ static struct wire query_wire(enum sl_code code) {
     case SL_E_TIMEOUT:
         return (struct wire){"ServiceUnavailable", 503, info->text};
     default:
-        return info->http_status >= 500
-                   ? (struct wire){"InternalFailure", 500,
-                                   "The request processing has failed because of an unknown error, "
-                                   "exception or failure."}
-                   : (struct wire){info->wire, info->http_status, NULL};
+        return info->http_status >= 500 ? (struct wire){"InternalFailure", 500, unknown_error}
+                                        : (struct wire){info->wire, info->http_status, NULL};
     }
 }
 
@@ -144,7 +147,7 @@ static void reply(struct http *h, const struct service *s, int status, struct sl
 
 static void reply_error(struct http *h, const struct service *s, struct sl_rc rc) {
     SL_CLEANUP(buf_fini) struct buf body = BUF_INIT(64 * 1024);
-    struct wire w = s->ns ? query_wire(rc.code) : json_wire(rc.code);
+    struct wire w = s->ns ? query_wire(rc.code) : json_wire(s, rc.code);
     const char *text = w.text ? w.text : sl_error_message(&h->err, rc.code);
     if (w.status >= 500) {
         sl_log(SL_ERROR, "request.failed", "request=%s code=%s error=%s", h->request_id,

@@ -120,6 +120,7 @@ def create_key(t):
     assert t.key(CustomerMasterKeySpec='SYMMETRIC_DEFAULT')['KeySpec'] == 'SYMMETRIC_DEFAULT'
     locked = t.key(Policy=LOCKED, BypassPolicyLockoutSafetyCheck=True)
     t.refuse('DescribeKey', 'KeyId', {'KeyId': locked['KeyId']}, 'AccessDeniedException')
+    t.accept('ListAliases', {'KeyId': locked['KeyId']}, read_back=lambda a: a['Aliases'] == [])  # identity policies alone decide
     for member, params, code, text in (
             ('Policy', {'Policy': LOCKED}, 'MalformedPolicyDocumentException', LOCKOUT),
             ('Policy', {'Policy': '{'}, 'MalformedPolicyDocumentException', ''),
@@ -204,6 +205,7 @@ def tags(t, key):
     for member, tag in (('Tags', {'TagKey': 'AWS:x', 'TagValue': 'y'}), ('Tags[].TagKey', {'TagKey': 'aws:x', 'TagValue': 'y'})):
         t.refuse('TagResource', member, dict(one, Tags=[tag]), 'TagException', text='Tags beginning with aws: are reserved')
     t.refuse('TagResource', 'Tags', dict(one, Tags=[{'TagKey': 'k%d' % i, 'TagValue': ''} for i in range(50)]), 'LimitExceededException')
+    t.refuse('UntagResource', 'TagKeys', dict(one, TagKeys=['k%d' % i for i in range(51)]), 'TagException', text='Too many tags')
     t.accept('ListResourceTags', one, read_back=lambda a: len(a['Tags']) == 1)
 
 

@@ -130,9 +130,7 @@ struct sl_rc kms_op_list_aliases(struct api_call *c) {
     TRY(kms_allow(c, "kms:ListAliases", SLICE_LIT("*"), NULL, 0));
     struct slice key_id = kms_string(c, "KeyId"), marker = kms_string(c, "Marker");
     if (key_id.len > 0) {
-        struct kms_target t = {0};
-        TRY(kms_use(c, key_id, &(struct kms_want){.action = "kms:ListAliases"}, &t));
-        key_id = t.row.id;
+        TRY(kms_own_id(c, key_id, "kms:ListAliases", &key_id));
     }
     ENSURE(marker.len == 0 || slice_starts(marker, SLICE_LIT("alias/")), c->err, SL_E_KMS_MARKER,
            "Invalid marker");

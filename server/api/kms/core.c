@@ -361,6 +361,23 @@ struct sl_rc kms_use(struct api_call *c, struct slice key_id, const struct kms_w
     return SL_OK;
 }
 
+struct sl_rc kms_own_id(struct api_call *c, struct slice key_id, const char *action,
+                        struct slice *ret_id) {
+    struct kms_want want = {.action = action};
+    struct ref r = {0};
+    struct known_key k = {0};
+    bool found = false;
+    TRY(parse_ref(c, key_id, &want, &r));
+    if (!r.foreign) {
+        TRY(find_key(c, &r, &found, &k));
+    }
+    if (!found) {
+        return missing(c, &r, &want);
+    }
+    *ret_id = k.target.row.id;
+    return SL_OK;
+}
+
 struct sl_rc kms_arn(struct api_call *c, struct slice key_id, struct slice *ret_arn) {
     struct ref r = {0};
     struct kms_target t = {0};

@@ -19,6 +19,9 @@ enum { KMS_TAGS_MAX = 50, KMS_ALIASES_MAX = 50, KMS_NAMES_MAX = 256 };
 bool kms_is_uuid(struct slice s);
 /* What stands behind "key/" of an ARN; all of it when there is none. */
 struct slice kms_key_part(struct slice key_id);
+/* The id of a key of the caller's own account, for an action that no key policy decides. */
+struct sl_rc kms_own_id(struct api_call *c, struct slice key_id, const char *action,
+                        struct slice *ret_id);
 /* The ARN behind a key id, undecided; empty when there is none. */
 struct sl_rc kms_arn(struct api_call *c, struct slice key_id, struct slice *ret_arn);
 struct sl_rc kms_dry(struct api_call *c, bool dry_run);

@@ -42,6 +42,7 @@ struct sl_rc kms_op_tag(struct api_call *c) {
 
 struct sl_rc kms_op_untag(struct api_call *c) {
     const struct json *drop = kms_member(c, "TagKeys");
+    ENSURE(drop->count <= KMS_TAGS_MAX, c->err, SL_E_KMS_TAG, "Too many tags");
     struct slice *names = arena_array(c->arena, drop->count + 1, sizeof *names);
     ENSURE(names != NULL, c->err, SL_E_NOMEM, "Out of memory.");
     size_t n = 0;

@@ -269,6 +269,10 @@ static void http(void **state) {
         {{"kms", "TrentService.NoSuchThing", "{}", true, false},
          400,
          {"\"__type\":\"UnknownOperationException\""}},
+        {{"cloudtrail", /* the rig's service has no folder of records */
+          "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents", "{}", true, false},
+         500,
+         {"\"__type\":\"InternalFailure\""}},
         {{"kms", "TrentService.ListKeys", "{", true, false},
          400,
          {"\"__type\":\"SerializationException\""}},

@@ -99,6 +99,12 @@ static void aliases(void **state) {
            "{\"AliasName\":\"alias/Redshift-SSE\",\"TargetKeyId\":\"%s\"}", other));
     OK(RUN(r, &r->admin, "ListAliases", "{\"KeyId\":\"%s\"}", other));
     assert_int_equal(json_get(r->answer, "Aliases")->count, 1);
+    FAILS(RUN(r, &r->admin, "ListAliases", "{\"KeyId\":\"11111111-2222-4333-8444-555555555555\"}"),
+          SL_E_KMS_NOT_FOUND);
+    FAILS(RUN(r, &r->admin, "ListAliases",
+              "{\"KeyId\":\"arn:aws:kms:us-east-1:999999999999:key/"
+              "11111111-2222-4333-8444-555555555555\"}"),
+          SL_E_ACCESS_DENIED);
     OK(RUN(r, &r->admin, "DeleteAlias", "{\"AliasName\":\"alias/Redshift-SSE\"}"));
     FAILS(RUN(r, &r->admin, "DescribeKey", "{\"KeyId\":\"alias/Redshift-SSE\"}"),
           SL_E_KMS_NOT_FOUND);
@@ -346,6 +352,15 @@ static void tags(void **state) {
     OK(RUN(r, &r->admin, "UntagResource", "{\"KeyId\":\"%s\",\"TagKeys\":[\"a\",\"zz\"]}", id));
     OK(RUN(r, &r->admin, "ListResourceTags", "{\"KeyId\":\"%s\"}", id));
     assert_int_equal(json_get(r->answer, "Tags")->count, 1);
+    SL_CLEANUP(buf_fini) struct buf many = BUF_INIT(1024);
+    for (int i = 0; i < KMS_TAGS_MAX; i++) {
+        buf_printf(&many, "\"k%d\",", i);
+    }
+    OK(RUN(r, &r->admin, "UntagResource", "{\"KeyId\":\"%s\",\"TagKeys\":[%.*s]}", id,
+           (int)many.len - 1, (const char *)many.ptr));
+    FAILS(RUN(r, &r->admin, "UntagResource", "{\"KeyId\":\"%s\",\"TagKeys\":[%.*s\"k\"]}", id,
+              SLICE_FMT(buf_slice(&many))),
+          SL_E_KMS_TAG);
 }
 
 static void paging(void **state) {
