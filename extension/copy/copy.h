@@ -8,7 +8,7 @@
 #include "utils/relcache.h"
 
 #include "lib/base/slice.h"
-#include "lib/codec/delimited.h"
+#include "lib/codec/copy_convert.h"
 #include "lib/codec/unpack.h"
 #include "lib/crypto/secret.h"
 
@@ -29,8 +29,9 @@ struct copy_spec {
     char delimiter;                 /* 0: '|', or ',' for CSV */
     char quote;                     /* CSV only; 0: '"' */
     const char *null_as;            /* NULL: "\N" */
-    int ignoreheader;               /* rows dropped at the start of every file */
-    int maxerror;                   /* the load fails at this many rejects; 0 and 1: at the first */
+    struct copy_options options;
+    int ignoreheader; /* rows dropped at the start of every file */
+    int maxerror;     /* the load fails at this many rejects; 0 and 1: at the first */
 
     const char *region;   /* the bucket's, which is the scope of the signature */
     const char *endpoint; /* https://host:port, path style */

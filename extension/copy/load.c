@@ -319,6 +319,7 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
                                                            : '|',
                               .quote = spec->quote ? (uint8_t)spec->quote : '"'},
                     .null_as = null_text(spec),
+                    .options = spec->options,
                     .columns = l->columns.columns,
                     .column_count = (size_t)l->columns.natts,
                     .max_rejects = (size_t)l->reject_limit},

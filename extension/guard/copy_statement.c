@@ -146,10 +146,33 @@ static enum unpack_format compression_option(DefElem *d) {
     bad_option(d->defname, "is none that is known");
 }
 
+/* Where an option without a value is kept, or NULL. */
+static bool *flag_of(struct copy_options *o, const char *name) {
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {{"emptyasnull", &o->emptyasnull}, {"blanksasnull", &o->blanksasnull},
+                 {"trimblanks", &o->trimblanks},   {"truncatecolumns", &o->truncatecolumns},
+                 {"fillrecord", &o->fillrecord},   {"acceptanydate", &o->acceptanydate},
+                 {"roundec", &o->roundec},         {"ignoreblanklines", &o->ignoreblanklines}};
+    for (size_t i = 0; i < lengthof(flags); i++) {
+        if (strcmp(name, flags[i].name) == 0) {
+            return flags[i].flag;
+        }
+    }
+    return NULL;
+}
+
 /* Options by the names that lib/dialect writes. */
 static void one_option(struct copy_spec *spec, DefElem *d, struct secrets *secrets) {
     const char *name = d->defname;
-    if (strcmp(name, "iam_role") == 0) {
+    bool *flag = flag_of(&spec->options, name);
+    if (flag != NULL) {
+        *flag = defGetBoolean(d);
+    } else if (strcmp(name, "acceptinvchars") == 0) {
+        spec->options.acceptinvchars = true;
+        spec->options.invalid_char = (uint8_t)char_option(d);
+    } else if (strcmp(name, "iam_role") == 0) {
         set_roles(spec, defGetString(d));
     } else if (strcmp(name, "credentials") == 0) {
         open_keys(spec, defGetString(d), secrets);

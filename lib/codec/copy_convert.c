@@ -156,17 +156,39 @@ static struct slice trim_blanks(struct slice s) {
     return s;
 }
 
+/* The same text in the converter's scratch memory, where it may be written; false: none left. */
+static bool to_scratch(struct copy_converter *c, struct slice *s) {
+    if (s->len > 0 && s->ptr != c->scratch.ptr) {
+        buf_reset(&c->scratch);
+        buf_put(&c->scratch, *s);
+        *s = buf_slice(&c->scratch);
+    }
+    return !c->scratch.failed;
+}
+
 /* SL_E_NOMEM through *ret_nomem; everything else is about the row. */
-static enum copy_code convert_text(const struct copy_column *col, struct copy_batch *b,
-                                   struct copy_vector *v, struct slice s, copy_reason why,
-                                   bool *ret_nomem) {
+static enum copy_code convert_text(struct copy_converter *c, const struct copy_column *col,
+                                   struct copy_batch *b, struct copy_vector *v, struct slice s,
+                                   copy_reason why, bool *ret_nomem) {
+    const struct copy_options *o = &c->conf.options;
     bool fixed = col->type == COPY_CHAR;
-    if (fixed) {
+    if (fixed || o->trimblanks) {
         s = trim_blanks(s);
     }
     enum copy_code code = copy_check_text(s, fixed, why);
+    if (code == COPY_E_UTF8 && !fixed && o->acceptinvchars) {
+        if (!to_scratch(c, &s)) {
+            *ret_nomem = true;
+            return COPY_OK;
+        }
+        copy_replace_invalid(c->scratch.ptr, s.len, o->invalid_char);
+        code = copy_check_text(s, false, why);
+    }
     if (code != COPY_OK) {
         return code;
+    }
+    if (o->truncatecolumns && col->max_bytes > 0) {
+        s = copy_cut_text(s, col->max_bytes);
     }
     if (col->max_bytes > 0 && s.len > col->max_bytes) {
         snprintf(why, COPY_REASON_MAX + 1, "%s length exceeds DDL length",
@@ -180,7 +202,7 @@ static enum copy_code convert_text(const struct copy_column *col, struct copy_ba
 }
 
 static enum copy_code convert_value(const struct copy_column *col, struct copy_vector *v,
-                                    size_t row, struct slice s, copy_reason why) {
+                                    size_t row, struct slice s, bool round, copy_reason why) {
     enum copy_code code;
     int64_t i;
     __int128 n;
@@ -213,14 +235,46 @@ static enum copy_code convert_value(const struct copy_column *col, struct copy_v
         v->presence[row] = zoned ? COPY_VALUE : COPY_LOCAL;
         return code;
     case COPY_NUMERIC:
-        code = copy_parse_numeric(s, col->precision, col->scale, &n, why);
+        code = copy_parse_numeric(s, col->precision, col->scale, round, &n, why);
         v->v.i64[row] = code == COPY_OK ? (int64_t)n : 0;
         return code;
     case COPY_NUMERIC_BIG:
-        return copy_parse_numeric(s, col->precision, col->scale, &v->v.i128[row], why);
+        return copy_parse_numeric(s, col->precision, col->scale, round, &v->v.i128[row], why);
     default:
         sl_panic(__FILE__, __LINE__, "column type");
     }
+}
+
+static bool is_text(const struct copy_column *col) {
+    return col->type == COPY_CHAR || col->type == COPY_VARCHAR;
+}
+
+static bool is_date(const struct copy_column *col) {
+    return col->type == COPY_DATE || col->type == COPY_TIMESTAMP || col->type == COPY_TIMESTAMPTZ;
+}
+
+/* Is the field NULL? Of a field that is no text, *s loses its blanks. */
+static bool is_null(const struct copy_converter *c, const struct copy_column *col,
+                    const struct delimited_field *f, struct slice *s) {
+    const struct copy_options *o = &c->conf.options;
+    if (!f->quoted && slice_eq(*s, c->conf.null_as)) {
+        return true;
+    }
+    if (!is_text(col)) {
+        *s = slice_trim(*s);
+        return s->len == 0;
+    }
+    return s->len == 0 ? o->emptyasnull : o->blanksasnull && slice_trim(*s).len == 0;
+}
+
+static enum copy_code put_null(const struct copy_column *col, struct copy_vector *v, size_t row,
+                               copy_reason why) {
+    v->presence[row] = COPY_NULL;
+    if (col->not_null) {
+        snprintf(why, COPY_REASON_MAX + 1, "Missing data for not-null field");
+        return COPY_E_NOT_NULL;
+    }
+    return COPY_OK;
 }
 
 /* One field into its column. */
@@ -230,20 +284,9 @@ static enum copy_code convert_field(struct copy_converter *c, struct copy_batch 
     const struct copy_column *col = &c->conf.columns[at];
     struct copy_vector *v = &b->columns[at];
     struct slice s = {c->data.ptr + f->start, f->len};
-    bool text = col->type == COPY_CHAR || col->type == COPY_VARCHAR;
     v->presence[b->rows] = COPY_VALUE;
-    bool null = !f->quoted && slice_eq(s, c->conf.null_as);
-    if (!text && !null) {
-        s = slice_trim(s);
-        null = s.len == 0;
-    }
-    if (null) {
-        v->presence[b->rows] = COPY_NULL;
-        if (col->not_null) {
-            snprintf(why, COPY_REASON_MAX + 1, "Missing data for not-null field");
-            return COPY_E_NOT_NULL;
-        }
-        return COPY_OK;
+    if (is_null(c, col, f, &s)) {
+        return put_null(col, v, b->rows, why);
     }
     if (f->doubled) {
         buf_reset(&c->scratch);
@@ -254,8 +297,30 @@ static enum copy_code convert_field(struct copy_converter *c, struct copy_batch 
         }
         s = slice_of(out, delimited_undouble(&c->split, f, out));
     }
-    return text ? convert_text(col, b, v, s, why, ret_nomem)
-                : convert_value(col, v, b->rows, s, why);
+    if (is_text(col)) {
+        return convert_text(c, col, b, v, s, why, ret_nomem);
+    }
+    enum copy_code code = convert_value(col, v, b->rows, s, c->conf.options.roundec, why);
+    return code != COPY_OK && c->conf.options.acceptanydate && is_date(col)
+               ? put_null(col, v, b->rows, why)
+               : code;
+}
+
+/* The columns from `at` on have no field. */
+static enum copy_code fill_record(struct copy_converter *c, struct copy_batch *b, size_t *at,
+                                  copy_reason why, bool *ret_nomem) {
+    for (; *at < c->conf.column_count; (*at)++) {
+        const struct copy_column *col = &c->conf.columns[*at];
+        struct copy_vector *v = &b->columns[*at];
+        v->presence[b->rows] = COPY_VALUE;
+        enum copy_code code = col->type == COPY_VARCHAR && !c->conf.options.emptyasnull
+                                  ? convert_text(c, col, b, v, SLICE_EMPTY, why, ret_nomem)
+                                  : put_null(col, v, b->rows, why);
+        if (code != COPY_OK || *ret_nomem) {
+            return code;
+        }
+    }
+    return COPY_OK;
 }
 
 static void refuse(struct copy_refusal *r, enum copy_code code, int32_t column, struct slice field,
@@ -283,7 +348,8 @@ static bool convert_row(struct copy_converter *c, struct copy_batch *b,
         refuse(r, COPY_E_LINE, -1, SLICE_EMPTY, 0, "Invalid line: larger than the limit of 4 MB");
         return false;
     }
-    bool missing = row->field_count < columns && row->fault == DELIMITED_FINE;
+    bool fewer = row->field_count < columns && row->fault == DELIMITED_FINE;
+    bool missing = fewer && !c->conf.options.fillrecord;
     for (size_t i = 0; i < sound; i++) {
         const struct delimited_field *f = &c->fields[i];
         if (missing && i + 1 == sound) {
@@ -300,6 +366,17 @@ static bool convert_row(struct copy_converter *c, struct copy_batch *b,
             return false;
         }
         if (*ret_nomem) {
+            return false;
+        }
+    }
+    if (fewer) {
+        size_t at = stored;
+        enum copy_code code = fill_record(c, b, &at, r->why, ret_nomem);
+        if (code != COPY_OK || *ret_nomem) {
+            r->code = code;
+            r->column = (int32_t)at;
+            r->field = SLICE_EMPTY;
+            r->position = row->end - row->start;
             return false;
         }
     }
@@ -364,6 +441,10 @@ struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b,
         if (!delimited_next(&c->split, c->fields, c->conf.column_count, &row)) {
             c->more = false;
             break;
+        }
+        if (c->conf.options.ignoreblanklines && row.end == row.start) {
+            c->line += row.lines;
+            continue;
         }
         size_t text_len = b->text.len;
         bool nomem = false;

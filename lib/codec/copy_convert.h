@@ -3,7 +3,7 @@
  * runs, so any thread may take any run.
  *
  * Conversion follows Redshift's defaults: empty fields are NULL but for CHAR and VARCHAR; surplus
- * decimals are cut; lengths count bytes. */
+ * decimals are cut; lengths count bytes; struct copy_options changes that. */
 #ifndef SL_CODEC_COPY_CONVERT_H
 #define SL_CODEC_COPY_CONVERT_H
 
@@ -35,9 +35,24 @@ struct copy_column {
     uint32_t max_bytes; /* COPY_CHAR, COPY_VARCHAR; 0 for VARCHAR: no limit */
 };
 
+/* COPY's options of the same names (the Redshift guide, "Data conversion parameters"). */
+struct copy_options {
+    bool emptyasnull;      /* CHAR, VARCHAR: an empty field is NULL */
+    bool blanksasnull;     /* … one of blanks and tabs alone is */
+    bool trimblanks;       /* VARCHAR: without its trailing blanks */
+    bool truncatecolumns;  /* CHAR, VARCHAR: what is too long is cut, at a character's begin */
+    bool fillrecord;       /* fields missing at a row's end are NULL; empty for VARCHAR */
+    bool acceptanydate;    /* a date or timestamp that is none is NULL */
+    bool acceptinvchars;   /* VARCHAR: each byte that is no UTF-8 becomes `invalid_char` */
+    bool roundec;          /* surplus decimals round half up, away from zero */
+    bool ignoreblanklines; /* lines without a byte are no rows */
+    uint8_t invalid_char;  /* ASCII, not NUL */
+};
+
 struct copy_convert_conf {
     struct delimited_conf split;
     struct slice null_as;
+    struct copy_options options;
     const struct copy_column *columns;
     size_t column_count; /* 1..COPY_MAX_COLUMNS */
     size_t max_rejects;  /* a batch stops after that many */

@@ -88,10 +88,9 @@ static __int128 power_of_ten(unsigned n) {
     return v;
 }
 
-/* Digits beyond `scale` are read and dropped. At most 38 digits go into the value, so that it can't
- * overflow. */
-enum copy_code copy_parse_numeric(struct slice s, uint8_t precision, uint8_t scale, __int128 *ret,
-                                  copy_reason why) {
+/* At most 38 digits go into the value, so that it can't overflow. */
+enum copy_code copy_parse_numeric(struct slice s, uint8_t precision, uint8_t scale, bool round,
+                                  __int128 *ret, copy_reason why) {
     size_t i = 0;
     bool negative = s.ptr[0] == '-';
     if (negative || s.ptr[0] == '+') {
@@ -100,7 +99,7 @@ enum copy_code copy_parse_numeric(struct slice s, uint8_t precision, uint8_t sca
     size_t digits = 0;
     size_t significant = 0;
     size_t decimals = 0;
-    bool point = false;
+    bool point = false, dropped = false, up = false;
     uint64_t low = 0;
     __int128 v = 0;
     for (; i < s.len; i++) {
@@ -114,6 +113,8 @@ enum copy_code copy_parse_numeric(struct slice s, uint8_t precision, uint8_t sca
         }
         digits++;
         if (point && decimals == scale) {
+            up |= round && !dropped && c >= '5';
+            dropped = true;
             continue;
         }
         decimals += point;
@@ -128,12 +129,17 @@ enum copy_code copy_parse_numeric(struct slice s, uint8_t precision, uint8_t sca
     if (digits == 0) {
         return bad_digit(s, s.len, COPY_NUMERIC, why);
     }
-    if (significant + (scale - decimals) > precision && significant > 0) {
+    bool overflow = significant + (scale - decimals) > precision && significant > 0;
+    for (; decimals < scale && !overflow; decimals++) {
+        v *= 10;
+    }
+    if (up && !overflow) {
+        v++;
+        overflow = v >= power_of_ten(precision);
+    }
+    if (overflow) {
         snprintf(why, COPY_REASON_MAX + 1, "Overflow for NUMERIC(%u,%u)", precision, scale);
         return COPY_E_DIGIT;
-    }
-    for (; decimals < scale; decimals++) {
-        v *= 10;
     }
     sl_assert(v < power_of_ten(38));
     *ret = negative ? -v : v;
@@ -532,4 +538,25 @@ enum copy_code copy_check_text(struct slice s, bool ascii_only, copy_reason why)
         }
     }
     return COPY_OK;
+}
+
+void copy_replace_invalid(uint8_t *p, size_t n, uint8_t c) {
+    for (size_t i = 0; i < n;) {
+        int fault;
+        size_t len = p[i] < 0x80 ? 1 : utf8_at(slice_of(p, n), i, &fault);
+        if (len == 0) {
+            p[i++] = c;
+        }
+        i += len;
+    }
+}
+
+struct slice copy_cut_text(struct slice s, size_t max) {
+    if (s.len > max) {
+        while (max > 0 && (s.ptr[max] & 0xc0) == 0x80) {
+            max--;
+        }
+        s.len = max;
+    }
+    return s;
 }

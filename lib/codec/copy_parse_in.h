@@ -24,8 +24,9 @@ enum copy_code {
 /* Each returns COPY_OK and the value, or a code and its text. `s` is never empty. */
 typedef char copy_reason[COPY_REASON_MAX + 1];
 enum copy_code copy_parse_int(struct slice s, enum copy_type type, int64_t *ret, copy_reason why);
-enum copy_code copy_parse_numeric(struct slice s, uint8_t precision, uint8_t scale, __int128 *ret,
-                                  copy_reason why);
+/* Decimals beyond `scale` are dropped, or with `round` rounded. */
+enum copy_code copy_parse_numeric(struct slice s, uint8_t precision, uint8_t scale, bool round,
+                                  __int128 *ret, copy_reason why);
 enum copy_code copy_parse_float8(struct slice s, double *ret, copy_reason why);
 enum copy_code copy_parse_float4(struct slice s, float *ret, copy_reason why);
 enum copy_code copy_parse_bool(struct slice s, bool *ret, copy_reason why);
@@ -36,5 +37,9 @@ enum copy_code copy_parse_timestamp(struct slice s, bool zone, int64_t *ret, boo
                                     copy_reason why);
 /* Valid UTF-8 without NUL? `ascii_only` refuses multibyte characters (CHAR). */
 enum copy_code copy_check_text(struct slice s, bool ascii_only, copy_reason why);
+/* Each byte of p[0, n) that is not part of a valid character becomes `c`. */
+void copy_replace_invalid(uint8_t *p, size_t n, uint8_t c);
+/* The longest begin of `s` (valid UTF-8) of at most `max` bytes that cuts no character. */
+struct slice copy_cut_text(struct slice s, size_t max);
 
 #endif

@@ -150,6 +150,33 @@ static struct sl_rc opt_quote(struct copy *c) {
     c->quote_position = c->p->previous_end;
     return character(c, "quote");
 }
+/* An option without a value: WITH has it under the same name. */
+static struct sl_rc flag(struct copy *c, const char *name) {
+    put_option(c, name, SLICE_LIT("true"));
+    return SL_OK;
+}
+#define FLAG_OPTION(name)                                                                          \
+    static struct sl_rc opt_##name(struct copy *c) {                                               \
+        return flag(c, #name);                                                                     \
+    }
+FLAG_OPTION(emptyasnull)
+FLAG_OPTION(blanksasnull)
+FLAG_OPTION(trimblanks)
+FLAG_OPTION(truncatecolumns)
+FLAG_OPTION(fillrecord)
+FLAG_OPTION(acceptanydate)
+FLAG_OPTION(roundec)
+FLAG_OPTION(ignoreblanklines)
+
+/* ACCEPTINVCHARS [[AS] 'c'] */
+static struct sl_rc opt_acceptinvchars(struct copy *c) {
+    if (parser_at(c->p, "as") || c->p->now.kind == TOKEN_STRING) {
+        return character(c, "acceptinvchars");
+    }
+    put_option(c, "acceptinvchars", SLICE_LIT("?"));
+    return SL_OK;
+}
+
 static struct sl_rc compression(struct copy *c, const char *name) {
     if (c->compression != NULL) {
         return parser_fail(c->p, SL_E_SQL_SYNTAX, c->p->previous_end,
@@ -270,6 +297,15 @@ static const struct option options[] = {
     {"bzip2", opt_bzip2, false},
     {"lzop", opt_lzop, false},
     {"csv", opt_csv, false},
+    {"emptyasnull", opt_emptyasnull, false},
+    {"blanksasnull", opt_blanksasnull, false},
+    {"trimblanks", opt_trimblanks, false},
+    {"truncatecolumns", opt_truncatecolumns, false},
+    {"fillrecord", opt_fillrecord, false},
+    {"acceptanydate", opt_acceptanydate, false},
+    {"roundec", opt_roundec, false},
+    {"ignoreblanklines", opt_ignoreblanklines, false},
+    {"acceptinvchars", opt_acceptinvchars, false},
     {"quote", opt_quote, false},
     {"null", opt_null, false},
     {"ignoreheader", opt_ignoreheader, false},
@@ -287,21 +323,12 @@ static const struct option options[] = {
     {"manifest", NULL, false},
     {"encrypted", NULL, false},
     {"master_symmetric_key", NULL, false},
-    {"acceptanydate", NULL, false},
-    {"acceptinvchars", NULL, false},
-    {"blanksasnull", NULL, false},
     {"dateformat", NULL, false},
-    {"emptyasnull", NULL, false},
     {"encoding", NULL, false},
     {"escape", NULL, false},
     {"explicit_ids", NULL, false},
-    {"fillrecord", NULL, false},
-    {"ignoreblanklines", NULL, false},
     {"removequotes", NULL, false},
-    {"roundec", NULL, false},
     {"timeformat", NULL, false},
-    {"trimblanks", NULL, false},
-    {"truncatecolumns", NULL, false},
     {"noload", NULL, false},
     {"ignoreallerrors", NULL, false},
     {"readratio", NULL, false},

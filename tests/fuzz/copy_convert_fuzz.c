@@ -1,5 +1,5 @@
-/* Conversion of COPY text. First byte: format; the rest is data for a table of every type; then
- * each line once more for each type alone, so that later columns are reached. */
+/* Conversion of COPY text. First byte: format and options; the rest is data for a table of every
+ * type; then each line once more for each type alone, so that later columns are reached. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +56,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .columns = columns,
         .column_count = COLUMNS,
         .max_rejects = 50,
+    };
+    conf.options = (struct copy_options){
+        .emptyasnull = data[0] & 2,
+        .blanksasnull = data[0] & 2,
+        .trimblanks = data[0] & 4,
+        .truncatecolumns = data[0] & 8,
+        .fillrecord = data[0] & 16,
+        .acceptanydate = data[0] & 32,
+        .acceptinvchars = data[0] & 64,
+        .roundec = data[0] & 128,
+        .ignoreblanklines = data[0] & 128,
+        .invalid_char = '?',
     };
     struct slice text = slice_of(data + 1, size - 1);
     convert(&conf, text);

@@ -60,6 +60,13 @@ class Copy(SealiftTest):
             self.put('other/' + option, rows)
             self.refused(self.copy('other/' + option, option), '%s file' % option.lower())
 
+    def test_conversion_options(self):
+        self.put('odd', b'1|  |2.005|2001-02-30\n\n2||3.1|soon\n3|' + b'y' * 25 + b' |9.999|2001-02-03\n4|a\xa4b\n')
+        self.refused(self.copy('odd'), "Load into table 't' failed.")
+        self.accepted(self.copy('odd', "EMPTYASNULL BLANKSASNULL TRUNCATECOLUMNS TRIMBLANKS FILLRECORD ACCEPTANYDATE ROUNDEC IGNOREBLANKLINES ACCEPTINVCHARS AS '#'"))
+        self.assertEqual(self.s.sqlv("select a, b is null, b, c, d from t order by a").splitlines(),
+                         ['1|t||2.01|', '2|t||3.10|', '3|f|%s|10.00|2001-02-03' % ('y' * 20), '4|f|a#b||'])
+
     def test_maxerror(self):
         self.put('bad', '1|x||\nno|x||\n3|%s||\n4|x||2001-02-30\n5|x||\n6|x\n7|x|||9\n' % ('y' * 21))
         r = self.copy('bad', 'MAXERROR 10')

@@ -149,6 +149,8 @@ static const struct copy_column columns[] = {
 #define BAD_CHAR                                                                                   \
     "1/0/0/1220 Multibyte character not supported for CHAR (Hint: Try using VARCHAR). Invalid "    \
     "char: "
+#define LONG_TEXT "1/0/0/1204 String length exceeds DDL length"
+#define LONG_CHAR "1/0/0/1204 Char length exceeds DDL length"
 #define BAD_BOOL "1/0/0/1210 Unknown boolean format"
 #define BAD_FLOAT "1/0/0/1208 Invalid floating point value"
 
@@ -386,6 +388,102 @@ static void test_rows(void **state) {
     }
 }
 
+static void test_options(void **state) {
+    (void)state;
+    static const struct {
+        int column;
+        const char *in;
+        const char *without, *with;
+        struct copy_options options;
+    } cases[] = {
+        {V5, "", "('')", "(NULL)", {.emptyasnull = true}},
+        {C3, "", "('   ')", "(NULL)", {.emptyasnull = true}},
+        {V5, " ", "(' ')", "(' ')", {.emptyasnull = true}},
+        {V5, " \t ", "(' \t ')", "(NULL)", {.blanksasnull = true}},
+        {C3, "  ", "('   ')", "(NULL)", {.blanksasnull = true}},
+        {V5, "", "('')", "('')", {.blanksasnull = true}},
+        {V5, "ab     ", LONG_TEXT, "('ab')", {.trimblanks = true}},
+        {V5, " a ", "(' a ')", "(' a')", {.trimblanks = true}},
+        {V5, "   ", "('   ')", "('')", {.trimblanks = true}},
+        {V5, "abcdefg", LONG_TEXT, "('abcde')", {.truncatecolumns = true}},
+        {V5, "abcd\xc3\xa9", LONG_TEXT, "('abcd')", {.truncatecolumns = true}},
+        {V5, "abc\xc3\xa9x", LONG_TEXT, "('abc\xc3\xa9')", {.truncatecolumns = true}},
+        {C3, "abcd", LONG_CHAR, "('abc')", {.truncatecolumns = true}},
+        {DA, "2001-02-30", BAD_DATE, "(NULL)", {.acceptanydate = true}},
+        {DA, "soon", SHORT_DATE, "(NULL)", {.acceptanydate = true}},
+        {TS, "soon", BAD_TS, "(NULL)", {.acceptanydate = true}},
+        {TZ, "soon", BAD_TZ, "(NULL)", {.acceptanydate = true}},
+        {TI, "soon", BAD_TIME, BAD_TIME, {.acceptanydate = true}},
+        {V5,
+         "a\xa4"
+         "b",
+         BAD_UTF8 "a4 (error 3)",
+         "('a?b')",
+         {.acceptinvchars = true, .invalid_char = '?'}},
+        {V5,
+         "\xe2\x82"
+         "A",
+         BAD_UTF8 "e2 82 41 (error 4)",
+         "('^^A')",
+         {.acceptinvchars = true, .invalid_char = '^'}},
+        {V5,
+         "\xc3\xa9\xff",
+         BAD_UTF8 "ff (error 3)",
+         "('\xc3\xa9?')",
+         {.acceptinvchars = true, .invalid_char = '?'}},
+        {C3,
+         "\xa4",
+         BAD_UTF8 "a4 (error 3)",
+         BAD_UTF8 "a4 (error 3)",
+         {.acceptinvchars = true, .invalid_char = '?'}},
+        {N8, "1.005", "(100)", "(101)", {.roundec = true}},
+        {N8, "-1.005", "(-100)", "(-101)", {.roundec = true}},
+        {N8, "1.00499", "(100)", "(100)", {.roundec = true}},
+        {N8, "0.9999", "(99)", "(100)", {.roundec = true}},
+        {N8, "999999.99", "(99999999)", "(99999999)", {.roundec = true}},
+        {N8, "999999.995", "(99999999)", "1/0/0/1207 Overflow for NUMERIC(8,2)", {.roundec = true}},
+        {N0, "0.5", "(0)", "(1)", {.roundec = true}},
+        {NB,
+         "9999999999999999999999999999.99999999995",
+         "(99999999999999999999999999999999999999)",
+         "1/0/0/1207 Overflow for NUMERIC(38,10)",
+         {.roundec = true}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct copy_convert_conf conf = conf_of(&columns[cases[i].column], 1);
+        char row[100];
+        snprintf(row, sizeof row, "%s\n", cases[i].in);
+        expect(&conf, slice_cstr(row), cases[i].without, cases[i].in);
+        conf.options = cases[i].options;
+        expect(&conf, slice_cstr(row), cases[i].with, cases[i].in);
+    }
+}
+
+/* Options about rows, on three = {INT4, VARCHAR, BOOL} and a column that can't be NULL. */
+static void test_row_options(void **state) {
+    (void)state;
+    struct copy_convert_conf conf = conf_of(three, 3);
+    conf.options.fillrecord = true;
+    expect(&conf, SLICE_LIT("1\n2|x\n3|y|t\n"), "(1,'',NULL)(2,'x',NULL)(3,'y',true)", "fill");
+    conf.options.emptyasnull = true;
+    expect(&conf, SLICE_LIT("1\n"), "(1,NULL,NULL)", "fill, empty as NULL");
+    const struct copy_column strict[] = {columns[I4], columns[NN]};
+    conf = conf_of(strict, 2);
+    conf.options.fillrecord = true;
+    expect(&conf, SLICE_LIT("7\n"), "1/1/1/1213 Missing data for not-null field", "fill NOT NULL");
+    expect(&conf, SLICE_LIT("7|8|9\n"), "1/-1/3/1202 Extra column(s) found", "fill, too many");
+    conf = conf_of(three, 3);
+    expect(&conf, SLICE_LIT("\n1|x|t\n"), "(1,'x',true)1/0/0/1214 Delimiter not found", "blank");
+    conf.options.ignoreblanklines = true;
+    expect(&conf, SLICE_LIT("\n1|x|t\n\r\n\n2|y|f\n\nz\n"),
+           "(1,'x',true)(2,'y',false)7/0/0/1214 Delimiter not found", "blank lines count");
+    conf = conf_of(&columns[NN], 1);
+    conf.options.acceptanydate = true;
+    const struct copy_column date = {.type = COPY_DATE, .not_null = true};
+    conf.columns = &date;
+    expect(&conf, SLICE_LIT("soon\n"), "1/0/0/1213 Missing data for not-null field", "any date");
+}
+
 static void test_null_as(void **state) {
     (void)state;
     struct copy_convert_conf conf = conf_of(three, 3);
@@ -519,6 +617,7 @@ static void test_names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),    cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_options),   cmocka_unit_test(test_row_options),
         cmocka_unit_test(test_null_as),   cmocka_unit_test(test_text_forms),
         cmocka_unit_test(test_batches),   cmocka_unit_test(test_reject_limit),
         cmocka_unit_test(test_raw_texts), cmocka_unit_test(test_row_limit),
