@@ -327,7 +327,7 @@ static struct sl_rc private_folder(const char *backup_file, char *out, size_t si
                   access("/dev/shm", W_OK) == 0 && stat(backup_file, &st) == 0 &&
                   (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize / 4 >
                       (uint64_t)st.st_size + MEMORY_SPARE_BYTES;
-    snprintf(out, size, "%s/sealift-XXXXXX",
+    snprintf(out, size, "%s/sealift-drill-XXXXXX",
              memory                                     ? "/dev/shm"
              : elsewhere != NULL && elsewhere[0] == '/' ? elsewhere
                                                         : "/tmp");

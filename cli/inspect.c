@@ -101,7 +101,7 @@ static struct sl_rc status(const struct instance *in, struct sl_error *err) {
            (int)json_get(conf, "sqlPort")->integer);
     TRY(read_json(in, "run/status.json", &a, &state, err));
     const struct json *list = json_get(state, "processes"), *isolated = json_get(state, "isolated");
-    bool all = true;
+    bool all = true, sealed = false;
     for (const struct json *p = list ? list->child : NULL; p != NULL; p = p->next) {
         struct slice name = json_get(p, "name")->text, word = json_get(p, "state")->text;
         const struct json *why = json_get(p, "why");
@@ -109,6 +109,10 @@ static struct sl_rc status(const struct instance *in, struct sl_error *err) {
                (int)json_get(p, "pid")->integer, (int)json_get(p, "restarts")->integer,
                why != NULL ? ": " : "", SLICE_FMT(why != NULL ? why->text : SLICE_EMPTY));
         all &= slice_eq_cstr(word, "up");
+        sealed |= slice_eq_cstr(word, "sealed");
+    }
+    if (sealed) {
+        printf("SEALED       the keys are closed; next: sealift unseal --data %s\n", in->data);
     }
     printf("keys         %s\n", isolated && isolated->boolean ? "isolated" : "keys not isolated");
     printf("user tables  plaintext: ordinary PostgreSQL tables until sealed tables are there\n");

@@ -346,6 +346,9 @@ static void child_environment(const struct supervisor *s, enum child_id id) {
             setenv("SOFTHSM2_CONF", softhsm, 1); /* where that module finds its tokens */
         }
     }
+    if (id == CHILD_KMS && s->sealed) {
+        setenv("SEALIFT_SEALED", "1", 1);
+    }
     if (id == CHILD_POSTGRES) {
         snprintf(number, sizeof number, "%d", FIRST_INHERITED_FD);
         setenv("SEALIFT_TOKENS_FD", number, 1);
@@ -439,6 +442,22 @@ static struct sl_rc keyholder_says(struct supervisor *s, uint8_t *ret, struct sl
     return SL_OK;
 }
 
+/* The gateway looks for the file at each login: it asks nobody whether kms is there. */
+static void set_sealed(struct supervisor *s, bool sealed) {
+    char path[INSTANCE_PATH_MAX];
+    s->sealed = sealed;
+    if (s->admin_fd < 0) {
+        return; /* a keyholder alone: what runs beside it has a supervisor of its own */
+    }
+    instance_path(s->in, "run/sealed", path, sizeof path);
+    int fd = sealed ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644) : -1;
+    if (fd >= 0) {
+        close(fd);
+    } else if (sealed || (unlink(path) != 0 && errno != ENOENT)) {
+        sl_log(SL_WARN, "sealed", "path=%s error=%s", path, SL_Q(slice_cstr(strerror(errno))));
+    }
+}
+
 /* With s->word the keyholder opens or the start has failed; without, it may be left sealed. */
 static struct sl_rc start_keyholder(struct supervisor *s, struct sl_error *err) {
     uint8_t says = 0;
@@ -450,7 +469,7 @@ static struct sl_rc start_keyholder(struct supervisor *s, struct sl_error *err) 
         TRY(keyholder_says(s, &says, &why, err));
     }
     ENSURE(why.code == SL_CODE_OK, err, why.code, "%s", sl_error_message(&why, why.code));
-    s->sealed = says == KEYHOLDER_SEALED;
+    set_sealed(s, says == KEYHOLDER_SEALED);
     s->child[CHILD_KEYHOLDER].ready = says == KEYHOLDER_READY;
     if (s->sealed) {
         sl_log(SL_WARN, "keys.sealed", "hint=\"sealift unseal --data %s\"", s->in->data);
@@ -475,9 +494,14 @@ struct sl_rc supervise_unseal(struct supervisor *s, struct slice word, struct sl
         sl_log(SL_WARN, "keys.wrong_word", "count=%d", s->wrong_words);
         return sl_fail(err, SL_E_ACCESS_DENIED, "%s", sl_error_message(&why, SL_E_ACCESS_DENIED));
     }
-    s->sealed = false;
+    set_sealed(s, false);
     s->wrong_words = 0;
     s->child[CHILD_KEYHOLDER].ready = true;
+    /* What stood in for kms gives way to it. */
+    s->child[CHILD_KMS].backoff_ms = BACKOFF_FIRST_MS;
+    if (s->child[CHILD_KMS].pid > 0) {
+        kill(s->child[CHILD_KMS].pid, SIGTERM);
+    }
     sl_log(SL_INFO, "keys.open", "how=unseal");
     return SL_OK;
 }
@@ -576,7 +600,7 @@ struct sl_rc supervise_start(struct supervisor *s, enum child_id id, struct sl_e
         rc = warehouse_configure(s->in, s->module_dir, err);
         rc = sl_is_ok(rc) ? spawn(s, id, fds, 2, err) : rc;
     } else if (id == CHILD_KMS) {
-        rc = keyholder_channel(s, &channel, err);
+        rc = s->sealed ? SL_OK : keyholder_channel(s, &channel, err);
         int fds[] = {s->kms_fd, channel, tokens, ready[1]};
         rc = sl_is_ok(rc) ? spawn(s, id, fds, 4, err) : rc;
     } else if (id == CHILD_S3) {
@@ -704,10 +728,8 @@ void supervise_write_status(struct supervisor *s) {
         jsonw_name(&w, "pid");
         jsonw_int(&w, c->pid);
         jsonw_name(&w, "state");
-        jsonw_cstr(&w, c->pid == 0                         ? "down"
-                       : c->ready                          ? "up"
-                       : i == CHILD_KEYHOLDER && s->sealed ? "sealed"
-                                                           : "starting");
+        bool closed = s->sealed && (i == CHILD_KEYHOLDER || i == CHILD_KMS);
+        jsonw_cstr(&w, c->pid == 0 ? "down" : closed ? "sealed" : c->ready ? "up" : "starting");
         if (c->why[0] != '\0') {
             jsonw_name(&w, "why");
             jsonw_cstr(&w, c->why);
@@ -744,7 +766,7 @@ static bool restart_due(struct supervisor *s) {
     int64_t now = clock_mono_ms();
     for (int i = 0; i < CHILD_COUNT; i++) {
         struct child *c = &s->child[i];
-        bool blocked = i == CHILD_KMS && !s->child[CHILD_KEYHOLDER].ready;
+        bool blocked = i == CHILD_KMS && !s->child[CHILD_KEYHOLDER].ready && !s->sealed;
         if (c->pid == 0 && c->restart_at_ms != 0 && now >= c->restart_at_ms && !blocked) {
             struct sl_error err = {0};
             if (sl_failed(supervise_start(s, (enum child_id)i, &err))) {

@@ -80,7 +80,9 @@ static struct sl_rc set_up(struct gateway *g, bool *ret_stop, struct sl_error *e
            err, SL_E_INTERNAL, "the gateway needs the tokens of gateway, postgres and s3");
     char *socket_path = arena_printf(&g->arena, "%s/.s.PGSQL.5432", g->conf.pg_socket_dir);
     char *own_dir = arena_printf(&g->arena, "%s/gateway", g->conf.data_dir);
-    ENSURE(socket_path != NULL && own_dir != NULL, err, SL_E_NOMEM, "out of memory");
+    char *sealed_path = arena_printf(&g->arena, "%s/run/sealed", g->conf.data_dir);
+    ENSURE(socket_path != NULL && sealed_path != NULL && own_dir != NULL, err, SL_E_NOMEM,
+           "out of memory");
 
     g->api.conf = &g->conf;
     g->api.sql = &g->sql;
@@ -88,6 +90,7 @@ static struct sl_rc set_up(struct gateway *g, bool *ret_stop, struct sl_error *e
     memcpy(g->api.hello.token, g->tokens.token[SEAM_GATEWAY], SEAM_TOKEN_LEN);
     memcpy(g->api.s3_token, g->tokens.token[SEAM_S3], SEAM_TOKEN_LEN);
     g->sql.target.socket_path = socket_path;
+    g->sql.sealed_path = sealed_path;
     memcpy(g->sql.target.token, g->tokens.token[SEAM_POSTGRES], SEAM_TOKEN_LEN);
 
     bool isolated;

@@ -193,6 +193,10 @@ static struct sl_rc log_in(struct session *s) {
 static void serve(struct session *s) {
     bool done = false;
     struct sl_rc rc = negotiate(s, &done);
+    if (sl_is_ok(rc) && !done && access(s->env->sealed_path, F_OK) == 0) {
+        rc = sl_fail(&s->err, SL_E_SEALED, "the instance is sealed");
+        sl_hint(&s->err, "Its administrator opens it with 'sealift unseal'.");
+    }
     if (sl_is_ok(rc) && !done) {
         rc = log_in(s);
         if (sl_is_ok(rc)) {

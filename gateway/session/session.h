@@ -15,14 +15,16 @@ struct session_env {
     struct backend_target target;
     struct lookup *lookup;
     struct cancel_map *cancels;
-    struct secret fake_key; /* salts of users that don't exist */
-    pthread_rwlock_t gate;  /* read while a session starts, written during a reset */
-    int stop_fd;            /* an eventfd, readable once the gateway stops */
+    struct secret fake_key;  /* salts of users that don't exist */
+    pthread_rwlock_t gate;   /* read while a session starts, written during a reset */
+    const char *sealed_path; /* a file that is there while the instance is sealed */
+    int stop_fd;             /* an eventfd, readable once the gateway stops */
     atomic_int connections;
     atomic_int sessions;
 };
 
-/* Fills lookup, cancels, gate, fake_key and stop_fd; tls and target are set by the caller. */
+/* Fills lookup, cancels, gate, fake_key and stop_fd; tls, target and sealed_path are set by the
+ * caller. */
 struct sl_rc session_env_init(struct session_env *env, struct sl_error *err);
 void session_env_fini(struct session_env *env);
 /* Accepts on `listener` and gives each connection a thread, until the stop. Blocks. */

@@ -1,6 +1,7 @@
 /* The kms process: KMS, IAM and STS behind run/kms.sock. Owns the database and the audit log under
- * DATA/kms; holds no master key, only channels to the keyholder. Descriptors at start: 3 listening
- * socket, 4 keyholder, 5 edge tokens, 6 ready pipe. */
+ * DATA/kms; holds no master key, only channels to the keyholder. With SEALIFT_SEALED it stands in
+ * while the keyholder waits for its passphrase or PIN, and refuses all. Descriptors at start: 3
+ * listening socket, 4 keyholder, 5 edge tokens, 6 ready pipe. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,6 +56,7 @@ static void write_used(struct kms_service *k, bool now) {
 
 struct sl_rc kms_env_begin(struct kms_service *k, struct auth_env *ret, struct sl_error *err) {
     struct keyholder *keys = NULL;
+    ENSURE(!k->sealed, err, SL_E_SEALED, "%s", sl_code_info(SL_E_SEALED)->text);
     int64_t real_ms = clock_real_ms();
     TRY(take_channel(k, &keys, err));
     *ret = (struct auth_env){
@@ -151,6 +153,9 @@ static struct sl_rc serve(struct kms_service *k, struct sl_error *err) {
     k->server = NULL;
     net_server_free(made);
     TRY(rc);
+    if (k->sealed) {
+        return SL_OK;
+    }
     ENSURE(!keyholder_is_broken(k->root), err, SL_E_CLOSED,
            "The channel to the keyholder is broken.");
     ENSURE(!audit_is_broken(k->audit), err, SL_E_IO, "The audit log could not be flushed.");
@@ -166,6 +171,11 @@ static struct sl_rc start(struct kms_service *k, struct arena *a, struct conf *c
     ENSURE(n > 0 && (size_t)n < sizeof dir, err, SL_E_LIMIT,
            "The data directory's path is too long");
     TRY(conf_tokens_read(FD_TOKENS, &k->tokens, err));
+    k->sealed = getenv("SEALIFT_SEALED") != NULL;
+    if (k->sealed) {
+        TRY(enter(dir, err));
+        return serve(k, err);
+    }
     TRY(keyholder_open(FD_KEYHOLDER, &k->root, err));
     TRY(enter(dir, err));
     TRY(open_all(k, dir, err));

@@ -67,6 +67,8 @@ static struct wire json_wire(const struct service *s, enum sl_code code) {
         return (struct wire){"AccessDeniedException", 400, NULL};
     case SL_E_LIMIT:
         return (struct wire){"ValidationException", 400, NULL};
+    case SL_E_SEALED:
+        return (struct wire){"ServiceUnavailableException", 503, info->text};
     default:
         break;
     }
@@ -149,7 +151,7 @@ static void reply_error(struct http *h, const struct service *s, struct sl_rc rc
     SL_CLEANUP(buf_fini) struct buf body = BUF_INIT(64 * 1024);
     struct wire w = s->ns ? query_wire(rc.code) : json_wire(s, rc.code);
     const char *text = w.text ? w.text : sl_error_message(&h->err, rc.code);
-    if (w.status >= 500) {
+    if (w.status >= 500 && rc.code != SL_E_SEALED) {
         sl_log(SL_ERROR, "request.failed", "request=%s code=%s error=%s", h->request_id,
                sl_code_info(rc.code)->name, SL_Q(slice_cstr(h->err.detail)));
     }
@@ -309,6 +311,27 @@ static void record_refused(struct http *h, struct kms_service *k, const struct a
     kms_audit_refused(k, &f, rc);
 }
 
+/* Of the query services; empty for the others. */
+static struct sl_rc read_form(struct http *h, struct slice body, struct params *ret) {
+    bool query = body.len == 0; /* GET, and presigned POST */
+    return http_header(h, "x-amz-target").ptr != NULL
+               ? SL_OK
+               : params_parse(query ? h->query : body, !query, h->arena, &h->err, ret);
+}
+
+/* A request that is not even looked at, in the form of the service that it seems to be for. */
+static void turn_away(struct http *h, struct sl_rc rc) {
+    struct slice body = SLICE_EMPTY;
+    struct params form = {0};
+    if (sl_is_ok(http_body_all(h, LIMIT_API_BODY_BYTES, &body))) {
+        sl_ignore(read_form(h, body, &form));
+    }
+    reply_error(h, guess(h, &form), rc);
+    if (body.len > 0) {
+        secret_wipe((void *)(uintptr_t)body.ptr, body.len);
+    }
+}
+
 /* One request on its way to its answer. */
 struct request {
     struct http *h;
@@ -328,11 +351,7 @@ struct request {
 static struct sl_rc identify(struct request *r) {
     struct http *h = r->h;
     struct params form = {0};
-    bool query = r->body.len == 0; /* GET, and presigned POST */
-    struct sl_rc form_rc =
-        http_header(h, "x-amz-target").ptr
-            ? SL_OK
-            : params_parse(query ? h->query : r->body, !query, h->arena, &h->err, &form);
+    struct sl_rc form_rc = read_form(h, r->body, &form);
     r->s = guess(h, &form);
     struct sl_rc rc = sl_failed(form_rc) ? form_rc : verify(h, &r->env, r->body, &r->caller);
     if (sl_failed(rc)) {
@@ -456,8 +475,7 @@ void kms_http_many(struct kms_service *k, struct http *const *requests, size_t c
         struct request *r = sl_is_ok(rc) ? arena_alloc(h->arena, sizeof *r) : NULL;
         if (r == NULL) {
             struct sl_rc why = sl_failed(rc) ? rc : sl_rc_of(SL_E_NOMEM);
-            reply_error(h, guess(h, &(struct params){0}),
-                        sl_fail(&h->err, why.code, "%s", sl_error_message(&err, why.code)));
+            turn_away(h, sl_fail(&h->err, why.code, "%s", sl_error_message(&err, why.code)));
             continue;
         }
         begin(r, k, h, &env);

@@ -527,7 +527,7 @@ static struct sl_rc answer(struct kms_service *k, struct net_conn *c, uint8_t ty
     if (!sl_failed(rc)) {
         return write_frame(c, SEAM_OK, &out);
     }
-    if (sl_code_info(rc.code)->http_status >= 500) {
+    if (sl_code_info(rc.code)->http_status >= 500 && rc.code != SL_E_SEALED) {
         sl_log(SL_ERROR, "call.failed", "call=%d edge=%d code=%s error=%s", type, r.edge,
                sl_code_info(rc.code)->name, SL_Q(slice_cstr(r.err.detail)));
     }

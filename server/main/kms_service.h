@@ -18,6 +18,7 @@ struct net_server;
 
 struct kms_service {
     const struct conf *conf;
+    bool sealed; /* the keys are closed: whatever is asked is refused, nothing below is open */
     struct conf_tokens tokens;
     struct kms_db *db;
     struct used *used;

@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -232,6 +233,12 @@ static void on_readable(void *user) {
 
 /* ---- the look at the events ---- */
 
+/* One that was made a while ago may have ended since: nobody has watched it. */
+static bool has_ended(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) != 0;
+}
+
 static void adopt_fresh(struct calls *m) {
     atomic_store(&m->have_fresh, false);
     pthread_mutex_lock(&m->mu);
@@ -242,7 +249,7 @@ static void adopt_fresh(struct calls *m) {
         }
         ch->watch =
             (struct net_watch){.fd = m->fresh[--m->fresh_count], .fn = on_readable, .user = ch};
-        if (sl_failed(net_watch(m->server, &ch->watch, NULL))) {
+        if (has_ended(ch->watch.fd) || sl_failed(net_watch(m->server, &ch->watch, NULL))) {
             close(ch->watch.fd);
             ch->watch.fd = -1;
             atomic_fetch_add(&m->missing, 1);

@@ -79,9 +79,9 @@ class Backup(SealiftTest):
 
     def left(self):
         """folders of drills, and processes of theirs"""
-        found = [n for d in ('/dev/shm', os.environ.get('TMPDIR', '/tmp')) for n in os.listdir(d) if n.startswith('sealift-')]
+        found = [n for d in ('/dev/shm', os.environ.get('TMPDIR', '/tmp')) for n in os.listdir(d) if n.startswith('sealift-drill-')]
         ps = subprocess.run(['ps', '-eo', 'args'], stdout=subprocess.PIPE, text=True).stdout
-        return sorted(found), 'sealift-' in ps
+        return sorted(found), 'sealift-drill-' in ps
 
     def events(self, name, data=None):
         p = subprocess.run([SEALIFT, 'audit', 'search', '--event', name, '--json', '--data', data or self.s.data], env=self.s.base_env, stdout=subprocess.PIPE, text=True)

@@ -1,12 +1,17 @@
 """The root of trust in use: file, passphrase and PKCS#11 token, moved from one to the next; sealed after a crash of the keyholder until unsealed."""
 import base64
+import http.client
 import os
 import re
 import signal
+import socket
+import ssl
+import struct
 import subprocess
 import threading
 import time
 import unittest
+import urllib.parse
 
 from harness import SEALIFT, Sealift, alive
 
@@ -93,6 +98,56 @@ class Trust(unittest.TestCase):
         s.up()
         self.opens(blob)
 
+    def sealed_answers(self):
+        """whoever asks is told at once, in the protocol's own form, that the instance is sealed and what opens it; nobody waits for a deadline"""
+        s, text = self.s, "The instance is sealed; 'sealift unseal' opens it."
+        s.write('body', 'x')
+        calls = {'kms list-keys': 'ServiceUnavailableException', 'kms create-key': 'ServiceUnavailableException', 'cloudtrail lookup-events': 'ServiceUnavailableException',
+                 'iam list-users': 'ServiceUnavailable', 'sts get-caller-identity': 'ServiceUnavailable', 'redshift describe-clusters': 'ServiceUnavailable',
+                 's3api list-buckets': 'ServiceUnavailable', 's3api put-object --bucket bkt --key k --body body': 'ServiceUnavailable',
+                 's3api get-object --bucket bkt --key k out': 'ServiceUnavailable'}
+        for call, code in calls.items():
+            begun = time.time()
+            r = s.aws(call)
+            took = time.time() - begun
+            self.assertIn('An error occurred (%s)' % code, r.err, call)
+            self.assertIn(text, r.err, call)
+            self.assertLess(took, 20, call)  # of which the client itself takes most
+        for how, content in ((b'{}', {'X-Amz-Target': 'TrentService.ListKeys', 'Content-Type': 'application/x-amz-json-1.1'}),
+                             (b'Action=ListUsers&Version=2010-05-08', {'Content-Type': 'application/x-www-form-urlencoded'}), (b'', {})):
+            u = urllib.parse.urlsplit(s.env['AWS_ENDPOINT_URL'])
+            c = http.client.HTTPSConnection(u.hostname, u.port, timeout=20, context=ssl.create_default_context(cafile=s.env['AWS_CA_BUNDLE']))
+            begun = time.time()
+            c.request('POST' if how else 'GET', '/' if how else '/bkt/k', how, content)
+            answer = c.getresponse()
+            body = answer.read().decode()
+            c.close()
+            self.assertLess(time.time() - begun, 5)
+            self.assertEqual(answer.status, 503)
+            self.assertIn('unseal', body)
+            self.assertIn({'T': '"__type":"ServiceUnavailableException"', 'A': '<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">', '': '<Error><Code>ServiceUnavailable'}
+                          ['T' if 'X-Amz-Target' in content else 'A' if how else ''], body)
+        begun = time.time()
+        r = s.sql('select 1')
+        self.assertLess(time.time() - begun, 20)
+        self.refused(r, 'FATAL:  the instance is sealed', "HINT:  Its administrator opens it with 'sealift unseal'.")
+        self.assertIn(b'C57P03\0', self.sql_refusal())
+
+    def sql_refusal(self):
+        """the message by which a startup packet is refused"""
+        with socket.create_connection(('127.0.0.1', int(self.s.env['PGPORT'])), timeout=20) as c:
+            c.sendall(struct.pack('>ii', 8, 80877103))
+            self.assertEqual(c.recv(1), b'S')
+            with ssl.create_default_context(cafile=self.s.env['AWS_CA_BUNDLE']).wrap_socket(c, server_hostname='localhost') as t:
+                packet = b'user\0awsuser\0database\0dev\0\0'
+                t.sendall(struct.pack('>ii', len(packet) + 8, 196608) + packet)
+                return t.recv(4096)
+
+    def refused(self, result, *texts):
+        self.assertNotEqual(result.code, 0, result)
+        for t in texts:
+            self.assertIn(t, result.out + result.err)
+
     def test_root_under_data(self):
         s = self.s
         s.up()
@@ -144,12 +199,30 @@ class Trust(unittest.TestCase):
         s.up()
         blob = self.encrypted()
         self.assertIn('are open already', self.verb('unseal', '--passphrase-file', self.path('one'))[1])
+        s.aws('s3 mb s3://bkt')
+        session = subprocess.Popen(['psql', '-X', '-q', '-A', '-t'], env=s.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(session.communicate)
+        session.stdin.write("select 'here';\n")
+        session.stdin.flush()
+        self.assertEqual(session.stdout.readline(), 'here\n')
         os.kill(s.pids()['keyholder'], signal.SIGKILL)
-        deadline = time.time() + 60
+        deadline = time.time() + 180
         while not re.search('^keyholder +sealed', self.verb('status')[1], re.M):
             self.assertLess(time.time(), deadline)
             time.sleep(0.1)
-        self.assertNotEqual(self.verb('status')[0], 0)
+        code, out = self.verb('status')
+        self.assertNotEqual(code, 0)
+        self.assertIn('SEALED       the keys are closed; next: sealift unseal', out)
+        self.sealed_answers()
+        session.stdin.write("select 'still here';\n")  # a session from before goes on
+        session.stdin.flush()
+        self.assertEqual(session.stdout.readline(), 'still here\n')
+        kms = s.pids()['kms']
+        os.kill(kms, signal.SIGKILL)
+        while s.pids().get('kms', kms) == kms:
+            self.assertLess(time.time(), deadline)
+            time.sleep(0.1)
+        self.assertIn('is sealed', s.aws('kms list-keys').err)
         self.assertIn('sealed', self.verb('audit', 'head')[1])
         code, out = self.verb('unseal', '--passphrase-file', self.path('bad'))
         self.assertNotEqual(code, 0, out)
@@ -162,6 +235,7 @@ class Trust(unittest.TestCase):
             self.assertLess(time.time(), deadline + 60)
             time.sleep(0.2)
         self.opens(blob)
+        self.assertEqual(s.sqlv('select 1'), '1')
         s.down()
         self.assertEqual(self.verb('audit', 'verify', '--passphrase-file', self.path('one'))[0], 0)
         self.assertEqual(self.verb('audit', 'verify', '--passphrase-file', self.path('bad'))[0], 1)

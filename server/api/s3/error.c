@@ -61,6 +61,10 @@ void s3_error_text(const struct s3_call *c, struct sl_rc rc, struct slice *ret_m
     const char *code;
     int status;
     s3_error_code(c, rc, &code, &status);
+    if (rc.code == SL_E_SEALED) {
+        *ret_message = slice_cstr(sl_code_info(rc.code)->text);
+        return;
+    }
     if (status == 500 || status == 503) { /* causes are for the log */
         *ret_message = status == 500
                            ? SLICE_LIT("We encountered an internal error. Please try again.")

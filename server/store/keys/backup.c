@@ -70,7 +70,9 @@ static bool take_secret(struct sqlite3_stmt *st, struct arena *a, void *item) {
 struct sl_rc backup_secrets(struct sqlite3 *conn, size_t max, struct arena *a,
                             struct backup_secret **ret, size_t *ret_count, struct sl_error *err) {
     void *items = NULL;
-    TRY(sql_rows(conn, "SELECT name, sealed FROM kms_kept WHERE length(sealed) > 0 ORDER BY name",
+    TRY(sql_rows(conn,
+                 "SELECT name, sealed FROM kms_kept WHERE name GLOB 'tls-*' AND length(sealed) > 0"
+                 " ORDER BY name",
                  NO_ARGS, max, sizeof **ret, take_secret, a, &items, ret_count, err));
     *ret = items;
     return SL_OK;

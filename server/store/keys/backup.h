@@ -27,7 +27,7 @@ struct sl_rc backup_head_add(struct sqlite3 *conn, struct slice line, struct sl_
 struct sl_rc backup_heads(struct sqlite3 *conn, int64_t after, size_t max, struct arena *a,
                           struct slice **ret, size_t *ret_count, struct sl_error *err);
 
-/* What the service keeps sealed for itself, all of it. */
+/* The private keys of certificates, sealed. */
 struct backup_secret {
     struct slice name, sealed;
 };
