@@ -47,6 +47,7 @@ struct reader {
     bool listed;
     struct rows_list list;
     struct open_segment open[OPEN_SEGMENTS];
+    int open_max; /* how many of them are used: one for a scan */
     uint64 clock;
     uint8_t *bytes; /* of the chunk that is being decoded */
     Size bytes_cap;
@@ -95,6 +96,7 @@ struct reader *reader_open(Relation rel, Snapshot snapshot, const Bitmapset *att
     struct reader *r = MemoryContextAllocZero(context, sizeof *r);
     r->context = context;
     r->rel = rel;
+    r->open_max = 1;
     r->snapshot = snapshot;
     r->natts = RelationGetNumberOfAttributes(rel);
     r->wanted = MemoryContextAllocZero(context, (Size)r->natts + 1);
@@ -127,7 +129,12 @@ int64 reader_skipped(const struct reader *r) {
     return r->skipped;
 }
 
+void reader_of_relation(struct reader *r, Relation rel) {
+    r->rel = rel;
+}
+
 void reader_rewind(struct reader *r) {
+    r->open_max = OPEN_SEGMENTS; /* it will come by again */
     r->at = 0;
     r->current = NULL;
     r->row = 0;
@@ -215,7 +222,7 @@ static void open_deletes(struct reader *r, const struct rows_segment *seg, struc
 
 static struct open_segment *open_segment(struct reader *r, int index) {
     struct open_segment *o = &r->open[0];
-    for (int i = 0; i < OPEN_SEGMENTS; i++) {
+    for (int i = 0; i < r->open_max; i++) {
         if (r->open[i].index == index) {
             r->open[i].used = ++r->clock;
             return &r->open[i];
@@ -398,6 +405,7 @@ bool reader_fetch(struct reader *r, uint64 number, TupleTableSlot *slot, bool *r
     if (index < 0) {
         return false;
     }
+    r->open_max = OPEN_SEGMENTS;
     struct open_segment *o = open_segment(r, index);
     uint32_t row = (uint32_t)(number - r->list.segments[index].first_row);
     *ret_deleted = deletes_test(&o->deletes, row);

@@ -20,6 +20,8 @@ struct deletes;
 struct reader *reader_open(Relation rel, Snapshot snapshot, const Bitmapset *attnums);
 void reader_close(struct reader *r);
 void reader_rewind(struct reader *r);
+/* For a reader that outlives the relation's being open: the same relation, opened again. */
+void reader_of_relation(struct reader *r, Relation rel);
 
 /* Segments that can't hold a wanted row are left out: `may` says so of a segment. */
 typedef bool (*reader_filter_fn)(const struct segment *segment, void *arg);

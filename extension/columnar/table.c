@@ -83,13 +83,14 @@ static struct {
     MemoryContextCallback end;
     struct reader *reader;
     Oid node;
-    Snapshot snapshot;
+    SubTransactionId sub;
+    Snapshot snapshot; /* a copy of its numbers */
 } fetched;
 
 static void forget_fetched(void *arg) {
     fetched.context = NULL;
     fetched.reader = NULL;
-    fetched.snapshot = NULL; /* the resource owner's end has released it */
+    fetched.snapshot = NULL;
 }
 
 static bool same_snapshot(const SnapshotData *a, const SnapshotData *b) {
@@ -102,7 +103,8 @@ static bool same_snapshot(const SnapshotData *a, const SnapshotData *b) {
 static struct reader *fetch_reader(Relation rel, Snapshot snapshot) {
     Snapshot seen = IsMVCCSnapshot(snapshot) ? snapshot : GetActiveSnapshot();
     if (fetched.reader != NULL && fetched.node == rel->rd_node.relNode &&
-        same_snapshot(fetched.snapshot, seen)) {
+        fetched.sub == GetCurrentSubTransactionId() && same_snapshot(fetched.snapshot, seen)) {
+        reader_of_relation(fetched.reader, rel);
         return fetched.reader;
     }
     if (fetched.context != NULL) {
@@ -118,6 +120,7 @@ static struct reader *fetch_reader(Relation rel, Snapshot snapshot) {
     fetched.snapshot = palloc(sizeof *fetched.snapshot);
     *fetched.snapshot = *seen;
     fetched.node = rel->rd_node.relNode;
+    fetched.sub = GetCurrentSubTransactionId();
     struct reader *reader = reader_open(rel, seen, NULL);
     reader_list(reader);
     fetched.reader = reader;

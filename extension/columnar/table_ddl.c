@@ -171,6 +171,13 @@ bool table_analyze_tuple(TableScanDesc scan, TransactionId horizon, double *live
 
 /* ---- DROP ---- */
 
+/* A temporary table of a session that ended in a crash has no file any more, and its key was in
+ * that session's memory. */
+static bool has_storage(Relation rel) {
+    return rel->rd_rel->relpersistence != RELPERSISTENCE_TEMP ||
+           (!RELATION_IS_OTHER_TEMP(rel) && smgrexists(RelationGetSmgr(rel), MAIN_FORKNUM));
+}
+
 static void at_object_access(ObjectAccessType access, Oid class, Oid object, int sub, void *arg) {
     if (next_hook != NULL) {
         next_hook(access, class, object, sub, arg);
@@ -180,7 +187,9 @@ static void at_object_access(ObjectAccessType access, Oid class, Oid object, int
         return;
     }
     Relation rel = table_open(object, NoLock);
-    drop_storage(rel);
+    if (has_storage(rel)) {
+        drop_storage(rel);
+    }
     table_close(rel, NoLock);
 }
 

@@ -201,6 +201,7 @@ class Sealed(SealiftTest):
             with subprocess.Popen(['psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1'], env=s.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL, text=True, bufsize=1) as p:
                 try:
+                    p.stdin.write('create temp table kilt as select 1 as a;\n')
                     while not stop.is_set():
                         n += 1
                         p.stdin.write('begin; update kil set v = v + 1; insert into kil select i, %d from generate_series(1001, 11000) i; '
@@ -228,6 +229,8 @@ class Sealed(SealiftTest):
             self.assertIn(n, (acknowledged[0], acknowledged[0] + 1))
             self.assertEqual(s.sqlv('select count(*), min(v), max(v) from kil'), '100|%d|%d' % (n, n))
             acknowledged[0] = n
+            # temporary tables of before are in nobody's way
+            self.assertEqual(s.sqlv('create temp table kilt as select 1 as a; select count(*) from kilt'), '1')
         self.assertGreater(acknowledged[0], 0)
 
 
