@@ -236,6 +236,7 @@ struct check {
 };
 
 /* `member` as the request writes it; its first letter is small in the text. */
+SL_PRINTF(3, 4)
 static void fault(struct check *k, const char *member, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
