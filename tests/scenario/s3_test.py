@@ -133,7 +133,14 @@ class S3(SealiftTest):
         with db:
             (body, manifest), = db.execute("SELECT b.id, b.manifest FROM body b JOIN object o ON o.id = b.id WHERE o.key = CAST('tags' AS BLOB)").fetchall()
             self.assertEqual(manifest.count(b'team=blue'), 1)
-            db.execute('UPDATE body SET manifest = ? WHERE id = ?', (manifest.replace(b'team=blue', b'team=grey'), body))
+        for other in (b'team=grey', b'a&b&c&d&e'):
+            with db:
+                db.execute('UPDATE body SET manifest = ? WHERE id = ?', (manifest.replace(b'team=blue', other), body))
+            self.assertEqual(self.code(c.get_object, **made), ('InternalError', 500))
+        with db:  # more of them than can be
+            many = b'a&' * 300
+            value = manifest.index(b'team=blue')
+            db.execute('UPDATE body SET manifest = ? WHERE id = ?', (manifest[:value - 2] + len(many).to_bytes(2, 'big') + many + manifest[value + 9:], body))
         db.close()
         self.assertEqual(self.code(c.get_object, **made), ('InternalError', 500))
         self.assertEqual(self.code(c.put_object_tagging, Tagging={'TagSet': []}, **made), ('InternalError', 500))

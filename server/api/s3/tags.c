@@ -220,9 +220,11 @@ struct sl_rc s3_tags_of(struct s3_call *c, const struct manifest *m, struct s3_t
     *ret = (struct s3_tags){0};
     for (size_t i = 0; i < m->header_count; i++) {
         if (slice_eq_cstr(m->headers[i].name, TAGGING)) {
-            return from_text(c, m->headers[i].value, ret);
+            TRY(from_text(c, m->headers[i].value, ret));
         }
     }
+    /* Its MAC is not yet checked. */
+    ENSURE(ret->count <= OBJECT_TAGS_MAX, c->err, SL_E_CORRUPT, "more tags than can be");
     return SL_OK;
 }
 
