@@ -281,7 +281,8 @@ enum net_quick http_quick(struct net_conn *c, void *service) {
         size_t n;
         short want;
         if (sl_failed(net_fill(c, &n, &want)) || (n == 0 && want == 0)) {
-            return NET_QUICK_CLOSE; /* gone, with or without half a request */
+            /* Gone, with or without half a head; a body that is cut short is refused. */
+            return status == HEAD_OK ? NET_QUICK_SERVE : NET_QUICK_CLOSE;
         }
         if (want == 0) {
             continue;

@@ -5,8 +5,13 @@ import pwd
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
+
+import boto3
+import botocore.config
+import botocore.exceptions
 
 from harness import SANITIZED, SEALIFT, Sealift, SealiftTest, alive
 
@@ -59,6 +64,48 @@ class Processes(SealiftTest):
                 wait_for(back)
                 self.assertIn(key, [k['KeyId'] for k in s.awsj('kms list-keys')['Keys']])
                 self.assertEqual(s.sqlv('select count(*) from kept'), '1')
+
+    def test_2a_calls_under_way_when_kms_or_the_keyholder_dies(self):
+        """every call that was under way is answered or its connection ends, and all goes on"""
+        s = self.s
+        key = s.awsj('kms create-key')['KeyMetadata']['KeyId']
+        access = dict(endpoint_url=s.env['AWS_ENDPOINT_URL'], region_name='us-east-1', verify=s.env['AWS_CA_BUNDLE'],
+                      aws_access_key_id=s.env['AWS_ACCESS_KEY_ID'], aws_secret_access_key=s.env['AWS_SECRET_ACCESS_KEY'])
+        config = botocore.config.Config(retries={'max_attempts': 0}, connect_timeout=10, read_timeout=30)
+        clients = [boto3.client('kms', config=config, **access) for _ in range(6)]
+        stop, ok, failed, odd = threading.Event(), [], [], []
+
+        def client(kms):
+            while not stop.is_set():
+                begun = time.time()
+                try:
+                    kms.generate_data_key(KeyId=key, KeySpec='AES_256')
+                    ok.append(time.time())
+                except botocore.exceptions.ClientError as e:
+                    status = e.response['ResponseMetadata']['HTTPStatusCode']
+                    (failed if status in (500, 502, 503, 504) else odd).append(repr(e))
+                    time.sleep(0.05)
+                except (botocore.exceptions.ConnectionClosedError, botocore.exceptions.EndpointConnectionError) as e:
+                    failed.append(repr(e))
+                    time.sleep(0.05)
+                except Exception as e:
+                    odd.append(repr(e))
+                if time.time() - begun > 20:
+                    odd.append('a call took %.0f s' % (time.time() - begun))
+
+        threads = [threading.Thread(target=client, args=(c,)) for c in clients]
+        for t in threads:
+            t.start()
+        for name in ('kms', 'keyholder', 'kms'):
+            time.sleep(1)
+            os.kill(s.pids()[name], signal.SIGKILL)
+            killed = time.time()
+            wait_for(lambda: len([x for x in ok if x > killed + 0.5]) > 6)
+        stop.set()
+        for t in threads:
+            t.join()
+        self.assertEqual(odd, [])
+        self.assertTrue(failed)
 
     def test_2b_logs_are_bounded(self):
         """a log that grew too long moves on while its process writes"""

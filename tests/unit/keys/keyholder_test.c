@@ -264,6 +264,61 @@ static void data_keys(void **state) {
     unmake(&m);
 }
 
+/* More than one message holds; each use has its own end. */
+static void uses_together(void **state) {
+    enum { COUNT = 150 };
+    struct rig *r = *state;
+    struct made m;
+    static char text[LIMIT_KMS_PLAINTEXT_BYTES + 1];
+    static struct keyholder_use uses[COUNT];
+    struct keyholder_use *all[COUNT];
+    struct sl_error errs[3] = {0};
+    struct buf off SL_CLEANUP(buf_fini) = BUF_INIT(64 * 1024);
+    make(r, &m, ARN_A);
+    OK(keyholder_key_set_state(r->k, buf_slice(&m.record), KEY_DISABLED, &off, NULL));
+    for (size_t i = 0; i < COUNT; i++) {
+        uses[i] =
+            (struct keyholder_use){.kind = i % 3 == 0   ? KEYHOLDER_USE_ENCRYPT
+                                           : i % 3 == 1 ? KEYHOLDER_USE_DECRYPT
+                                                        : KEYHOLDER_USE_DATA_KEY,
+                                   .record = buf_slice(&m.record),
+                                   .context = &CONTEXT,
+                                   .input = i % 3 == 0 ? slice_of(text, i + 1) : buf_slice(&m.blob),
+                                   .bytes = i + 1,
+                                   .blind = i == 5,
+                                   .blob = BUF_INIT(LIMIT_KMS_CIPHERTEXT_BYTES)};
+        all[i] = &uses[i];
+    }
+    uses[0].input = slice_of(text, sizeof text); /* refused there */
+    uses[2].bytes = 0;                           /* refused here */
+    uses[70].context = &NO_CONTEXT;
+    uses[74].record = buf_slice(&off);
+    uses[0].err = &errs[0];
+    uses[74].err = &errs[1];
+    keyholder_uses(r->k, all, COUNT);
+    FAILS(uses[0].rc, SL_E_VALIDATION);
+    FAILS(uses[2].rc, SL_E_VALIDATION);
+    FAILS(uses[70].rc, SL_E_KMS_INVALID_CIPHERTEXT);
+    FAILS(uses[74].rc, SL_E_KMS_DISABLED);
+    assert_non_null(strstr(errs[0].detail, "plaintext is longer"));
+    assert_non_null(strstr(errs[1].detail, "is disabled."));
+    for (size_t i = 0; i < COUNT; i++) {
+        if (i == 0 || i == 2 || i == 70 || i == 74) {
+            assert_null(uses[i].plaintext.ptr);
+        } else {
+            OK(uses[i].rc);
+            assert_int_equal(strlen(uses[i].material_id), 64);
+            assert_int_equal(uses[i].blob.len > 0, i % 3 != 1);
+            assert_int_equal(uses[i].plaintext.len, i % 3 == 0 || i == 5 ? 0
+                                                    : i % 3 == 1         ? 14
+                                                                         : i + 1);
+        }
+        secret_fini(&uses[i].plaintext);
+        buf_fini(&uses[i].blob);
+    }
+    unmake(&m);
+}
+
 static void limits(void **state) {
     struct rig *r = *state;
     static char text[LIMIT_FRAME_BYTES + 1];
@@ -494,6 +549,7 @@ int main(void) {
         cmocka_unit_test(channels),        cmocka_unit_test(channels_work_at_once),
         cmocka_unit_test(bad_requests),    cmocka_unit_test(survives_restart),
         cmocka_unit_test(foreign_domain),  cmocka_unit_test(dead_keyholder),
+        cmocka_unit_test(uses_together),
     };
     return cmocka_run_group_tests(tests, rig_group_start, rig_group_stop);
 }

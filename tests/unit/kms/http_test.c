@@ -1,4 +1,5 @@
 /* The running service: hello, HTTP of KMS, IAM and STS over the socket, and the seam's client. */
+#include "lib/base/rdr.h"
 #include "lib/crypto/crypto.h"
 #include "lib/ipc/seam.h"
 #include "tests/unit/kms/kms_rig.h"
@@ -326,8 +327,143 @@ static void http(void **state) {
     }
 }
 
+/* ---- Calls ---- */
+
+/* Appends a signed call of GenerateRandom (or what `target` says). */
+static void put_call(struct live *l, struct buf *out, uint64_t id, const char *target,
+                     const char *body, bool spoil) {
+    struct sl_error err = {0};
+    char date[17], hash[65];
+    uint8_t sha[32];
+    int64_t now_s = clock_real_ms() / 1000;
+    clock_basic(now_s, date);
+    sha256(slice_cstr(body), sha);
+    for (int i = 0; i < 32; i++) {
+        snprintf(hash + 2 * i, 3, "%02x", sha[i]);
+    }
+    struct sigv4_header headers[] = {{SLICE_LIT("host"), SLICE_LIT("127.0.0.1:4566")},
+                                     {SLICE_LIT("x-amz-date"), slice_cstr(date)},
+                                     {SLICE_LIT("x-amz-target"), slice_cstr(target)}};
+    struct sigv4_request request = {.method = SLICE_LIT("POST"),
+                                    .path = SLICE_LIT("/"),
+                                    .headers = headers,
+                                    .header_count = 3,
+                                    .payload_hash = slice_cstr(hash)};
+    SL_CLEANUP(buf_fini) struct buf authorization = BUF_INIT(4096);
+    OK(sigv4_sign(&request, slice_cstr(l->rig.admin_id), &l->rig.admin_secret,
+                  SLICE_LIT("us-east-1"), SLICE_LIT("kms"), now_s, &l->rig.a, &authorization,
+                  &err));
+    struct http_header sent[4];
+    for (int i = 0; i < 3; i++) {
+        sent[i] = (struct http_header){headers[i].name, headers[i].value};
+    }
+    sent[3] = (struct http_header){SLICE_LIT("authorization"), buf_slice(&authorization)};
+    struct net_peer peer = {.ip = "192.0.2.8", .tls = true, .tls_minor = 3, .cipher = "X"};
+    struct http h = {.method = request.method,
+                     .path = request.path,
+                     .headers = sent,
+                     .header_count = 4,
+                     .peer = &peer};
+    OK(http_call_put(out, id, &h, slice_cstr(body), false));
+    if (spoil) {
+        out->ptr[out->len - 1] ^= 1;
+    }
+}
+
+static uint64_t take_id(struct slice payload) {
+    struct rdr r = rdr_of(payload);
+    return rdr_u64(&r);
+}
+
+/* Many calls in pieces that don't end where a call does: each is answered, with its own status. */
+static void calls(void **state) {
+    enum { COUNT = 100 };
+    struct live *l = *state;
+    struct sl_error err = {0};
+    struct seam_hello h = hello_as(SEAM_S3, SEAM_CALLS);
+    int fd = -1;
+    SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(1 << 20);
+    SL_CLEANUP(buf_fini) struct buf in = BUF_INIT(1 << 20);
+    char make[256];
+    OK(kms_run(&l->rig, &l->rig.admin, "CreateKey", "{}"));
+    snprintf(make, sizeof make, "{\"KeyId\":\"%.*s\",\"KeySpec\":\"AES_256\"}",
+             SLICE_FMT(json_get(json_get(l->rig.answer, "KeyMetadata"), "KeyId")->text));
+    OK(seam_connect(l->path, &h, &fd, &err));
+    for (uint64_t i = 0; i < COUNT; i++) {
+        put_call(l, &out, i,
+                 i % 5 == 1   ? "TrentService.Decrypt"
+                 : i % 5 == 2 ? "TrentService.NoSuchThing"
+                 : i % 5 == 4 ? "TrentService.CreateKey" /* needs no key: answered all the same */
+                              : "TrentService.GenerateDataKey",
+                 i % 5 == 1   ? "{\"CiphertextBlob\":\"AAAA\"}"
+                 : i % 5 == 4 ? "{}"
+                              : make,
+                 i % 5 == 3);
+    }
+    for (size_t at = 0; at < out.len;) {
+        size_t n = out.len - at < 9973 ? out.len - at : 9973;
+        assert_int_equal(send(fd, out.ptr + at, n, MSG_NOSIGNAL), n);
+        at += n;
+    }
+    for (uint64_t seen = 0; seen < COUNT;) {
+        uint8_t *p = buf_reserve(&in, 65536), type;
+        ssize_t n = recv(fd, p, 65536, 0);
+        struct slice payload, rest;
+        size_t len;
+        assert_true(n > 0);
+        in.len += (size_t)n;
+        rest = buf_slice(&in);
+        while (sl_is_ok(http_call_frame(rest, 1 << 20, &type, &payload, &len)) && len > 0) {
+            static const char *const wants[] = {"\"CiphertextBlob\"", "InvalidCiphertextException",
+                                                "UnknownOperationException",
+                                                "InvalidSignatureException", "\"KeyMetadata\""};
+            uint64_t id = take_id(payload);
+            assert_int_equal(type, CALL_ANSWER);
+            assert_true(id < COUNT);
+            const char *want = wants[id % 5];
+            if (memmem(payload.ptr, payload.len, want, strlen(want)) == NULL) {
+                fail_msg("call %d: %.*s", (int)id, SLICE_FMT(slice_sub(payload, 8, payload.len)));
+            }
+            seen++;
+            rest = slice_sub(rest, len, rest.len);
+        }
+        memmove(in.ptr, rest.ptr, rest.len);
+        in.len = rest.len;
+    }
+    close(fd);
+}
+
+/* Not for other edges, and what can't be a call ends the connection. */
+static void calls_refused(void **state) {
+    static const uint8_t bad[][6] = {{0, 0, 0, 0, 0, 0},
+                                     {0, 0, 0, 2, 'X', 0},
+                                     {0, 0, 0, 2, 'C', 0},
+                                     {0, 1, 0, 0, 'C', 0},
+                                     {0xff, 0xff, 0xff, 0xff, 'C', 0}};
+    struct live *l = *state;
+    struct sl_error err = {0};
+    char b;
+    for (size_t i = 0; i <= sizeof bad / sizeof *bad; i++) {
+        bool edge = i == sizeof bad / sizeof *bad;
+        struct seam_hello h = hello_as(edge ? SEAM_GATEWAY : SEAM_S3, SEAM_CALLS);
+        SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(65536);
+        int fd = -1;
+        OK(seam_connect(l->path, &h, &fd, &err));
+        if (edge) {
+            put_call(l, &out, 1, "TrentService.ListKeys", "{}", false);
+        } else {
+            buf_put(&out, slice_of(bad[i], sizeof bad[i]));
+        }
+        assert_int_equal(send(fd, out.ptr, out.len, MSG_NOSIGNAL), out.len);
+        assert_true(recv(fd, &b, 1, 0) <= 0);
+        close(fd);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls),
+        cmocka_unit_test(calls_refused),
         cmocka_unit_test(hellos),
         cmocka_unit_test(seam_client),
         cmocka_unit_test(http),

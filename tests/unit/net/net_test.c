@@ -275,12 +275,11 @@ static int dial(uint16_t port) {
     return fd;
 }
 
-static struct net_server *start(net_hello_fn hello, int workers, uint16_t *ret_port,
-                                pthread_t *ret_thread) {
-    struct net_conf conf = {.workers = workers, .serve = echo_ip, .idle_ms = 700};
+static struct net_server *start_as(const struct net_conf *conf, net_hello_fn hello,
+                                   uint16_t *ret_port, pthread_t *ret_thread) {
     struct net_server *s;
     int fd;
-    assert_true(sl_is_ok(net_server_new(&conf, &s, NULL)));
+    assert_true(sl_is_ok(net_server_new(conf, &s, NULL)));
     assert_true(sl_is_ok(net_tcp_listener("127.0.0.1", 0, &fd, NULL)));
     union {
         struct sockaddr any;
@@ -292,6 +291,12 @@ static struct net_server *start(net_hello_fn hello, int workers, uint16_t *ret_p
     assert_true(sl_is_ok(net_listen(s, fd, NULL, hello, NULL)));
     assert_int_equal(pthread_create(ret_thread, NULL, run, s), 0);
     return s;
+}
+
+static struct net_server *start(net_hello_fn hello, int workers, uint16_t *ret_port,
+                                pthread_t *ret_thread) {
+    struct net_conf conf = {.workers = workers, .serve = echo_ip, .idle_ms = 700};
+    return start_as(&conf, hello, ret_port, ret_thread);
 }
 
 static void finish(struct net_server *s, pthread_t t) {
@@ -376,12 +381,152 @@ static void test_no_descriptors(void **state) {
     finish(s, t);
 }
 
+/* ---- a server with a watching thread: 't' is taken, and answered by way of a pipe ---- */
+
+enum { TAKEN_MAX = 64 };
+static struct {
+    struct net_conn *taken[TAKEN_MAX];
+    size_t count, most; /* the watching thread's */
+    int pipe[2];
+    struct net_watch watch;
+    struct net_server *server;
+    bool hold; /* answers wait for a byte from the test */
+} quick;
+
+static void answer_taken(void *user) {
+    char bytes[TAKEN_MAX];
+    assert_true(read(quick.pipe[0], bytes, sizeof bytes) > 0);
+    while (quick.count > 0) {
+        struct net_conn *c = quick.taken[--quick.count];
+        bool ok = sl_is_ok(net_write(c, SLICE_LIT("taken"), soon(1000)));
+        net_answered(c, ok ? NET_QUICK_KEEP : NET_QUICK_CLOSE);
+    }
+}
+
+static enum net_quick quick_look(struct net_conn *c, void *user) {
+    size_t n;
+    short want;
+    if (quick.watch.fn == NULL) {
+        quick.watch = (struct net_watch){.fd = quick.pipe[0], .fn = answer_taken};
+        assert_true(sl_is_ok(net_watch(quick.server, &quick.watch, NULL)));
+    }
+    if (net_peek(c).len == 0) {
+        if (sl_failed(net_fill(c, &n, &want)) || (n == 0 && want == 0)) {
+            return NET_QUICK_CLOSE;
+        }
+        if (want != 0) {
+            return NET_QUICK_KEEP;
+        }
+    }
+    if (net_peek(c).ptr[0] != 't' || quick.count == TAKEN_MAX) {
+        return NET_QUICK_SERVE;
+    }
+    net_consume(c, 1);
+    quick.taken[quick.count++] = c;
+    quick.most = quick.count > quick.most ? quick.count : quick.most;
+    return NET_QUICK_TAKEN;
+}
+
+static void looked(void *user) {
+    if (quick.count > 0 && !quick.hold) {
+        assert_int_equal(write(quick.pipe[1], "!", 1), 1);
+    }
+}
+
+static void quick_start(uint16_t *ret_port, pthread_t *ret_thread, int workers, bool hold) {
+    memset(&quick, 0, sizeof quick);
+    quick.hold = hold;
+    assert_int_equal(pipe(quick.pipe), 0);
+    struct net_conf conf = {.workers = workers,
+                            .serve = echo_ip,
+                            .quick = quick_look,
+                            .looked = looked,
+                            .idle_ms = 5000};
+    /* Nobody looks before the first client comes. */
+    quick.server = start_as(&conf, NULL, ret_port, ret_thread);
+}
+
+static void quick_finish(pthread_t t) {
+    finish(quick.server, t);
+    close(quick.pipe[0]);
+    close(quick.pipe[1]);
+}
+
+static void *quick_client(void *arg) {
+    int fd = dial(*(uint16_t *)arg);
+    for (int i = 0; i < 200; i++) {
+        expect_answer(fd, "t", "taken");
+        expect_answer(fd, i % 3 == 0 ? "x" : "tt", i % 3 == 0 ? "127.0.0.1" : "takentaken");
+    }
+    close(fd);
+    return NULL;
+}
+
+/* Taken ones and served ones side by side, also in one piece. */
+static void test_taken(void **state) {
+    uint16_t port;
+    pthread_t t, clients[8];
+    quick_start(&port, &t, 3, false);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(pthread_create(&clients[i], NULL, quick_client, &port), 0);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        pthread_join(clients[i], NULL);
+    }
+    int fd = dial(port);
+    expect_answer(fd, "tax", "taken127.0.0.1127.0.0.1");
+    close(fd);
+    quick_finish(t);
+}
+
+/* While every worker is busy, what needs none goes on; and one that comes free serves the rest. */
+static void test_taken_beside_busy_workers(void **state) {
+    uint16_t port;
+    pthread_t t;
+    quick_start(&port, &t, 2, false);
+    int busy[4], fd = dial(port);
+    for (size_t i = 0; i < 4; i++) {
+        busy[i] = dial(port);
+        assert_int_equal(write(busy[i], "s", 1), 1); /* 300 ms of a worker */
+    }
+    usleep(50000);
+    int64_t begun = clock_mono_ms();
+    expect_answer(fd, "t", "taken");
+    assert_true(clock_mono_ms() - begun < 150);
+    for (size_t i = 0; i < 4; i++) {
+        expect_answer(busy[i], "", "127.0.0.1");
+        close(busy[i]);
+    }
+    close(fd);
+    quick_finish(t);
+}
+
+/* A taken connection is in progress: a stop waits for its answer. */
+static void test_taken_and_stop(void **state) {
+    uint16_t port;
+    pthread_t t;
+    char b;
+    quick_start(&port, &t, 2, true);
+    int fd = dial(port);
+    assert_int_equal(write(fd, "t", 1), 1);
+    usleep(200000);
+    net_stop(quick.server);
+    usleep(100000);
+    assert_int_equal(write(quick.pipe[1], "!", 1), 1);
+    expect_answer(fd, "", "taken");
+    assert_int_equal(read(fd, &b, 1), 0);
+    close(fd);
+    quick_finish(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),         cmocka_unit_test(test_write_deadline),
-        cmocka_unit_test(test_tls_files),     cmocka_unit_test(test_tls),
-        cmocka_unit_test(test_tls_refusals),  cmocka_unit_test(test_hello),
-        cmocka_unit_test(test_idle_and_stop), cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_plain),          cmocka_unit_test(test_write_deadline),
+        cmocka_unit_test(test_tls_files),      cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_tls_refusals),   cmocka_unit_test(test_hello),
+        cmocka_unit_test(test_idle_and_stop),  cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_taken),          cmocka_unit_test(test_taken_beside_busy_workers),
+        cmocka_unit_test(test_taken_and_stop),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
