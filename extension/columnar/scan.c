@@ -21,6 +21,7 @@
 
 #include "extension/columnar/columnar.h"
 #include "extension/columnar/reader.h"
+#include "extension/columnar/skip.h"
 
 static const char node_name[] = "SealedScan";
 
@@ -32,6 +33,7 @@ static get_relation_info_hook_type next_info;
 struct scan_state {
     CustomScanState css;
     Bitmapset *attnums;
+    struct skip *skip;
     struct reader *reader;
 };
 
@@ -54,6 +56,8 @@ static Bitmapset *wanted_columns(const CustomScan *plan, Relation rel) {
 static void begin(CustomScanState *node, EState *estate, int eflags) {
     struct scan_state *s = (struct scan_state *)node;
     s->attnums = wanted_columns((CustomScan *)node->ss.ps.plan, node->ss.ss_currentRelation);
+    s->skip = skip_new(node->ss.ps.plan->qual, ((Scan *)node->ss.ps.plan)->scanrelid,
+                       estate->es_param_list_info);
 }
 
 static TupleTableSlot *next_row(ScanState *node) {
@@ -63,6 +67,9 @@ static TupleTableSlot *next_row(ScanState *node) {
         MemoryContext before = MemoryContextSwitchTo(node->ps.state->es_query_cxt);
         PredicateLockRelation(rel, node->ps.state->es_snapshot);
         s->reader = reader_open(rel, node->ps.state->es_snapshot, s->attnums);
+        if (s->skip != NULL) {
+            reader_set_filter(s->reader, skip_may_hold, s->skip);
+        }
         pgstat_count_heap_scan(rel);
         MemoryContextSwitchTo(before);
     }
@@ -102,6 +109,9 @@ static void explain(CustomScanState *node, List *ancestors, ExplainState *es) {
                           ? RelationGetNumberOfAttributes(node->ss.ss_currentRelation)
                           : bms_num_members(s->attnums) - 1;
         ExplainPropertyInteger("Columns Read", NULL, columns, es);
+    }
+    if (es->analyze && s->reader != NULL && s->skip != NULL) {
+        ExplainPropertyInteger("Segments Skipped", NULL, reader_skipped(s->reader), es);
     }
 }
 
