@@ -191,6 +191,7 @@ static struct sl_rc read_codes(struct encode_work *w, struct slice *body, size_t
     return SL_OK;
 }
 
+/* No dictionary has more entries than the column has rows. */
 static struct sl_rc read_count(struct slice *body, size_t most, uint32_t *ret,
                                struct sl_error *err) {
     const uint8_t *p;
@@ -206,7 +207,7 @@ static struct sl_rc read_dictionary(struct encode_work *w, struct slice *body, s
     size_t width = vector_width(kind);
     const uint8_t *p;
     uint32_t count;
-    TRY(read_count(body, DICTIONARY_INTS, &count, err));
+    TRY(read_count(body, n < DICTIONARY_INTS ? n : DICTIONARY_INTS, &count, err));
     TRY(take(body, count * width, &p, err));
     for (uint32_t i = 0; i < count; i++) {
         int64_t low = 0;
@@ -348,7 +349,7 @@ static struct sl_rc read_text_dictionary(struct encode_work *w, struct slice *bo
                                          struct sl_error *err) {
     uint32_t *table = (uint32_t *)(void *)w->x;
     uint32_t count;
-    TRY(read_count(body, DICTIONARY_TEXTS, &count, err));
+    TRY(read_count(body, n < DICTIONARY_TEXTS ? n : DICTIONARY_TEXTS, &count, err));
     TRY(read_texts(w, body, count, table, m, ret_heap, err));
     TRY(read_codes(w, body, n, count, err));
     for (size_t i = 0; i < n; i++) {

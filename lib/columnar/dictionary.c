@@ -3,11 +3,16 @@
  * values stay within the first-level cache. */
 #include "lib/columnar/dictionary_in.h"
 
-enum { SLOT_BITS_FIRST = 12, SLOT_BITS_MAX = 17, SAMPLE_ROWS = 8192 };
+enum { SLOT_BITS_FIRST = 12, SAMPLE_ROWS = 8192 };
 
-struct sl_rc dictionary_init(struct dictionary *d) {
-    d->entries = malloc(DICTIONARY_TEXTS * sizeof *d->entries);
-    d->slots = malloc((1U << SLOT_BITS_MAX) * sizeof *d->slots);
+struct sl_rc dictionary_init(struct dictionary *d, uint32_t rows) {
+    uint32_t most = rows < DICTIONARY_TEXTS ? rows : DICTIONARY_TEXTS;
+    d->slot_bits_most = SLOT_BITS_FIRST;
+    while (1U << d->slot_bits_most < 2 * most) {
+        d->slot_bits_most++;
+    }
+    d->entries = malloc(most * sizeof *d->entries);
+    d->slots = malloc((1U << d->slot_bits_most) * sizeof *d->slots);
     ENSURE(d->entries != NULL && d->slots != NULL, NULL, SL_E_NOMEM, "dictionary");
     crypto_random(d->seeds, sizeof d->seeds);
     for (int i = 0; i < 4; i++) {
@@ -127,7 +132,7 @@ static inline uint32_t look_up(struct dictionary *d, const uint8_t *heap,
     }
     d->entries[d->count] = *e;
     d->slots[s] = ++d->count;
-    if (d->count > mask / 8 && d->slot_bits < SLOT_BITS_MAX) {
+    if (d->count > mask / 8 && d->slot_bits < d->slot_bits_most) {
         grow(d, heap);
     }
     return d->count - 1;

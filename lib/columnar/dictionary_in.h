@@ -15,11 +15,12 @@ struct dictionary_entry {
 struct dictionary {
     uint64_t seeds[4]; /* drawn, so that nobody can choose texts that collide */
     uint32_t count;
-    struct dictionary_entry *entries; /* DICTIONARY_TEXTS */
-    uint32_t *slots;                  /* entry + 1, or 0 */
-    uint32_t slot_bits;               /* in use */
+    struct dictionary_entry *entries;
+    uint32_t *slots; /* entry + 1, or 0 */
+    uint32_t slot_bits, slot_bits_most;
 };
-struct sl_rc dictionary_init(struct dictionary *d);
+/* For columns of up to `rows` rows. */
+struct sl_rc dictionary_init(struct dictionary *d, uint32_t rows);
 void dictionary_fini(struct dictionary *d);
 
 /* A code a row; what stands for NULL rows is a code too. False: too many are distinct for a

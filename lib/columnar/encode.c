@@ -7,17 +7,28 @@
 
 #include <math.h>
 
+enum { ROWS_FIRST = 1024 };
+
 const double encode_powers[SCALE_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                              1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 
-struct sl_rc encode_work_init(struct encode_work *w, struct block_work *block) {
-    TRY(ints_work_init(&w->ints, block));
-    TRY(dictionary_init(&w->dictionary));
-    w->x = malloc(SEGMENT_ROWS * sizeof *w->x);
-    w->codes = malloc(SEGMENT_ROWS * sizeof *w->codes);
-    w->wide = malloc(SEGMENT_ROWS * sizeof *w->wide);
+struct sl_rc encode_work_room(struct encode_work *w, struct block_work *block, uint32_t rows) {
+    uint32_t most = ROWS_FIRST;
+    if (rows <= w->rows && w->rows > 0) {
+        return SL_OK;
+    }
+    encode_work_fini(w);
+    while (most < rows) {
+        most *= 2;
+    }
+    TRY(ints_work_init(&w->ints, block, most));
+    TRY(dictionary_init(&w->dictionary, most));
+    w->x = malloc(most * sizeof *w->x);
+    w->codes = malloc(most * sizeof *w->codes);
+    w->wide = malloc(most * sizeof *w->wide);
     bool fine = w->x != NULL && w->codes != NULL && w->wide != NULL;
     ENSURE(fine, NULL, SL_E_NOMEM, "encoder");
+    w->rows = most;
     return SL_OK;
 }
 

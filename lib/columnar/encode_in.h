@@ -21,11 +21,13 @@ extern const double encode_powers[SCALE_MAX + 1]; /* of ten */
 struct encode_work {
     struct ints_work ints;
     struct dictionary dictionary;
-    int64_t *x;      /* SEGMENT_ROWS: a column as 64-bit integers */
-    uint32_t *codes; /* SEGMENT_ROWS */
-    uint64_t *wide;  /* SEGMENT_ROWS */
+    int64_t *x; /* a column as 64-bit integers */
+    uint32_t *codes;
+    uint64_t *wide;
+    uint32_t rows; /* what there is room for: little for few rows, as small INSERTs have them */
 };
-struct sl_rc encode_work_init(struct encode_work *w, struct block_work *block);
+/* Room for columns of `rows` rows. A zeroed `w` has none. */
+struct sl_rc encode_work_room(struct encode_work *w, struct block_work *block, uint32_t rows);
 void encode_work_fini(struct encode_work *w);
 
 struct encoded {
@@ -38,11 +40,12 @@ struct encoded {
 
 const char *encoding_name(enum encoding encoding);
 
-/* Appends the values to `body`. */
+/* Appends the values to `body`. There is room for v->rows. */
 struct sl_rc encode_column(struct encode_work *w, const struct vector *v, struct buf *body,
                            struct encoded *ret, struct sl_error *err);
 
-/* `nulls` of `rows` rows are NULL. Everything else about `body` is doubted. */
+/* `nulls` of `rows` rows are NULL, and there is room for them. Everything else about `body` is
+ * doubted. */
 struct sl_rc decode_column(struct encode_work *w, enum encoding encoding, enum vector_kind kind,
                            uint32_t rows, uint32_t nulls, struct slice body,
                            struct vector_memory *memory, struct vector *ret, struct sl_error *err);

@@ -31,10 +31,10 @@ static bool avx2(void) {
 #endif
 }
 
-struct sl_rc ints_work_init(struct ints_work *w, struct block_work *block) {
+struct sl_rc ints_work_init(struct ints_work *w, struct block_work *block, size_t n) {
     w->block = block;
-    w->values = malloc(INTS_MAX * sizeof *w->values);
-    w->lengths = malloc(INTS_MAX * sizeof *w->lengths);
+    w->values = malloc(n * sizeof *w->values);
+    w->lengths = malloc(n * sizeof *w->lengths);
     w->probe = malloc(PROBE_BYTES);
     bool fine = w->values != NULL && w->lengths != NULL && w->probe != NULL;
     ENSURE(fine, NULL, SL_E_NOMEM, "integer arrays");

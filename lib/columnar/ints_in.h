@@ -13,12 +13,13 @@ enum { INTS_MAX = 131072 }; /* values of an array */
 /* Scratch of a writer or reader, one thread's. */
 struct ints_work {
     struct block_work *block; /* borrowed: probes what compression would give */
-    uint64_t *values;         /* INTS_MAX: values of runs */
-    uint32_t *lengths;        /* INTS_MAX: their lengths */
+    uint64_t *values;         /* of runs */
+    uint32_t *lengths;        /* of runs */
     uint8_t *probe;
     size_t loose; /* bytes written since it was zeroed that compression should shrink */
 };
-struct sl_rc ints_work_init(struct ints_work *w, struct block_work *block);
+/* For arrays of up to `n` values. */
+struct sl_rc ints_work_init(struct ints_work *w, struct block_work *block, size_t n);
 void ints_work_fini(struct ints_work *w);
 
 /* Appends `n` values, all < 2^width (0…64), as u8 width | u8 form | bytes. */

@@ -9,9 +9,6 @@ struct sl_rc segment_work_new(struct segment_work **ret) {
     ENSURE(w != NULL, NULL, SL_E_NOMEM, "segment work");
     w->body = w->packed = BUF_INIT(SEGMENT_BLOCK_MAX);
     struct sl_rc rc = block_work_new(&w->block);
-    if (sl_is_ok(rc)) {
-        rc = encode_work_init(&w->encode, w->block);
-    }
     if (sl_failed(rc)) {
         segment_work_free(w);
         return rc;
@@ -63,6 +60,7 @@ static struct sl_rc put_chunk(struct segment_work *w, struct aead *a, const uint
     struct encoded e = {0};
     struct slice packed = SLICE_EMPTY;
     buf_reset(&w->body);
+    TRY(encode_work_room(&w->encode, w->block, v->rows));
     TRY(encode_column(&w->encode, v, &w->body, &e, err));
     TRY(buf_check(&w->body, err));
     TRY(squeeze(w, e.loose, &c->method, &packed, err));

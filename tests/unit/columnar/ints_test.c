@@ -7,7 +7,7 @@ static struct block_work *block;
 
 static int set_up(void **state) {
     assert_true(sl_is_ok(block_work_new(&block)));
-    assert_true(sl_is_ok(ints_work_init(&work, block)));
+    assert_true(sl_is_ok(ints_work_init(&work, block, INTS_MAX)));
     return 0;
 }
 
