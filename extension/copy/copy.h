@@ -19,6 +19,7 @@ struct copy_spec {
     const char *bucket;
     const char *prefix; /* key prefix, without the leading slash */
 
+    bool manifest; /* prefix is the key of a manifest */
     /* Columns in the order of the fields. natts = 0: all columns in order, without generated and
      * GENERATED ALWAYS AS IDENTITY ones. */
     const AttrNumber *attnums;

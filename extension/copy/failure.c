@@ -49,8 +49,8 @@ static char *clean_cstr(const char *s) {
     return clean_text((const uint8_t *)s, strlen(s));
 }
 
-static char *key_url(const struct copy_spec *spec, const char *key) {
-    return psprintf("s3://%s/%s", spec->bucket, clean_cstr(key));
+static char *object_url(const char *object) {
+    return psprintf("s3://%s", clean_cstr(object));
 }
 
 static void set(struct copy_result *ret, const char *message, const char *detail,
@@ -86,7 +86,7 @@ static const char *upper_name(const struct copy_spec *spec) {
 void copy_failure_pipeline(Relation rel, const struct copy_spec *spec,
                            const struct pipeline_failure *f, struct copy_result *ret) {
     const char *text = clean_cstr(sl_error_message(&f->err, f->err.code));
-    const char *context = psprintf("S3 key being read : %s", key_url(spec, f->key));
+    const char *context = psprintf("S3 key being read : %s", object_url(f->object));
     switch (f->kind) {
     case PIPELINE_S3_LIST:
         context = psprintf("Listing bucket=%s prefix=%s", spec->bucket, spec->prefix);
@@ -99,6 +99,9 @@ void copy_failure_pipeline(Relation rel, const struct copy_spec *spec,
         break;
     case PIPELINE_NO_OBJECTS:
         set(ret, text, detail_block(spec, text, "", "s3_utility"), "XX000");
+        break;
+    case PIPELINE_MANIFEST:
+        set(ret, text, detail_block(spec, text, context, "s3_utility"), "XX000");
         break;
     case PIPELINE_CREDENTIALS:
         context = spec->auth == COPY_AUTH_ROLES && spec->role_count > 0
@@ -124,7 +127,7 @@ void copy_failure_reject(Relation rel, const struct copy_spec *spec, const struc
                          struct copy_reject *ret) {
     const uint8_t *raw = b->batch.raw.ptr;
     *ret = (struct copy_reject){
-        .filename = key_url(spec, b->key),
+        .filename = object_url(b->object),
         .line_number = (int64_t)bad->line,
         .colname = "",
         .type = "",

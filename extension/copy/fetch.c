@@ -8,8 +8,13 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/codec/copy_manifest.h"
 
-enum { PAGE_ARENA_BYTES = 8 * 1024 * 1024, RENEW_S = 300 };
+enum {
+    PAGE_ARENA_BYTES = 8 * 1024 * 1024,
+    MANIFEST_ARENA_BYTES = 512 * 1024 * 1024,
+    RENEW_S = 300
+};
 
 struct fetch {
     struct pipeline *p;
@@ -17,7 +22,7 @@ struct fetch {
     int64_t expires_s; /* of the credentials; 0: never */
     uint64_t objects;
     /* the file at hand */
-    struct slice key;
+    const char *object; /* bucket/key: in `failure` */
     struct unpack *z;   /* or NULL: the file as it is */
     bool seen;          /* a byte of it has come */
     uint64_t line;      /* number of the slot's first line */
@@ -50,8 +55,7 @@ static struct sl_rc slot_publish(struct fetch *f, size_t end, struct sl_error *e
     TRY(buf_check(&carry, err));
     r->len = end;
     r->line = f->line;
-    memcpy(r->key, f->key.ptr, f->key.len);
-    r->key[f->key.len] = '\0';
+    strcpy(r->object, f->object);
     f->line += delimited_lines(slice_of(r->ptr, end));
     f->run = NULL;
     pipeline_publish(f->p);
@@ -181,19 +185,22 @@ static void note_s3(struct fetch *f, enum pipeline_failed kind) {
     }
 }
 
-static struct sl_rc fetch_file(struct fetch *f, const struct s3client_object *o,
+static void name_object(struct fetch *f, const char *bucket, struct slice key) {
+    snprintf(f->failure.object, sizeof f->failure.object, "%s/%.*s", bucket, SLICE_FMT(key));
+}
+
+static struct sl_rc fetch_file(struct fetch *f, const char *bucket, struct slice key,
                                struct sl_error *err) {
-    f->key = o->key;
+    name_object(f, bucket, key);
     f->line = 1;
     f->seen = false;
     f->skip_rows = f->p->conf.ignoreheader;
-    snprintf(f->failure.key, sizeof f->failure.key, "%.*s", SLICE_FMT(o->key));
     TRY(credentials(f, err));
     if (f->p->conf.compression != UNPACK_NONE) {
         TRY(unpack_new(f->p->conf.compression, &f->z));
     }
     uint64_t bytes = 0;
-    struct sl_rc rc = s3client_get(f->s3, f->p->conf.bucket, o->key, on_bytes, f, err, &bytes);
+    struct sl_rc rc = s3client_get(f->s3, bucket, key, on_bytes, f, err, &bytes);
     if (rc.code == SL_E_COPY_S3) {
         note_s3(f, PIPELINE_S3_GET);
     }
@@ -237,14 +244,12 @@ static struct sl_rc fetch_page(struct fetch *f, struct slice token, struct arena
     ENSURE(f->objects <= LIMIT_COPY_OBJECTS, err, SL_E_LIMIT, "More than %d objects to load.",
            (int)LIMIT_COPY_OBJECTS);
     for (size_t i = 0; i < count; i++) {
-        TRY(fetch_file(f, &objects[i], err));
+        TRY(fetch_file(f, f->p->conf.bucket, objects[i].key, err));
     }
     return SL_OK;
 }
 
 static struct sl_rc fetch_pages(struct fetch *f, struct sl_error *err) {
-    TRY(s3client_new(&f->p->conf.s3, &f->s3, err));
-    TRY(credentials(f, err));
     SL_CLEANUP(arena_fini) struct arena even = ARENA_INIT(PAGE_ARENA_BYTES);
     SL_CLEANUP(arena_fini) struct arena odd = ARENA_INIT(PAGE_ARENA_BYTES);
     struct slice token = SLICE_EMPTY;
@@ -265,10 +270,68 @@ static struct sl_rc fetch_pages(struct fetch *f, struct sl_error *err) {
     return SL_OK;
 }
 
+static struct sl_rc on_manifest(void *ctx, struct slice in, struct sl_error *err) {
+    struct buf *text = ctx;
+    buf_put(text, in);
+    return buf_check(text, err);
+}
+
+/* An object that need not be there. */
+static bool is_absent(const struct fetch *f) {
+    return f->failure.kind == PIPELINE_S3_GET && f->failure.s3.status == 404 && !f->seen;
+}
+
+static struct sl_rc fetch_entries(struct fetch *f, const struct copy_manifest_entry *entries,
+                                  size_t count, struct sl_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        struct sl_rc rc = fetch_file(f, entries[i].bucket, entries[i].key, err);
+        if (sl_failed(rc) && !entries[i].mandatory && is_absent(f)) {
+            f->failure.kind = PIPELINE_FINE;
+            *err = (struct sl_error){0};
+            continue;
+        }
+        TRY(rc);
+        f->objects++;
+    }
+    if (f->objects == 0) {
+        f->failure.kind = PIPELINE_NO_OBJECTS;
+        return sl_fail(err, SL_E_NOT_FOUND, "None of the manifest's %zu files exists", count);
+    }
+    return SL_OK;
+}
+
+static struct sl_rc fetch_manifest(struct fetch *f, struct sl_error *err) {
+    SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(MANIFEST_ARENA_BYTES);
+    SL_CLEANUP(buf_fini) struct buf text = BUF_INIT(LIMIT_COPY_MANIFEST_BYTES);
+    struct slice key = slice_cstr(f->p->conf.prefix);
+    struct copy_manifest_entry *entries;
+    size_t count;
+    uint64_t bytes;
+    name_object(f, f->p->conf.bucket, key);
+    struct sl_rc rc = s3client_get(f->s3, f->p->conf.bucket, key, on_manifest, &text, err, &bytes);
+    if (rc.code == SL_E_COPY_S3) {
+        note_s3(f, PIPELINE_S3_GET);
+    }
+    TRY(rc);
+    rc = copy_manifest_parse(buf_slice(&text), &a, &entries, &count, err);
+    if (sl_failed(rc)) {
+        f->failure.kind = PIPELINE_MANIFEST;
+        return rc;
+    }
+    return fetch_entries(f, entries, count, err);
+}
+
+static struct sl_rc fetch_objects(struct fetch *f, struct sl_error *err) {
+    TRY(s3client_new(&f->p->conf.s3, &f->s3, err));
+    TRY(credentials(f, err));
+    return f->p->conf.manifest ? fetch_manifest(f, err) : fetch_pages(f, err);
+}
+
 void fetch_all(struct pipeline *p) {
     struct fetch f = {.p = p};
     struct sl_error err = {0};
-    struct sl_rc rc = fetch_pages(&f, &err);
+    f.object = f.failure.object;
+    struct sl_rc rc = fetch_objects(&f, &err);
     s3client_free(f.s3);
     if (sl_failed(rc)) {
         f.failure.kind = f.failure.kind == PIPELINE_FINE ? PIPELINE_INTERNAL : f.failure.kind;

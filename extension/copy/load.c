@@ -309,6 +309,7 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
         .s3 = {.endpoint = spec->endpoint, .region = spec->region, .ca_file = spec->ca_file},
         .bucket = spec->bucket,
         .prefix = spec->prefix,
+        .manifest = spec->manifest,
         .credentials = role_credentials,
         .credentials_ctx = &role,
         .compression = spec->compression,

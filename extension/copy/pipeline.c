@@ -92,7 +92,7 @@ static bool convert_run(struct pipeline *p, struct copy_converter *c, uint64_t s
         pthread_mutex_unlock(&p->mu);
         struct sl_error err = {0};
         struct sl_rc rc = copy_converter_fill(c, &b->batch, &more, &err);
-        memcpy(b->key, r->key, sizeof b->key);
+        memcpy(b->object, r->object, sizeof b->object);
         pthread_mutex_lock(&p->mu);
         if (sl_failed(rc)) {
             batch_free(p, b);

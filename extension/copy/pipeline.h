@@ -21,6 +21,7 @@ struct pipeline_conf {
     struct s3client_conf s3; /* abort is set by the pipeline */
     const char *bucket;
     const char *prefix;
+    bool manifest; /* prefix is the key of one (lib/codec/copy_manifest.h) */
     pipeline_credentials_fn credentials;
     void *credentials_ctx;
     enum unpack_format compression;
@@ -30,13 +31,17 @@ struct pipeline_conf {
     int wake_fd;         /* eventfd, written when a waiting taker should look again */
 };
 
-enum { PIPELINE_CONVERTERS = 4 };
+enum {
+    PIPELINE_CONVERTERS = 4,
+    PIPELINE_OBJECT_CHARS = LIMIT_S3_BUCKET_BYTES + 1 + LIMIT_S3_KEY_BYTES
+};
 
 enum pipeline_failed {
     PIPELINE_FINE,
     PIPELINE_S3_LIST,
     PIPELINE_S3_GET,
-    PIPELINE_NO_OBJECTS, /* nothing under the prefix */
+    PIPELINE_NO_OBJECTS, /* nothing under the prefix, or none of the manifest's is there */
+    PIPELINE_MANIFEST,
     PIPELINE_CREDENTIALS,
     PIPELINE_UNPACK,   /* not of the compression's format, or damaged */
     PIPELINE_ROW_SIZE, /* a reject tells which */
@@ -45,14 +50,14 @@ enum pipeline_failed {
 struct pipeline_failure {
     enum pipeline_failed kind;
     struct sl_error err;
-    struct s3client_failure s3; /* PIPELINE_S3_* */
-    char key[LIMIT_S3_KEY_BYTES + 1];
+    struct s3client_failure s3;             /* PIPELINE_S3_* */
+    char object[PIPELINE_OBJECT_CHARS + 1]; /* bucket/key */
 };
 
 /* A batch and the file its rows are of. */
 struct pipeline_batch {
     struct copy_batch batch;
-    char key[LIMIT_S3_KEY_BYTES + 1];
+    char object[PIPELINE_OBJECT_CHARS + 1];
     struct pipeline_batch *next;
 };
 

@@ -20,7 +20,7 @@ struct run {
     size_t len;
     size_t cap;
     uint64_t line;
-    char key[LIMIT_S3_KEY_BYTES + 1];
+    char object[PIPELINE_OBJECT_CHARS + 1];
     struct pipeline_batch *first;
     struct pipeline_batch *last;
     bool done;

@@ -166,7 +166,7 @@ static bool *flag_of(struct copy_options *o, const char *name) {
 /* Options by the names that lib/dialect writes. */
 static void one_option(struct copy_spec *spec, DefElem *d, struct secrets *secrets) {
     const char *name = d->defname;
-    bool *flag = flag_of(&spec->options, name);
+    bool *flag = strcmp(name, "manifest") == 0 ? &spec->manifest : flag_of(&spec->options, name);
     if (flag != NULL) {
         *flag = defGetBoolean(d);
     } else if (strcmp(name, "acceptinvchars") == 0) {
@@ -195,6 +195,14 @@ static void one_option(struct copy_spec *spec, DefElem *d, struct secrets *secre
     } else {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("COPY option \"%s\" is not supported", name)));
+    }
+}
+
+static void check_manifest(const struct copy_spec *spec) {
+    if (spec->manifest && spec->prefix[0] == '\0') {
+        ereport(ERROR,
+                (errcode(ERRCODE_INTERNAL_ERROR),
+                 errmsg("COPY with MANIFEST parameter requires full path of an S3 object.")));
     }
 }
 
@@ -307,6 +315,7 @@ void copy_statement_run(const CopyStmt *stmt, ParseState *pstate, QueryCompletio
                         errmsg("COPY from S3 needs IAM_ROLE or CREDENTIALS")));
     }
     set_source(&spec, stmt->filename);
+    check_manifest(&spec);
     Relation rel = table_openrv(stmt->relation, RowExclusiveLock);
     set_columns(&spec, rel, stmt->attlist);
     check_rights(rel, &spec, pstate);

@@ -107,6 +107,7 @@ enum {
     LIMIT_S3_PARTS = 10000,
     LIMIT_S3_PART_MIN_BYTES = 5 * 1024 * 1024,
     LIMIT_S3_KEY_BYTES = 1024,
+    LIMIT_S3_BUCKET_BYTES = 63,
     LIMIT_S3_USER_META_BYTES = 2048,
     LIMIT_S3_HEADERS_BYTES = 8192, /* content headers and metadata of an object */
     LIMIT_S3_LIST_KEYS = 1000,
@@ -133,6 +134,7 @@ enum {
 enum {
     LIMIT_COPY_ROW_BYTES = 4 * 1024 * 1024,
     LIMIT_COPY_OBJECTS = 1000000,
+    LIMIT_COPY_MANIFEST_BYTES = 64 * 1024 * 1024,
     LIMIT_COPY_BATCH_BYTES = 64 * 1024 * 1024, /* texts of one batch of rows, padding included */
     LIMIT_ZSTD_WINDOW_LOG = 27,                /* of 2: 128 MiB, what the zstd command takes */
     LIMIT_LZOP_BLOCK_BYTES = 16 * 1024 * 1024, /* lzop writes 256 KiB */

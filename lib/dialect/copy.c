@@ -159,6 +159,7 @@ static struct sl_rc flag(struct copy *c, const char *name) {
     static struct sl_rc opt_##name(struct copy *c) {                                               \
         return flag(c, #name);                                                                     \
     }
+FLAG_OPTION(manifest)
 FLAG_OPTION(emptyasnull)
 FLAG_OPTION(blanksasnull)
 FLAG_OPTION(trimblanks)
@@ -297,6 +298,7 @@ static const struct option options[] = {
     {"bzip2", opt_bzip2, false},
     {"lzop", opt_lzop, false},
     {"csv", opt_csv, false},
+    {"manifest", opt_manifest, false},
     {"emptyasnull", opt_emptyasnull, false},
     {"blanksasnull", opt_blanksasnull, false},
     {"trimblanks", opt_trimblanks, false},
@@ -320,7 +322,6 @@ static const struct option options[] = {
     {"orc", NULL, false},
     {"parquet", NULL, false},
     {"shapefile", NULL, false},
-    {"manifest", NULL, false},
     {"encrypted", NULL, false},
     {"master_symmetric_key", NULL, false},
     {"dateformat", NULL, false},

@@ -1,5 +1,6 @@
 """COPY's options end to end, and what is refused by name."""
 import gzip
+import json
 import subprocess
 import unittest
 
@@ -67,6 +68,29 @@ class Copy(SealiftTest):
         self.assertEqual(self.s.sqlv("select a, b is null, b, c, d from t order by a").splitlines(),
                          ['1|t||2.01|', '2|t||3.10|', '3|f|%s|10.00|2001-02-03' % ('y' * 20), '4|f|a#b||'])
 
+    def manifest(self, *entries, raw=None):
+        self.put('manifest', raw if raw is not None else json.dumps({'entries': [dict(zip(('url', 'mandatory'), e)) for e in entries]}))
+        return self.copy('manifest', 'MANIFEST')
+
+    def test_manifest(self):
+        self.s.aws('s3 mb s3://other')
+        self.put('m1', '1|x||\n')
+        self.put('m2', '2|y||\n')
+        self.s.write('file', '3|z||\n')
+        self.accepted(self.s.aws('s3 cp file s3://other/m3'))
+        self.accepted(self.manifest(('s3://bkt/m2', True), ('s3://bkt/none', False), ('s3://other/m3', True), ('s3://bkt/m2', False)))
+        self.assertEqual(self.rows(), ['2|y||', '2|y||', '3|z||'])  # not m1; one that is named twice is loaded twice
+        self.refused(self.manifest(('s3://bkt/m1', True), ('s3://bkt/none', True)), 'Status 404', 'NoSuchKey')
+        self.refused(self.manifest(('s3://bkt/none',), ('s3://bkt/nor-this',)), "None of the manifest's 2 files exists")
+        self.refused(self.manifest(raw='{"entries": 3}'), 'Manifest file is not in correct json format')
+        self.refused(self.manifest(raw='s3://bkt/m1'), 'Manifest file is not in correct json format')
+        self.refused(self.manifest(('http://bkt/m1', True)), 'Manifest file is not in correct json format: "http://bkt/m1" is no URL of S3')
+        self.refused(self.copy('no-manifest', 'MANIFEST'), 'NoSuchKey')
+        self.refused(self.s.sql("COPY t FROM 's3://bkt' IAM_ROLE '%s' MANIFEST" % self.role), 'COPY with MANIFEST parameter requires full path of an S3 object.')
+        self.put('bad1', 'no|x||\n')
+        self.refused(self.manifest(('s3://bkt/bad1', True)), "Load into table 't' failed.")
+        self.assertEqual(self.s.sqlv('select trim(filename) from stl_load_errors order by starttime desc limit 1'), 's3://bkt/bad1')
+
     def test_maxerror(self):
         self.put('bad', '1|x||\nno|x||\n3|%s||\n4|x||2001-02-30\n5|x||\n6|x\n7|x|||9\n' % ('y' * 21))
         r = self.copy('bad', 'MAXERROR 10')
@@ -95,7 +119,7 @@ class Copy(SealiftTest):
         self.refused(s.sql("BEGIN READ ONLY; COPY t FROM 's3://bkt/good' IAM_ROLE '%s'" % self.role), 'read-only')
 
     def test_refused_by_name(self):
-        for options, text in (('PARQUET', 'COPY option PARQUET is not supported yet'), ('MANIFEST', 'COPY option MANIFEST is not supported yet'),
+        for options, text in (('PARQUET', 'COPY option PARQUET is not supported yet'), ('FIXEDWIDTH', 'COPY option FIXEDWIDTH is not supported yet'),
                               ('NONSENSE', 'syntax error at or near "NONSENSE"'), ("DELIMITER 'ab'", 'single ASCII character'), ('GZIP GZIP', 'more than once')):
             self.refused(self.copy('good', options), text)
         self.refused(self.s.sql("COPY t FROM 's3://bkt/good'"), 'needs IAM_ROLE')

@@ -103,7 +103,7 @@ static struct outcome drive(struct pipeline_conf *conf) {
             if (b->batch.bad_count > 0) {
                 o.bad_line = b->batch.bad[0].line;
                 o.bad_code = b->batch.bad[0].code;
-                snprintf(o.bad_key, sizeof o.bad_key, "%.60s", b->key);
+                snprintf(o.bad_key, sizeof o.bad_key, "%.60s", strchr(b->object, '/') + 1);
             }
             o.bad += b->batch.bad_count;
             pipeline_give_back(p, b);
@@ -224,7 +224,9 @@ static void test_failures(void **state) {
         struct outcome o = drive(&conf);
         assert_int_equal(o.end, PIPELINE_FAIL);
         assert_int_equal(o.failure.kind, cases[i].kind);
-        assert_string_equal(o.failure.key, cases[i].key);
+        if (cases[i].key[0] != '\0') {
+            assert_string_equal(strchr(o.failure.object, '/') + 1, cases[i].key);
+        }
         if (cases[i].kind == PIPELINE_S3_LIST) {
             assert_string_equal(o.failure.s3.code, "AccessDenied");
         } else if (cases[i].kind == PIPELINE_S3_GET) {
