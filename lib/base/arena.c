@@ -25,16 +25,16 @@ void *arena_alloc(struct arena *a, size_t n) {
         if (cap > a->max || a->used > a->max - cap) {
             return NULL;
         }
-        b = calloc(1, sizeof *b + cap);
+        b = malloc(sizeof *b + cap);
         if (b == NULL) {
             return NULL;
         }
-        b->cap = cap;
-        b->next = a->head;
+        *b = (struct arena_block){.next = a->head, .cap = cap};
         a->head = b;
         a->used += cap;
     }
     void *p = b->data + b->len;
+    memset(p, 0, n); /* most of a block is never used */
     b->len += n;
     return p;
 }
@@ -63,13 +63,18 @@ char *arena_cstr(struct arena *a, struct slice s) {
 }
 
 char *arena_printf(struct arena *a, const char *fmt, ...) {
+    char small[256];
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(small, sizeof small, fmt, ap);
     va_end(ap);
     char *p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
     if (p == NULL) {
         return NULL;
+    }
+    if ((size_t)n < sizeof small) {
+        memcpy(p, small, (size_t)n + 1);
+        return p;
     }
     va_start(ap, fmt);
     vsnprintf(p, (size_t)n + 1, fmt, ap);

@@ -73,22 +73,29 @@ void buf_puts(struct buf *b, const char *s) {
 }
 
 void buf_putc(struct buf *b, uint8_t c) {
-    buf_put(b, slice_of(&c, 1));
+    if (b->len < b->cap && !b->failed) {
+        b->ptr[b->len++] = c;
+    } else {
+        buf_put(b, slice_of(&c, 1));
+    }
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...) {
+    size_t room = b->failed ? 0 : b->cap - b->len;
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(room > 0 ? (char *)b->ptr + b->len : NULL, room, fmt, ap);
     va_end(ap);
     uint8_t *p = n < 0 ? NULL : buf_reserve(b, (size_t)n + 1);
     if (p == NULL) {
         b->failed = true;
         return;
     }
-    va_start(ap, fmt);
-    vsnprintf((char *)p, (size_t)n + 1, fmt, ap);
-    va_end(ap);
+    if ((size_t)n >= room) {
+        va_start(ap, fmt);
+        vsnprintf((char *)p, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
     b->len += (size_t)n;
 }
 

@@ -25,13 +25,30 @@ void clock_basic(int64_t epoch_s, char out[17]) {
     }
 }
 
+/* The last n digits of v. */
+static void put_digits(char *out, int v, int n) {
+    while (n > 0) {
+        out[--n] = (char)('0' + v % 10);
+        v /= 10;
+    }
+}
+
+/* Without strftime, which takes longer than all else about it. */
 void clock_iso(int64_t epoch_s, char out[21]) {
     time_t t = (time_t)epoch_s;
     struct tm tm;
     gmtime_r(&t, &tm);
-    if (strftime(out, 21, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
+    if (tm.tm_year < -1900 || tm.tm_year > 9999 - 1900) {
         out[0] = '\0';
+        return;
     }
+    memcpy(out, "0000-00-00T00:00:00Z", 21);
+    put_digits(out, tm.tm_year + 1900, 4);
+    put_digits(out + 5, tm.tm_mon + 1, 2);
+    put_digits(out + 8, tm.tm_mday, 2);
+    put_digits(out + 11, tm.tm_hour, 2);
+    put_digits(out + 14, tm.tm_min, 2);
+    put_digits(out + 17, tm.tm_sec, 2);
 }
 
 void clock_iso_ms(int64_t epoch_ms, char out[25]) {

@@ -16,7 +16,7 @@ static void add(struct key_list *l, const char *name, struct slice value) {
     l->count++;
 }
 
-enum { GLOBAL_KEYS = 12 + 2 * AUTH_TAGS_MAX };
+enum { GLOBAL_KEYS = 12 };
 
 static struct sl_rc add_tag(struct key_list *l, const struct iam_tag *tag, struct arena *a,
                             struct sl_error *err) {
@@ -53,9 +53,10 @@ static struct sl_rc add_principal_tags(const struct auth_caller *caller, struct 
 static struct sl_rc all_keys(const struct auth_env *env, const struct auth_caller *caller,
                              struct slice action, const struct policy_key *keys, size_t key_count,
                              struct arena *a, struct sl_error *err, struct key_list *ret) {
+    size_t tags = caller->who.tag_count + (caller->sts != NULL ? caller->sts->tag_count : 0);
     struct key_list l = {
-        .items = arena_array(a, key_count + GLOBAL_KEYS, sizeof *l.items),
-        .values = arena_array(a, GLOBAL_KEYS + key_count, sizeof *l.values),
+        .items = arena_array(a, GLOBAL_KEYS + tags + key_count, sizeof *l.items),
+        .values = arena_array(a, GLOBAL_KEYS + tags, sizeof *l.values),
     };
     char *iso = arena_alloc(a, 21);
     char *epoch = arena_printf(a, "%lld", (long long)(env->now_ms / 1000));

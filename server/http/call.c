@@ -7,21 +7,16 @@
 
 enum { FRAME_HEAD = 5 };
 
-struct http *http_call_new(const struct http *request, struct slice body, bool close,
-                           struct buf *out) {
-    struct http *h = arena_alloc(request->arena, sizeof *h);
-    struct http_state *st = arena_alloc(request->arena, sizeof *st);
+struct http *http_call_new(struct arena *a, struct buf *out) {
+    struct http *h = arena_alloc(a, sizeof *h);
+    struct http_state *st = arena_alloc(a, sizeof *st);
     if (h == NULL || st == NULL) {
         return NULL;
     }
-    *st = (struct http_state){
-        .magic = HTTP_STATE_MAGIC,
-        .sink = out,
-        .whole = body,
-        .status = 200,
-        .client_close = close,
-    };
-    *h = *request;
+    st->magic = HTTP_STATE_MAGIC;
+    st->sink = out;
+    st->status = 200;
+    h->arena = a;
     h->state = st;
     http_make_id(h->request_id);
     return h;
@@ -76,37 +71,35 @@ static bool get_text(struct rdr *r, char *out, size_t cap) {
     return true;
 }
 
-struct sl_rc http_call_get(struct slice payload, struct arena *a, uint64_t *ret_id,
-                           struct http *ret, struct slice *ret_body, bool *ret_close) {
+struct sl_rc http_call_get(struct slice payload, struct http *h, uint64_t *ret_id) {
+    struct http_state *st = http_state_of(h);
     struct rdr r = rdr_of(payload);
-    struct net_peer *peer = arena_alloc(a, sizeof *peer);
+    struct net_peer *peer = arena_alloc(h->arena, sizeof *peer);
     ENSURE(peer != NULL, NULL, SL_E_NOMEM, "call");
-    *peer = (struct net_peer){0};
-    struct http h = {.arena = a, .peer = peer};
     *ret_id = rdr_u64(&r);
-    *ret_close = rdr_u8(&r) != 0;
+    st->client_close = rdr_u8(&r) != 0;
     peer->tls = rdr_u8(&r) != 0;
     peer->tls_minor = rdr_u8(&r);
     peer->port = rdr_u16(&r);
     bool texts =
         get_text(&r, peer->ip, sizeof peer->ip) && get_text(&r, peer->cipher, sizeof peer->cipher);
-    h.method = rdr_vec16(&r);
-    h.path = rdr_vec16(&r);
-    h.query = rdr_vec16(&r);
-    h.header_count = rdr_u16(&r);
-    ENSURE(texts && !r.bad && h.header_count <= LIMIT_HTTP_HEADERS, NULL, SL_E_PARSE, "call");
-    struct http_header *headers = arena_array(a, h.header_count, sizeof *headers);
+    h->peer = peer;
+    h->method = rdr_vec16(&r);
+    h->path = rdr_vec16(&r);
+    h->query = rdr_vec16(&r);
+    h->header_count = rdr_u16(&r);
+    ENSURE(texts && !r.bad && h->header_count <= LIMIT_HTTP_HEADERS, NULL, SL_E_PARSE, "call");
+    struct http_header *headers = arena_array(h->arena, h->header_count, sizeof *headers);
     ENSURE(headers != NULL, NULL, SL_E_NOMEM, "call");
-    for (size_t i = 0; i < h.header_count; i++) {
+    for (size_t i = 0; i < h->header_count; i++) {
         headers[i].name = rdr_vec16(&r);
         headers[i].value = rdr_vec16(&r);
     }
     ENSURE(!r.bad, NULL, SL_E_PARSE, "call");
-    h.headers = headers;
-    h.has_length = true;
-    h.length = r.rest.len;
-    *ret_body = r.rest;
-    *ret = h;
+    h->headers = headers;
+    h->has_length = true;
+    h->length = r.rest.len;
+    st->whole = r.rest;
     return SL_OK;
 }
 

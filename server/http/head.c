@@ -144,8 +144,7 @@ bool chunks_feed(struct chunks *c, uint8_t *p, size_t n, bool move, size_t *ret_
 
 struct collect {
     struct http_header *headers; /* NULL: not wanted */
-    size_t count;
-    size_t seen;
+    size_t count, max;
     bool open; /* the last header's value has not ended */
     bool too_many;
 };
@@ -166,7 +165,7 @@ static int extend(struct slice *s, const char *at, size_t len) {
 static int on_field(llhttp_t *p, const char *at, size_t len) {
     struct collect *c = p->data;
     if (!c->open) {
-        if (c->count == LIMIT_HTTP_HEADERS) {
+        if (c->count == c->max) {
             c->too_many = true;
             return HPE_USER;
         }
@@ -330,9 +329,20 @@ static void parser_begin(llhttp_t *p, llhttp_type_t type, struct collect *c) {
     p->data = c;
 }
 
+/* As many as there can be. */
+static size_t header_lines(struct slice in) {
+    size_t n = 0;
+    for (const uint8_t *p = in.ptr, *end = in.ptr + in.len;
+         n < LIMIT_HTTP_HEADERS && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++) {
+        n++;
+    }
+    return n;
+}
+
 int head_parse(struct slice in, struct arena *a, struct head *ret) {
     struct head h = {.raw = arena_copy(a, in)};
-    struct collect c = {.headers = arena_array(a, LIMIT_HTTP_HEADERS, sizeof *c.headers)};
+    struct collect c = {.max = header_lines(in)};
+    c.headers = arena_array(a, c.max, sizeof *c.headers);
     if (h.raw.ptr == NULL || c.headers == NULL) {
         return 503;
     }
@@ -367,7 +377,7 @@ int head_parse(struct slice in, struct arena *a, struct head *ret) {
 
 bool reply_head_parse(struct slice in, struct reply_head *ret) {
     struct http_header headers[LIMIT_HTTP_HEADERS];
-    struct collect c = {.headers = headers};
+    struct collect c = {.headers = headers, .max = LIMIT_HTTP_HEADERS};
     llhttp_t p;
     parser_begin(&p, HTTP_RESPONSE, &c);
     if (llhttp_execute(&p, (const char *)in.ptr, in.len) != HPE_PAUSED) {

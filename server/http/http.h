@@ -61,11 +61,9 @@ enum net_quick http_quick(struct net_conn *c, void *service);
  * connection. By the watching thread. */
 void http_answer(struct net_conn *c, struct slice answer, bool close, int status);
 
-/* A request without a connection: `request` gives what is known of it, and the arena. Its answer,
- * head and all, is put into `out`. NULL: no memory. `close`: the answer says that it is the
- * connection's last. */
-struct http *http_call_new(const struct http *request, struct slice body, bool close,
-                           struct buf *out);
+/* A request without a connection, empty yet: its answer, head and all, is put into `out`. In the
+ * arena; NULL: no memory. */
+struct http *http_call_new(struct arena *a, struct buf *out);
 
 /* Calls: requests, and their answers, as messages between two processes; many on one connection,
  * answered in any order. A message is a frame (lib/ipc/frame.h) of type 'C' (call) or 'A' (answer):
@@ -75,13 +73,15 @@ struct http *http_call_new(const struct http *request, struct slice body, bool c
  * body as they go to the client
  */
 enum { CALL_REQUEST = 'C', CALL_ANSWER = 'A' };
-enum { LIMIT_CALL_BYTES = 48 * 1024 }; /* a frame: it has to fit NET_AHEAD_BYTES */
+enum {
+    LIMIT_CALL_BYTES = 48 * 1024,          /* a frame: it has to fit NET_AHEAD_BYTES */
+    LIMIT_CALL_ANSWER_BYTES = 1152 * 1024, /* a frame with the largest answer and its head */
+};
 /* Appends the frame; SL_E_LIMIT (and nothing appended) when it would be too long. */
 struct sl_rc http_call_put(struct buf *out, uint64_t id, const struct http *h, struct slice body,
                            bool close);
-/* The payload of a frame; ret->peer lies in `a`. ret is for http_call_new. */
-struct sl_rc http_call_get(struct slice payload, struct arena *a, uint64_t *ret_id,
-                           struct http *ret, struct slice *ret_body, bool *ret_close);
+/* Fills a request from http_call_new with the payload of a frame, into which it points. */
+struct sl_rc http_call_get(struct slice payload, struct http *h, uint64_t *ret_id);
 /* A frame at the front of `in`: its length, 0 when it isn't whole. SL_E_PARSE, SL_E_LIMIT (longer
  * than max). */
 struct sl_rc http_call_frame(struct slice in, size_t max, uint8_t *ret_type,

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { RESPONSE_HEAD_MAX = 256 * 1024, REPLY_TOGETHER_MAX = 16 * 1024 };
+enum { RESPONSE_HEAD_MAX = 256 * 1024, REPLY_TOGETHER_MAX = 16 * 1024, HEAD_USUAL = 256 };
 
 /* llhttp's names are "NOT_FOUND"; out is "Not Found". */
 static void reason(int status, char out[64]) {
@@ -176,6 +176,18 @@ static bool may_keep(struct http *h, bool complete) {
     return false;
 }
 
+/* Made once a second. */
+static const char *date_now(void) {
+    static _Thread_local char date[30];
+    static _Thread_local int64_t of = -1;
+    int64_t now = clock_real_ms() / 1000;
+    if (now != of) {
+        clock_http(now, date);
+        of = now;
+    }
+    return date;
+}
+
 static bool ours(const char *name) {
     return strcasecmp(name, "content-length") == 0 || strcasecmp(name, "connection") == 0 ||
            strcasecmp(name, "transfer-encoding") == 0 || strcasecmp(name, "date") == 0;
@@ -190,9 +202,9 @@ static struct sl_rc make_head(struct http *h, const uint64_t *length, bool compl
         return sl_fail(&h->err, SL_E_CLOSED, "The connection was cut.");
     }
     st->keep = may_keep(h, complete);
-    char date[30], why[64];
+    char why[64];
     reason(st->status, why);
-    clock_http(clock_real_ms() / 1000, date);
+    const char *date = date_now();
     buf_printf(b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", st->status, why, date);
     bool server = false;
     for (const struct http_field *f = st->fields; f != NULL; f = f->next) {
@@ -234,14 +246,18 @@ struct sl_rc http_reply(struct http *h, struct slice body) {
     sl_assert(!bodiless(st) || body.len == 0);
     uint64_t length = body.len;
     SL_CLEANUP(buf_fini)
-    struct buf b = {.max = RESPONSE_HEAD_MAX + REPLY_TOGETHER_MAX, .wipe = true};
-    TRY(make_head(h, bodiless(st) ? NULL : &length, true, &b));
-    bool together = body.len <= REPLY_TOGETHER_MAX;
+    struct buf own = {.max = RESPONSE_HEAD_MAX + REPLY_TOGETHER_MAX, .wipe = true};
+    struct buf *b = st->conn != NULL ? &own : st->sink;
+    bool together = body.len <= REPLY_TOGETHER_MAX || st->conn == NULL;
+    (void)buf_reserve(b, HEAD_USUAL + (together ? body.len : 0)); /* grows once */
+    TRY(make_head(h, bodiless(st) ? NULL : &length, true, b));
     if (!st->is_head && together) {
-        buf_put(&b, body);
-        TRY(buf_check(&b, &h->err));
+        buf_put(b, body);
+        TRY(buf_check(b, &h->err));
     }
-    TRY(http_send(h, buf_slice(&b)));
+    if (st->conn != NULL) {
+        TRY(http_send(h, buf_slice(b)));
+    }
     if (!st->is_head && !together) {
         TRY(http_send(h, body));
     }

@@ -303,8 +303,7 @@ enum net_quick http_quick(struct net_conn *c, void *service) {
 
 /* A refusal's answer, into `out`. */
 static struct slice refusal(struct arena *a, int status, struct buf *out) {
-    struct http request = {.arena = a};
-    struct http *h = http_call_new(&request, SLICE_EMPTY, true, out);
+    struct http *h = http_call_new(a, out);
     if (h != NULL) {
         http_refuse(h, status);
     }

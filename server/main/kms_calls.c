@@ -6,6 +6,8 @@
 #include "lib/base/limits.h"
 #include "lib/crypto/secret.h"
 
+enum { ANSWER_USUAL = 1024 };
+
 struct call {
     uint64_t id;
     struct arena arena;
@@ -19,19 +21,15 @@ static void end_call(struct call *c) {
 }
 
 static struct sl_rc begin_call(struct call *c, struct slice payload) {
-    struct http request;
-    struct slice body;
-    bool close;
     c->arena = ARENA_INIT(LIMIT_REQUEST_ARENA_BYTES);
     c->arena.wipe = true;
-    c->answer = (struct buf){.max = LIMIT_FRAME_BYTES, .wipe = true};
-    struct sl_rc rc = http_call_get(payload, &c->arena, &c->id, &request, &body, &close);
-    c->h = sl_is_ok(rc) ? http_call_new(&request, body, close, &c->answer) : NULL;
-    if (c->h == NULL) {
+    c->answer = (struct buf){.max = LIMIT_CALL_ANSWER_BYTES - 64, .wipe = true};
+    c->h = http_call_new(&c->arena, &c->answer);
+    struct sl_rc rc = c->h != NULL ? http_call_get(payload, c->h, &c->id) : sl_rc_of(SL_E_NOMEM);
+    if (sl_failed(rc)) {
         end_call(c);
-        return sl_failed(rc) ? rc : sl_rc_of(SL_E_NOMEM);
     }
-    return SL_OK;
+    return rc;
 }
 
 /* Takes the calls that are whole in `in`; *ret_used is how far they reach. On failure those before
@@ -58,8 +56,10 @@ static struct sl_rc take_calls(struct slice in, struct call *calls, size_t *ret_
 
 static struct sl_rc answer_all(struct net_conn *c, struct call *calls, size_t count) {
     SL_CLEANUP(buf_fini)
-    struct buf out = {.max = KMS_AT_ONCE * (size_t)LIMIT_FRAME_BYTES * 2, .wipe = true};
+    struct buf out = {.max = KMS_AT_ONCE * (size_t)LIMIT_CALL_ANSWER_BYTES, .wipe = true};
+    (void)buf_reserve(&out, count * ANSWER_USUAL);
     for (size_t i = 0; i < count; i++) {
+        TRY(buf_check(&calls[i].answer, NULL));
         buf_u32(&out, (uint32_t)(1 + sizeof calls[i].id + calls[i].answer.len));
         buf_u8(&out, CALL_ANSWER);
         buf_u64(&out, calls[i].id);
@@ -93,12 +93,6 @@ enum net_verdict kms_calls_serve(struct net_conn *c, struct kms_service *k) {
     for (;;) {
         size_t n, count;
         short want;
-        if (sl_failed(work(c, k, &count))) {
-            return NET_CLOSE;
-        }
-        if (count > 0) {
-            continue;
-        }
         if (sl_failed(net_fill(c, &n, &want)) || (n == 0 && want == 0)) {
             return NET_CLOSE;
         }
@@ -106,5 +100,10 @@ enum net_verdict kms_calls_serve(struct net_conn *c, struct kms_service *k) {
             net_await_more(c, INT64_MAX);
             return NET_KEEP;
         }
+        do {
+            if (sl_failed(work(c, k, &count))) {
+                return NET_CLOSE;
+            }
+        } while (count > 0 && net_peek(c).len > 0);
     }
 }

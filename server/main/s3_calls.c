@@ -20,7 +20,6 @@ enum {
     SLOTS = 1024,            /* calls under way */
     OUT_BYTES = 1024 * 1024, /* taken, and not sent yet */
     READ_BYTES = 256 * 1024, /* at once */
-    ANSWER_BYTES = LIMIT_FRAME_BYTES + LIMIT_HTTP_HEAD_BYTES,
 };
 
 /* A call under way. Free ones are in a list. */
@@ -72,7 +71,7 @@ struct sl_rc calls_new(const struct calls_conf *conf, struct calls **ret) {
         m->channels[i] = (struct channel){.calls = m,
                                           .watch = {.fd = -1},
                                           .out = {.max = OUT_BYTES, .wipe = true},
-                                          .in = {.max = ANSWER_BYTES, .wipe = true}};
+                                          .in = {.max = LIMIT_CALL_ANSWER_BYTES, .wipe = true}};
     }
     atomic_store(&m->missing, conf->channels);
     *ret = m;
@@ -188,7 +187,7 @@ static bool answer_all(struct channel *ch) {
         uint8_t type;
         struct slice payload;
         size_t len;
-        if (sl_failed(http_call_frame(in, ANSWER_BYTES, &type, &payload, &len))) {
+        if (sl_failed(http_call_frame(in, LIMIT_CALL_ANSWER_BYTES, &type, &payload, &len))) {
             return false;
         }
         if (len == 0) {
@@ -210,7 +209,7 @@ static bool answer_all(struct channel *ch) {
 
 static void on_readable(void *user) {
     struct channel *ch = user;
-    size_t room = ANSWER_BYTES - ch->in.len;
+    size_t room = LIMIT_CALL_ANSWER_BYTES - ch->in.len;
     uint8_t *p = buf_reserve(&ch->in, room < READ_BYTES ? room : READ_BYTES);
     if (p == NULL) {
         end_channel(ch, 502, "out of memory");
