@@ -24,6 +24,9 @@ bool audit_is_short(struct audit *a);
 /* A flush failed, so what is on disk is not known: no record is taken any more, until the log is
  * opened anew. */
 bool audit_is_broken(struct audit *a);
+/* Calls `fn` once that is so, under the log's lock: a flush in the background has no caller who
+ * would find out. NULL: no more. */
+void audit_on_broken(struct audit *a, void (*fn)(void *user), void *user);
 /* The signed head of the log as it stands, a line to be kept elsewhere (audit_verify_head). */
 struct sl_rc audit_head(struct audit *a, struct buf *ret_head, struct sl_error *err);
 void audit_close(struct audit *a); /* closes the segment with a signed head */

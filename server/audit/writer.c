@@ -95,6 +95,8 @@ struct audit {
         bool flushing;
         bool rolling;
         bool broken;
+        void (*on_broken)(void *user); /* or NULL */
+        void *on_broken_user;
         bool ending; /* takes no record any more */
         bool ended;  /* nobody writes any more */
     } shared;
@@ -118,6 +120,14 @@ static void wake(struct pending *p, uint32_t state) {
     if (atomic_exchange(&p->state, state) == ASLEEP) {
         syscall(SYS_futex, &p->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     }
+}
+
+/* Under mu. */
+static void break_down(struct audit *a) {
+    if (!a->shared.broken && a->shared.on_broken != NULL) {
+        a->shared.on_broken(a->shared.on_broken_user);
+    }
+    a->shared.broken = true;
 }
 
 /* Those whose record is flushed now, or can't be any more. Under mu. */
@@ -410,8 +420,9 @@ static struct sl_rc segment_close(struct audit *a, struct sl_error *err) {
     struct sl_rc rc = flushed ? write_head(a, err) : sl_fail(err, SL_E_IO, "The audit log: %m");
     pthread_mutex_lock(&a->mu);
     a->shared.rolling = false;
-    a->shared.broken |= !flushed;
-    if (flushed) {
+    if (!flushed) {
+        break_down(a);
+    } else {
         a->shared.flushed_seq = a->shared.written_seq;
         a->shared.dirty_since_mono_ms = 0;
     }
@@ -512,7 +523,7 @@ static void cut_back(struct audit *a) {
                 sl_is_ok(rechain(a, a->mine.point.segment, &ignored));
     if (!back) {
         pthread_mutex_lock(&a->mu);
-        a->shared.broken = true;
+        break_down(a);
         pthread_mutex_unlock(&a->mu);
     }
 }
@@ -652,9 +663,10 @@ static void *flusher_main(void *user) {
         }
         pthread_mutex_lock(&a->mu);
         a->shared.flushing = false;
-        a->shared.broken |= !ok;
         if (ok) {
             a->shared.flushed_seq = target;
+        } else {
+            break_down(a);
         }
         pthread_cond_broadcast(&a->quiet);
         struct pending *settled = take_settled(a);
@@ -711,6 +723,16 @@ bool audit_is_broken(struct audit *a) {
     bool broken = a->shared.broken;
     pthread_mutex_unlock(&a->mu);
     return broken;
+}
+
+void audit_on_broken(struct audit *a, void (*fn)(void *user), void *user) {
+    pthread_mutex_lock(&a->mu);
+    a->shared.on_broken = fn;
+    a->shared.on_broken_user = user;
+    if (a->shared.broken && fn != NULL) {
+        fn(user);
+    }
+    pthread_mutex_unlock(&a->mu);
 }
 
 bool audit_is_short(struct audit *a) {

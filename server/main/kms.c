@@ -134,6 +134,11 @@ static struct sl_rc open_all(struct kms_service *k, const char *dir, struct sl_e
     return audit_open(k->audit_dir, for_audit, k->conf->audit_strict, &k->audit, err);
 }
 
+/* A new kms reads the log anew. */
+static void stop_broken(void *user) {
+    net_stop(user);
+}
+
 static struct sl_rc serve(struct kms_service *k, struct sl_error *err) {
     struct net_conf conf = {.serve = kms_serve, .user = k};
     struct net_server *made = NULL;
@@ -142,6 +147,9 @@ static struct sl_rc serve(struct kms_service *k, struct sl_error *err) {
     k->server = made;
     signal(SIGTERM, on_term);
     signal(SIGINT, on_term);
+    if (!k->sealed) {
+        audit_on_broken(k->audit, stop_broken, made);
+    }
     struct sl_rc rc = net_listen(server, FD_LISTEN, NULL, kms_hello, err);
     if (!sl_failed(rc)) {
         conf_ready(FD_READY);
@@ -151,6 +159,9 @@ static struct sl_rc serve(struct kms_service *k, struct sl_error *err) {
     signal(SIGINT, SIG_IGN);
     server = NULL;
     k->server = NULL;
+    if (!k->sealed) {
+        audit_on_broken(k->audit, NULL, NULL);
+    }
     net_server_free(made);
     TRY(rc);
     if (k->sealed) {

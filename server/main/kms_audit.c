@@ -315,9 +315,6 @@ struct sl_rc kms_trail_write(struct kms_service *k, struct kms_trail *t, struct 
     if (sl_failed(rc)) {
         sl_log(SL_ERROR, "audit.failed", "records=%zu error=%s", t->count,
                SL_Q(slice_cstr(sl_error_message(err, rc.code))));
-        if (k->server != NULL && audit_is_broken(k->audit)) {
-            net_stop(k->server); /* a new kms reads the log anew */
-        }
     }
     buf_reset(&t->text);
     t->count = 0;
