@@ -1,11 +1,11 @@
 /* The file of a sealed table; see pages.h.
  *
  * Block 0 goes through the buffer manager and generic WAL. Segment pages never do: they are written
- * once, straight through smgr, after a record of our own that holds all their bytes; replay writes
- * them the same way. A checkpoint whose redo pointer lies behind that record must also flush the
- * pages, so it is held off (DELAY_CHKPT_START) between the record and the write. No flush of WAL is
- * needed before the write: until the catalog row commits, and with it flushes WAL up to here,
- * nobody reads these blocks.
+ * straight through smgr, then logged in records of our own that hold all their bytes; replay writes
+ * them the same way, whatever is there. Written first, since a full disk is then an error and not
+ * the end of the server, as it is for WAL. That is in order because nobody reads these blocks
+ * before the catalog row commits, and with it flushes WAL up to here; and a checkpoint that begins
+ * after the record was inserted flushes pages that were written before.
  *
  * Files grow at the reservation, under the extension lock, by writing their last page; so writers
  * only ever write inside the file and never race for its end. */
@@ -21,7 +21,6 @@
 #include "storage/bufpage.h"
 #include "storage/checksum.h"
 #include "storage/lmgr.h"
-#include "storage/proc.h"
 #include "storage/smgr.h"
 #include "utils/rel.h"
 
@@ -89,34 +88,23 @@ static void put_pages(SMgrRelation smgr, BlockNumber first, const uint8_t *bytes
     }
 }
 
-static XLogRecPtr log_pages(Relation rel, BlockNumber first, const uint8_t *bytes, size_t len) {
+static void log_pages(Relation rel, BlockNumber first, const uint8_t *bytes, size_t len) {
     struct record r = {.node = rel->rd_node, .first = first, .bytes = (uint32)len};
     XLogBeginInsert();
     XLogRegisterData((char *)&r, sizeof r);
     XLogRegisterData((char *)(uintptr_t)bytes, (int)len);
-    return XLogInsert(RMGR_SEALED, RECORD_PAGES);
-}
-
-static void write_group(Relation rel, BlockNumber first, const uint8_t *bytes, size_t len) {
-    int before = MyProc->delayChkptFlags;
-    MyProc->delayChkptFlags |= DELAY_CHKPT_START;
-    PG_TRY();
-    {
-        XLogRecPtr lsn = rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT
-                             ? log_pages(rel, first, bytes, len)
-                             : InvalidXLogRecPtr;
-        put_pages(RelationGetSmgr(rel), first, bytes, len, lsn, false);
-    }
-    PG_FINALLY();
-    { MyProc->delayChkptFlags = before; }
-    PG_END_TRY();
+    (void)XLogInsert(RMGR_SEALED, RECORD_PAGES);
 }
 
 void pages_write(Relation rel, BlockNumber first_block, struct slice bytes) {
     for (size_t at = 0; at < bytes.len; at += (size_t)GROUP_PAGES * PAGE_BYTES) {
         CHECK_FOR_INTERRUPTS();
-        write_group(rel, first_block + (BlockNumber)(at / PAGE_BYTES), bytes.ptr + at,
-                    Min(bytes.len - at, (size_t)GROUP_PAGES * PAGE_BYTES));
+        size_t len = Min(bytes.len - at, (size_t)GROUP_PAGES * PAGE_BYTES);
+        BlockNumber first = first_block + (BlockNumber)(at / PAGE_BYTES);
+        put_pages(RelationGetSmgr(rel), first, bytes.ptr + at, len, InvalidXLogRecPtr, false);
+        if (rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT) {
+            log_pages(rel, first, bytes.ptr + at, len);
+        }
     }
 }
 
@@ -165,20 +153,12 @@ void pages_create(const RelFileNode *node, char persistence,
         (struct head){.magic = HEAD_MAGIC, .version = HEAD_VERSION, .next_block = 1};
     memcpy(head_of(page.data)->storage, storage, STORAGE_ID_LEN);
     ((PageHeader)page.data)->pd_lower += sizeof(struct head);
-    int before = MyProc->delayChkptFlags;
-    MyProc->delayChkptFlags |= DELAY_CHKPT_START;
-    PG_TRY();
-    {
-        if (persistence == RELPERSISTENCE_PERMANENT) {
-            RelFileNode copy = *node;
-            log_newpage(&copy, MAIN_FORKNUM, 0, page.data, true);
-        }
-        PageSetChecksumInplace(page.data, 0);
-        smgrextend(smgr, MAIN_FORKNUM, 0, page.data, false);
+    PageSetChecksumInplace(page.data, 0);
+    smgrextend(smgr, MAIN_FORKNUM, 0, page.data, false);
+    if (persistence == RELPERSISTENCE_PERMANENT) {
+        RelFileNode copy = *node;
+        log_newpage(&copy, MAIN_FORKNUM, 0, page.data, true);
     }
-    PG_FINALLY();
-    { MyProc->delayChkptFlags = before; }
-    PG_END_TRY();
     smgrclose(smgr);
 }
 

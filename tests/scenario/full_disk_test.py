@@ -106,7 +106,7 @@ class FullDisk:
         for n in (1, 4 << 20):
             self.assertIn(self.code(self.s3.put_object, Bucket=BUCKET, Key='new', Body=bytes(n)), ('InsufficientStorage', 'InternalError', 'ServiceUnavailable', '507'))
         self.assertEqual(self.code(self.s3.get_object, Bucket=BUCKET, Key='new'), 'NoSuchKey')
-        r = self.s.sql('insert into kept select generate_series(1, 2000000)')
+        r = self.s.sql('insert into kept select (random() * 2000000000)::int from (select generate_series(1, 8000000)) x')
         self.refused(r, 'No space left on device')
 
     def use(self, context):
