@@ -87,9 +87,9 @@ class Copy(SealiftTest):
         self.refused(self.manifest(('http://bkt/m1', True)), 'Manifest file is not in correct json format: "http://bkt/m1" is no URL of S3')
         self.refused(self.copy('no-manifest', 'MANIFEST'), 'NoSuchKey')
         self.refused(self.s.sql("COPY t FROM 's3://bkt' IAM_ROLE '%s' MANIFEST" % self.role), 'COPY with MANIFEST parameter requires full path of an S3 object.')
-        self.put('bad1', 'no|x||\n')
-        self.refused(self.manifest(('s3://bkt/bad1', True)), "Load into table 't' failed.")
-        self.assertEqual(self.s.sqlv('select trim(filename) from stl_load_errors order by starttime desc limit 1'), 's3://bkt/bad1')
+        self.put('m4bad', 'no|x||\n')
+        self.refused(self.manifest(('s3://bkt/m4bad', True)), "Load into table 't' failed.")
+        self.assertEqual(self.s.sqlv('select trim(filename) from stl_load_errors order by starttime desc limit 1'), 's3://bkt/m4bad')
 
     def test_maxerror(self):
         self.put('bad', '1|x||\nno|x||\n3|%s||\n4|x||2001-02-30\n5|x||\n6|x\n7|x|||9\n' % ('y' * 21))
