@@ -27,7 +27,7 @@ def main():
         missing = ['%s: %s' % (t.service, m) for t in suites for m in t.check()]
     finally:
         s.close()
-    if '--write' in sys.argv[1:]:
+    if '--write' in sys.argv[1:] and not names:
         table.write(suites)
     if not names:
         missing += table.stale(suites)
