@@ -24,6 +24,7 @@ struct instance {
     bool ephemeral;
     bool audit_strict;
     const char *tls_cert, *tls_key;      /* files of one's own certificate, or NULL */
+    uint64_t temp_file_limit_mb;         /* 0: by the machine's memory */
     const char *warehouse_key;           /* KMS key for new cluster keys, or NULL */
     const char *access_key, *secret_key; /* given for an ephemeral first start, or NULL */
     bool as_root;

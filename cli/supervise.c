@@ -23,6 +23,7 @@
 #include "cli/admin.h"
 #include "cli/logs.h"
 #include "cli/own_tls.h"
+#include "cli/spill.h"
 #include "cli/warehouse.h"
 #include "lib/base/clock.h"
 #include "lib/base/folder.h"
@@ -886,6 +887,7 @@ void supervise_stop(struct supervisor *s) {
     stop_one(s, CHILD_GATEWAY, SIGTERM);
     stop_one(s, CHILD_S3, SIGTERM);
     stop_one(s, CHILD_POSTGRES, SIGINT); /* fast shutdown */
+    spill_remove(s->in);
     supervise_end_alone(s);
     char path[INSTANCE_PATH_MAX];
     instance_path(s->in, "run/supervisor", path, sizeof path);

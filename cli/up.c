@@ -28,7 +28,8 @@ enum {
     READY_MS = 60 * 1000,
     PASSWORD_CHARS = 24,
     ACCESS_KEY_CHARS = 16,
-    WAREHOUSE_KEY_MAX = 2048, /* as KMS's KeyId */
+    WAREHOUSE_KEY_MAX = 2048,                     /* as KMS's KeyId */
+    TEMP_FILE_LIMIT_MB_MAX = 2 * 1024 * 1024 - 1, /* of PostgreSQL's setting */
     SECRET_KEY_CHARS = 40,
     ACCESS_KEY_GIVEN_MAX = 128,
     SECRET_KEY_GIVEN_MAX = 128
@@ -62,6 +63,8 @@ static const char usage[] =
     "  --warehouse-key ID  the KMS key of the warehouse's next cluster key: at the first start, or "
     "at\n                     aws redshift rotate-encryption-key (default: the one before, or "
     "alias/aws/redshift)\n"
+    "  --temp-file-limit MB  memory that one query process may spill into (default: a quarter of "
+    "/dev/shm)\n"
     "  --audit strict     flush the audit log before every answer, not only before those of "
     "management calls\n"
     "  --ephemeral        a throw-away instance for tests: loopback only, stamped as such\n"
@@ -153,6 +156,12 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
                "the place of a root key's file is given with --root-key");
         in->root = arg;
         return SL_OK;
+    case 't':
+        ENSURE(slice_u64(slice_cstr(arg), TEMP_FILE_LIMIT_MB_MAX, &in->temp_file_limit_mb) &&
+                   in->temp_file_limit_mb > 0,
+               err, SL_E_VALIDATION, "--temp-file-limit wants a number of MB from 1 to %d",
+               TEMP_FILE_LIMIT_MB_MAX);
+        return SL_OK;
     case 'w':
         ENSURE(arg[0] != '\0' && strlen(arg) <= WAREHOUSE_KEY_MAX, err, SL_E_VALIDATION,
                "--warehouse-key wants the id, ARN or alias of a KMS key");
@@ -212,6 +221,7 @@ static struct sl_rc parse(int argc, char **argv, struct instance *in, struct up_
         {"root", 1, NULL, 'R'},
         {"passphrase-file", 1, NULL, 'W'},
         {"warehouse-key", 1, NULL, 'w'},
+        {"temp-file-limit", 1, NULL, 't'},
         {"help", 0, NULL, 'H'},
         {NULL, 0, NULL, 0},
     };

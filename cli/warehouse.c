@@ -3,6 +3,8 @@
  * only, and starts nothing but itself. */
 #include "cli/warehouse.h"
 
+#include "cli/spill.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -106,7 +108,10 @@ static struct sl_rc write_conf(const struct instance *in, const char *module_dir
                                const char *pg_dir, struct sl_error *err) {
     SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(CONF_BYTES_MAX);
     char text[INSTANCE_PATH_MAX + 32];
+    uint64_t spill_kb;
     put_fixed_settings(&out);
+    TRY(spill_limit(in, &spill_kb, err));
+    buf_printf(&out, "temp_file_limit = '%llukB'\n", (unsigned long long)spill_kb);
     instance_path(in, "run/pg", text, sizeof text);
     put_setting(&out, "unix_socket_directories", text);
     snprintf(text, sizeof text, "$libdir:%.4000s", module_dir);
@@ -310,6 +315,10 @@ void warehouse_exec(const struct instance *in, const char *module_dir) {
     const char *read_paths[] = {tls, run, module_dir, "/etc/ssl", NULL};
     bool isolated;
     struct sl_error err = {0};
+    if (sl_failed(spill_prepare(in, &err))) {
+        fprintf(stderr, "sealift: spill: %s\n", err.detail);
+        _exit(126);
+    }
     if (sl_failed(sandbox_enter(SANDBOX_POSTGRES, write_paths, read_paths, &isolated, &err))) {
         fprintf(stderr, "sealift: sandbox: %s\n", err.detail);
         _exit(126);

@@ -14,7 +14,10 @@ CREATE TABLE sealift.table_attributes (relid oid PRIMARY KEY, attributes jsonb N
 
 CREATE TABLE sealift.load_errors (
   userid integer NOT NULL, tbl integer, starttime timestamp NOT NULL, session integer, query integer, filename text, line_number bigint,
-  colname text, type text, col_length text, position integer, raw_line text, raw_field_value text, err_code integer, err_reason text);
+  colname text, type text, col_length text, position integer, err_code integer, sealed bytea NOT NULL);
+
+CREATE FUNCTION sealift.load_error_text(sealed bytea, query integer, line_number bigint, which integer) RETURNS text LANGUAGE c STABLE STRICT
+  AS 'sealift', 'sealift_load_error_text';
 
 CREATE TABLE sealift.storage (storage uuid CONSTRAINT storage_pkey PRIMARY KEY, rows bigint NOT NULL, changes bigint NOT NULL, sum bytea NOT NULL, mac bytea NOT NULL)
   WITH (fillfactor = 50);
@@ -67,11 +70,12 @@ CREATE FUNCTION pg_catalog.pg_last_copy_id() RETURNS integer LANGUAGE c VOLATILE
 
 CREATE FUNCTION pg_catalog.pg_last_copy_count() RETURNS bigint LANGUAGE c VOLATILE AS 'sealift', 'sealift_last_copy_count';
 
-CREATE VIEW pg_catalog.stl_load_errors AS
+CREATE VIEW pg_catalog.stl_load_errors WITH (security_barrier) AS
   SELECT userid, 0 AS slice, tbl, starttime, session, query, filename::character(256) AS filename, line_number,
     colname::character(127) AS colname, type::character(10) AS type, col_length::character(10) AS col_length, position,
-    raw_line::character(1024) AS raw_line, raw_field_value::character(1024) AS raw_field_value, err_code,
-    err_reason::character(100) AS err_reason, 0 AS is_partial, 0::bigint AS start_offset, (-1)::bigint AS copy_job_id
+    sealift.load_error_text(sealed, query, line_number, 0)::character(1024) AS raw_line,
+    sealift.load_error_text(sealed, query, line_number, 1)::character(1024) AS raw_field_value, err_code,
+    sealift.load_error_text(sealed, query, line_number, 2)::character(100) AS err_reason, 0 AS is_partial, 0::bigint AS start_offset, (-1)::bigint AS copy_job_id
   FROM sealift.load_errors
   WHERE pg_has_role(current_user, 'sealift_admin', 'member')
     OR userid = (SELECT oid::integer FROM pg_catalog.pg_roles WHERE rolname = current_user);
@@ -91,6 +95,9 @@ REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oi
   pg_catalog.lo_lseek64(integer, bigint, integer), pg_catalog.lo_tell(integer), pg_catalog.lo_tell64(integer), pg_catalog.lo_truncate(integer, integer),
   pg_catalog.lo_truncate64(integer, bigint), pg_catalog.lo_close(integer), pg_catalog.lo_import(text), pg_catalog.lo_import(text, oid),
   pg_catalog.lo_export(oid, text) FROM PUBLIC;
+
+REVOKE EXECUTE ON FUNCTION pg_catalog.pg_notify(text, text), pg_catalog.pg_logical_emit_message(boolean, text, text),
+  pg_catalog.pg_logical_emit_message(boolean, text, bytea) FROM PUBLIC;
 
 REVOKE ALL ON DATABASE template1 FROM PUBLIC;
 

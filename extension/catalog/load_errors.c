@@ -14,10 +14,15 @@
 #include "utils/timestamp.h"
 
 #include "extension/catalog/load_errors.h"
+#include "extension/keys/database_key.h"
+#include "extension/keys/raise.h"
+#include "extension/keys/sealed_blob.h"
 #include "lib/base/buf.h"
 #include "lib/base/rdr.h"
 
-enum { REJECTS_BYTES_MAX = 512 * 1024 * 1024 };
+enum { REJECTS_BYTES_MAX = 512 * 1024 * 1024, TEXTS = 3 };
+
+PG_FUNCTION_INFO_V1(sealift_load_error_text);
 
 PGDLLEXPORT void load_errors_main(Datum arg);
 
@@ -101,6 +106,68 @@ struct head {
     int session, query;
 };
 
+/* What a sealed text belongs to. */
+static struct slice place_of(int32 query, int64 line, struct buf *out) {
+    buf_puts(out, "load-error");
+    buf_u32(out, (uint32_t)query);
+    buf_u64(out, (uint64_t)line);
+    return buf_slice(out);
+}
+
+/* What holds values of the row, as one sealed blob: raw line, raw field, reason. */
+static Datum sealed_datum(struct slice texts[TEXTS], int32 query, int64 line) {
+    const struct database_key *database = database_key(true);
+    SL_CLEANUP(buf_fini) struct buf plain = {.max = LIMIT_SEALED_BLOB_BYTES, .wipe = true};
+    SL_CLEANUP(buf_fini) struct buf blob = BUF_INIT(LIMIT_SEALED_BLOB_BYTES);
+    SL_CLEANUP(buf_fini) struct buf place = BUF_INIT(64);
+    struct sl_error err = {0};
+    for (int i = 0; i < TEXTS; i++) {
+        buf_vec16(&plain, texts[i]);
+    }
+    struct sl_rc rc = buf_check(&plain, &err);
+    rc = sl_is_ok(rc)
+             ? sealed_blob_make(database->id, secret_view(&database->key),
+                                place_of(query, line, &place), buf_slice(&plain), &blob, &err)
+             : rc;
+    if (sl_failed(rc)) {
+        keys_raise(ERROR, rc, &err, "load errors");
+    }
+    bytea *result = palloc(VARHDRSZ + blob.len);
+    SET_VARSIZE(result, VARHDRSZ + blob.len);
+    memcpy(VARDATA(result), blob.ptr, blob.len);
+    return PointerGetDatum(result);
+}
+
+static struct sl_rc text_of(struct slice plain, int which, struct slice *ret,
+                            struct sl_error *err) {
+    struct rdr r = rdr_of(plain);
+    for (int i = 0; i < TEXTS; i++) {
+        struct slice s = rdr_vec16(&r);
+        *ret = i == which ? s : *ret;
+    }
+    return rdr_end(&r, err, "load error");
+}
+
+/* sealift.load_error_text(sealed, query, line_number, which): for the view, which shows rows to
+ * those who may see them. */
+Datum sealift_load_error_text(PG_FUNCTION_ARGS) {
+    bytea *sealed = PG_GETARG_BYTEA_PP(0);
+    const struct database_key *database = database_key(false);
+    SL_CLEANUP(buf_fini) struct buf plain = {.max = LIMIT_SEALED_BLOB_BYTES, .wipe = true};
+    SL_CLEANUP(buf_fini) struct buf place = BUF_INIT(64);
+    struct sl_error err = {0};
+    struct slice text = SLICE_EMPTY;
+    struct sl_rc rc =
+        sealed_blob_open(database->id, secret_view(&database->key),
+                         place_of(PG_GETARG_INT32(1), PG_GETARG_INT64(2), &place),
+                         slice_of(VARDATA_ANY(sealed), VARSIZE_ANY_EXHDR(sealed)), &plain, &err);
+    rc = sl_is_ok(rc) ? text_of(buf_slice(&plain), PG_GETARG_INT32(3), &text, &err) : rc;
+    if (sl_failed(rc)) {
+        keys_raise(ERROR, rc, &err, "load errors");
+    }
+    PG_RETURN_TEXT_P(cstring_to_text_with_len((const char *)text.ptr, (int)text.len));
+}
+
 static Datum text_datum(struct rdr *r) {
     struct slice s = rdr_vec16(r);
     return PointerGetDatum(cstring_to_text_with_len((const char *)s.ptr, (int)s.len));
@@ -110,23 +177,26 @@ static void insert_one(struct rdr *r, const struct head *h, TimestampTz now) {
     static const char sql[] =
         "INSERT INTO sealift.load_errors (userid, tbl, starttime, session, query, filename, "
         "line_number, colname, type, col_length,"
-        " position, raw_line, raw_field_value, err_code, err_reason)"
-        " VALUES ($1,$2,$3 AT TIME ZONE 'UTC',$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)";
-    Oid types[] = {INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, INT8OID, TEXTOID,
-                   TEXTOID, TEXTOID, INT4OID,        TEXTOID, TEXTOID, INT4OID, TEXTOID};
-    Datum v[15] = {Int32GetDatum((int32)h->user), Int32GetDatum((int32)h->table),
+        " position, err_code, sealed)"
+        " VALUES ($1,$2,$3 AT TIME ZONE 'UTC',$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)";
+    Oid types[] = {INT4OID, INT4OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID, INT8OID,
+                   TEXTOID, TEXTOID, TEXTOID,        INT4OID, INT4OID, BYTEAOID};
+    struct slice texts[TEXTS];
+    Datum v[13] = {Int32GetDatum((int32)h->user), Int32GetDatum((int32)h->table),
                    TimestampTzGetDatum(now), Int32GetDatum(h->session), Int32GetDatum(h->query)};
     v[5] = text_datum(r);
-    v[6] = Int64GetDatum((int64)rdr_u64(r));
+    int64 line = (int64)rdr_u64(r);
+    v[6] = Int64GetDatum(line);
     v[7] = text_datum(r);
     v[8] = text_datum(r);
     v[9] = text_datum(r);
     v[10] = Int32GetDatum((int32)rdr_u32(r));
-    v[11] = text_datum(r);
-    v[12] = text_datum(r);
-    v[13] = Int32GetDatum((int32)rdr_u32(r));
-    v[14] = text_datum(r);
-    if (SPI_execute_with_args(sql, 15, types, v, NULL, false, 0) != SPI_OK_INSERT) {
+    texts[0] = rdr_vec16(r);
+    texts[1] = rdr_vec16(r);
+    v[11] = Int32GetDatum((int32)rdr_u32(r));
+    texts[2] = rdr_vec16(r);
+    v[12] = sealed_datum(texts, h->query, line);
+    if (SPI_execute_with_args(sql, 13, types, v, NULL, false, 0) != SPI_OK_INSERT) {
         elog(ERROR, "load errors: insert failed");
     }
 }

@@ -3,7 +3,9 @@
  * carry no user data and stay. */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "miscadmin.h"
+#include "postmaster/autovacuum.h"
 #include "utils/elog.h"
 #include "utils/timestamp.h"
 
@@ -26,7 +28,9 @@ static void reduce(ErrorData *edata) {
     if (next_hook != NULL) {
         next_hook(edata);
     }
-    if (MyProcPort == NULL || !edata->output_to_server) {
+    /* Of a session, or of a process that works on users' values for one. */
+    bool guarded = MyProcPort != NULL || IsParallelWorker() || IsAutoVacuumWorkerProcess();
+    if (!guarded || !edata->output_to_server) {
         return;
     }
     char line[256];

@@ -1,5 +1,6 @@
 /* Files of wrapped keys, as somebody with the disk may have left them. */
 #include "extension/keys/cluster_file.h"
+#include "extension/keys/sealed_blob.h"
 #include "extension/keys/wrap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,5 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         sl_ignore(wrap_open(bytes, &name, slice_of(parent, sizeof parent), &key, NULL));
         secret_fini(&key);
     }
+    struct buf plain = {.max = LIMIT_SEALED_BLOB_BYTES, .wipe = true};
+    sl_ignore(sealed_blob_open(parent, slice_of(parent, sizeof parent), SLICE_EMPTY, bytes, &plain,
+                               NULL));
+    buf_fini(&plain);
     return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "extension/keys/cluster_file.h"
 #include "extension/keys/key_file.h"
+#include "extension/keys/sealed_blob.h"
 #include "extension/keys/wrap.h"
 
 #define OK(call) assert_int_equal((call).code, SL_CODE_OK)
@@ -86,6 +87,32 @@ static void cluster_file(void **state) {
     buf_fini(&out);
 }
 
+static void blobs(void **state) {
+    static const uint8_t database[KEY_ID_LEN] = "a database", other[KEY_ID_LEN] = "another";
+    struct slice key_of = slice_of(parent_key, sizeof parent_key), place = SLICE_LIT("place");
+    struct buf blob = BUF_INIT(1024), plain = {.max = 1024, .wipe = true};
+    OK(sealed_blob_make(database, key_of, place, SLICE_LIT("a text"), &blob, NULL));
+    OK(sealed_blob_open(database, key_of, place, buf_slice(&blob), &plain, NULL));
+    assert_true(slice_eq_cstr(buf_slice(&plain), "a text"));
+    for (size_t i = 0; i < blob.len; i++) {
+        blob.ptr[i] ^= 1;
+        CODE(sealed_blob_open(database, key_of, place, buf_slice(&blob), &plain, NULL),
+             SL_E_CORRUPT);
+        blob.ptr[i] ^= 1;
+        CODE(sealed_blob_open(database, key_of, place, slice_of(blob.ptr, i), &plain, NULL),
+             SL_E_CORRUPT);
+    }
+    CODE(sealed_blob_open(other, key_of, place, buf_slice(&blob), &plain, NULL), SL_E_CORRUPT);
+    CODE(sealed_blob_open(database, key_of, SLICE_LIT("elsewhere"), buf_slice(&blob), &plain, NULL),
+         SL_E_CORRUPT);
+    CODE(sealed_blob_open(database, slice_of(key, sizeof key), place, buf_slice(&blob), &plain,
+                          NULL),
+         SL_E_CORRUPT);
+    assert_int_equal(plain.len, 6);
+    buf_fini(&blob);
+    buf_fini(&plain);
+}
+
 static void files(void **state) {
     char folder[] = "/tmp/sealift-key-XXXXXX", path[64], temporary[64];
     struct buf got = BUF_INIT(16);
@@ -117,10 +144,8 @@ static void files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opens),
-        cmocka_unit_test(refuses),
-        cmocka_unit_test(cluster_file),
-        cmocka_unit_test(files),
+        cmocka_unit_test(opens), cmocka_unit_test(refuses), cmocka_unit_test(cluster_file),
+        cmocka_unit_test(blobs), cmocka_unit_test(files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
