@@ -8,10 +8,16 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+enum { HEAD_BYTES = 18 }; /* of a frame, at most */
+
 struct zstd {
     ZSTD_DCtx *context;
     size_t wanted; /* what the library said last; 0: between frames */
     bool seen;     /* a whole frame */
+    /* of the frame at hand */
+    uint8_t head[HEAD_BYTES];
+    size_t head_len;
+    uint64_t made;
 };
 
 static void zstd_free(void *user) {
@@ -50,6 +56,28 @@ static struct sl_rc fail(const struct zstd *z, size_t code, struct sl_error *err
     }
 }
 
+/* Notes what one call did. At a frame's end: the library compares the length that the frame says it
+ * has only where it decodes the frame as a whole. */
+static struct sl_rc note(struct zstd *z, struct slice used, size_t made, size_t wanted,
+                         struct sl_error *err) {
+    struct slice head = slice_sub(used, 0, HEAD_BYTES - z->head_len);
+    if (head.len > 0) {
+        memcpy(z->head + z->head_len, head.ptr, head.len);
+        z->head_len += head.len;
+    }
+    z->made += made;
+    z->wanted = wanted;
+    if (wanted == 0) {
+        unsigned long long length = ZSTD_getFrameContentSize(z->head, z->head_len);
+        ENSURE(length == ZSTD_CONTENTSIZE_UNKNOWN || length == z->made, err, SL_E_PARSE,
+               "zstd: wrong length");
+        z->seen = true;
+        z->head_len = 0;
+        z->made = 0;
+    }
+    return SL_OK;
+}
+
 static struct sl_rc zstd_feed(void *user, struct slice *in, uint8_t *out, size_t cap,
                               size_t *ret_len, struct sl_error *err) {
     struct zstd *z = user;
@@ -64,8 +92,7 @@ static struct sl_rc zstd_feed(void *user, struct slice *in, uint8_t *out, size_t
         if (ZSTD_isError(wanted)) {
             return fail(z, wanted, err);
         }
-        z->wanted = wanted;
-        z->seen |= wanted == 0;
+        TRY(note(z, slice_sub(*in, in_before, input.pos), output.pos - out_before, wanted, err));
         if (output.pos == output.size || (input.pos == in_before && output.pos == out_before)) {
             break;
         }
