@@ -37,6 +37,7 @@ static struct sl_rc place(const char *name, const struct keyholder_conf *conf,
 
 int keyholder_main(void) {
     sl_log_init("keyholder", SL_INFO);
+    sandbox_unhurried();
     signal(SIGPIPE, SIG_IGN);
     const char *create = getenv("SEALIFT_CREATE");
     bool isolated = false;

@@ -210,6 +210,7 @@ static void stop(struct kms_service *k) {
 
 int kms_main(void) {
     sl_log_init("kms", SL_INFO);
+    sandbox_unhurried();
     signal(SIGPIPE, SIG_IGN);
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
     static struct kms_service k = {

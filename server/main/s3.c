@@ -275,6 +275,7 @@ static void stop(struct service *s) {
 
 int s3_main(void) {
     sl_log_init("s3", SL_INFO);
+    sandbox_unhurried();
     /* A request's large buffers go back to the system when it ends, whatever thread it ran on;
      * those that every request needs (up to NET_AHEAD_BYTES) stay at hand. */
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);

@@ -5,10 +5,13 @@
  * has no wrapper. */
 #include "server/main/sandbox.h"
 
+#include "lib/base/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -244,4 +247,11 @@ struct sl_rc sandbox_enter(enum sandbox_role role, const char *const *write_path
     ENSURE(setrlimit(RLIMIT_CORE, &none) == 0, err, SL_E_INTERNAL, "core limit: %m");
     TRY(landlock(role, write_paths, read_paths, ret_isolated, err));
     return seccomp_for(role, err);
+}
+
+void sandbox_unhurried(void) {
+    struct sched_param none = {0};
+    if (sched_setscheduler(0, SCHED_BATCH, &none) != 0) {
+        sl_log(SL_WARN, "sandbox.unhurried", "error=\"%m\"");
+    }
 }

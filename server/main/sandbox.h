@@ -18,4 +18,9 @@ struct sl_rc sandbox_enter(enum sandbox_role role, const char *const *write_path
  * it; children that make files before they enter call it first. */
 struct sl_rc sandbox_drop(struct sl_error *err);
 
+/* This thread and those it starts take over no processor from whoever wakes them (SCHED_BATCH): the
+ * waker then finishes what it has begun, and wakes them for much work once instead of for little
+ * work often. Where a processor is idle they start at once all the same. */
+void sandbox_unhurried(void);
+
 #endif
