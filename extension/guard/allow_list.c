@@ -183,12 +183,6 @@ static void check_database_options(const List *options) {
         if (strcmp(d->defname, "tablespace") == 0) {
             refuse("TABLESPACE", NULL);
         }
-        /* A copy of a sealed table would have no key of its own. */
-        if (strcmp(d->defname, "template") == 0 && d->arg != NULL &&
-            strcmp(defGetString(d), "template0") != 0 &&
-            strcmp(defGetString(d), "template1") != 0) {
-            refuse("CREATE DATABASE from another template", NULL);
-        }
     }
 }
 

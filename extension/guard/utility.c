@@ -55,6 +55,19 @@ static void pass_on(PlannedStmt *pstmt, const char *query, bool read_only_tree,
     }
 }
 
+/* Segments are read past the buffer manager, so a copied database's must be in its files: whatever
+ * was asked for, files are copied, not pages through buffers. */
+static void copy_files(CreatedbStmt *s) {
+    ListCell *lc;
+    foreach (lc, s->options) {
+        if (strcmp(lfirst_node(DefElem, lc)->defname, "strategy") == 0) {
+            s->options = foreach_delete_current(s->options, lc);
+        }
+    }
+    s->options = lappend(
+        s->options, makeDefElem(pstrdup("strategy"), (Node *)makeString(pstrdup("file_copy")), -1));
+}
+
 static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
                     ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *env,
                     DestReceiver *dest, QueryCompletion *qc) {
@@ -88,6 +101,10 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
         }
     }
     bool makes_database = IsA(pstmt->utilityStmt, CreatedbStmt);
+    if (makes_database) {
+        pstmt = copyObject(pstmt);
+        copy_files((CreatedbStmt *)pstmt->utilityStmt);
+    }
     bool existed = attributes != NULL && attributes_relation_exists(made);
     bool drops = IsA(pstmt->utilityStmt, DropStmt);
     pass_on(pstmt, query, read_only_tree, context, params, env, dest, qc);
