@@ -115,7 +115,6 @@ static struct sl_rc status(const struct instance *in, struct sl_error *err) {
         printf("SEALED       the keys are closed; next: sealift unseal --data %s\n", in->data);
     }
     printf("keys         %s\n", isolated && isolated->boolean ? "isolated" : "keys not isolated");
-    printf("user tables  sealed; sorts that spill and load errors are still plaintext\n");
     if (segment_null_cipher()) {
         printf("NULL CIPHER  a build for tests alone: tables are NOT ENCRYPTED\n");
     }

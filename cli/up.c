@@ -385,9 +385,7 @@ static void announce(const struct supervisor *s, int64_t begun_ms) {
     printf("Sealift is up after %.1f s\n"
            "  AWS APIs   https://%s:%u   (account %s, region %s)\n"
            "  SQL        %s:%u, database dev, user %s\n"
-           "  data       %s\n"
-           "  note       user tables are ordinary PostgreSQL tables, not yet sealed: their rows "
-           "lie on disk in the clear\n",
+           "  data       %s\n",
            (double)(clock_mono_ms() - begun_ms) / 1000, in->listen, in->https_port, in->account,
            in->region, in->listen, in->sql_port, instance_master_user, in->data);
     if (!s->isolated) {

@@ -68,9 +68,12 @@ struct http *http_call_new(struct arena *a, struct buf *out);
 /* Calls: requests, and their answers, as messages between two processes; many on one connection,
  * answered in any order. A message is a frame (lib/ipc/frame.h) of type 'C' (call) or 'A' (answer):
  *
- *   call   = u64 id | u8 close | peer | vec16 method, path, query | u16 n | n x vec16 name, value |
- * body peer   = u8 tls | u8 minor | u16 port | vec16 ip | vec16 cipher answer = u64 id | head and
- * body as they go to the client
+ *   call   = u64 id | u8 close | peer | vec16 method, path, query |
+ *            u16 n | n x vec16 name, value | body
+ *
+ *   peer   = u8 tls | u8 minor | u16 port | vec16 ip | vec16 cipher
+ *
+ *   answer = u64 id | head and body as they go to the client
  */
 enum { CALL_REQUEST = 'C', CALL_ANSWER = 'A' };
 enum {
