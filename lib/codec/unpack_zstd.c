@@ -8,11 +8,11 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-enum { HEAD_BYTES = 18 }; /* of a frame, at most */
+enum { MAGIC_BYTES = 4, HEAD_BYTES = 18 /* of a frame, at most */ };
 
 struct zstd {
     ZSTD_DCtx *context;
-    size_t wanted; /* what the library said last; 0: between frames */
+    bool in_frame; /* its magic number is the library's already */
     bool seen;     /* a whole frame */
     /* of the frame at hand */
     uint8_t head[HEAD_BYTES];
@@ -39,16 +39,13 @@ static struct sl_rc zstd_begin(void **ret) {
     return SL_OK;
 }
 
-static struct sl_rc fail(const struct zstd *z, size_t code, struct sl_error *err) {
+static struct sl_rc fail(size_t code, struct sl_error *err) {
     switch (ZSTD_getErrorCode(code)) {
     case ZSTD_error_memory_allocation:
         return sl_fail(err, SL_E_NOMEM, "out of memory");
     case ZSTD_error_frameParameter_windowTooLarge:
         return sl_fail(err, SL_E_LIMIT, "zstd: a window of more than %d MiB",
                        1 << (LIMIT_ZSTD_WINDOW_LOG - 20));
-    case ZSTD_error_prefix_unknown:
-        return sl_fail(err, SL_E_PARSE, "%s",
-                       z->seen ? "zstd: garbage after the end" : "zstd: not a zstd file");
     case ZSTD_error_checksum_wrong:
         return sl_fail(err, SL_E_PARSE, "zstd: wrong checksum");
     default:
@@ -56,24 +53,56 @@ static struct sl_rc fail(const struct zstd *z, size_t code, struct sl_error *err
     }
 }
 
-/* Notes what one call did. At a frame's end: the library compares the length that the frame says it
- * has only where it decodes the frame as a whole. */
-static struct sl_rc note(struct zstd *z, struct slice used, size_t made, size_t wanted,
-                         struct sl_error *err) {
-    struct slice head = slice_sub(used, 0, HEAD_BYTES - z->head_len);
-    if (head.len > 0) {
-        memcpy(z->head + z->head_len, head.ptr, head.len);
-        z->head_len += head.len;
+static void take_head(struct zstd *z, struct slice s, size_t max) {
+    s = slice_sub(s, 0, max - z->head_len);
+    if (s.len > 0) {
+        memcpy(z->head + z->head_len, s.ptr, s.len);
+        z->head_len += s.len;
     }
-    z->made += made;
-    z->wanted = wanted;
+}
+
+/* Decompresses once. At a frame's end: the library compares the length that the frame says it has
+ * only where it decodes the frame as a whole. */
+static struct sl_rc step(struct zstd *z, ZSTD_inBuffer *in, ZSTD_outBuffer *out,
+                         struct sl_error *err) {
+    size_t out_before = out->pos;
+    size_t wanted = ZSTD_decompressStream(z->context, out, in);
+    if (ZSTD_isError(wanted)) {
+        return fail(wanted, err);
+    }
+    z->made += out->pos - out_before;
     if (wanted == 0) {
         unsigned long long length = ZSTD_getFrameContentSize(z->head, z->head_len);
         ENSURE(length == ZSTD_CONTENTSIZE_UNKNOWN || length == z->made, err, SL_E_PARSE,
                "zstd: wrong length");
         z->seen = true;
+        z->in_frame = false;
         z->head_len = 0;
         z->made = 0;
+    }
+    return SL_OK;
+}
+
+/* The next frame's magic number: a zstd frame or a skippable one. What the library would take
+ * beside them are the formats before zstd 1.0, whose decoders nobody looks after. */
+static struct sl_rc begin_frame(struct zstd *z, ZSTD_inBuffer *in, struct sl_error *err) {
+    static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd}, skipped[] = {0x50, 0x2a, 0x4d, 0x18};
+    size_t before = z->head_len;
+    take_head(z, slice_of((const uint8_t *)in->src + in->pos, in->size - in->pos), MAGIC_BYTES);
+    in->pos += z->head_len - before;
+    bool fits = memcmp(z->head, frame, z->head_len) == 0;
+    if (!fits) {
+        fits = (z->head[0] & 0xf0) == skipped[0] &&
+               memcmp(z->head + 1, skipped + 1, z->head_len - 1) == 0;
+    }
+    ENSURE(fits, err, SL_E_PARSE, "%s",
+           z->seen ? "zstd: garbage after the end" : "zstd: not a zstd file");
+    if (z->head_len == MAGIC_BYTES) {
+        ZSTD_inBuffer magic = {z->head, MAGIC_BYTES, 0};
+        ZSTD_outBuffer none = {NULL, 0, 0};
+        z->in_frame = true;
+        TRY(step(z, &magic, &none, err));
+        sl_assert(magic.pos == MAGIC_BYTES && z->in_frame);
     }
     return SL_OK;
 }
@@ -83,19 +112,16 @@ static struct sl_rc zstd_feed(void *user, struct slice *in, uint8_t *out, size_t
     struct zstd *z = user;
     ZSTD_inBuffer input = {in->ptr, in->len, 0};
     ZSTD_outBuffer output = {out, cap, 0};
-    for (;;) {
+    bool moved = true;
+    while (moved && (z->in_frame ? output.pos < output.size : input.pos < input.size)) {
         size_t in_before = input.pos, out_before = output.pos;
-        if (z->wanted == 0 && input.pos == input.size) {
-            break; /* a call now would begin a frame */
+        if (z->in_frame) {
+            take_head(z, slice_sub(*in, input.pos, in->len), HEAD_BYTES);
+            TRY(step(z, &input, &output, err));
+        } else {
+            TRY(begin_frame(z, &input, err));
         }
-        size_t wanted = ZSTD_decompressStream(z->context, &output, &input);
-        if (ZSTD_isError(wanted)) {
-            return fail(z, wanted, err);
-        }
-        TRY(note(z, slice_sub(*in, in_before, input.pos), output.pos - out_before, wanted, err));
-        if (output.pos == output.size || (input.pos == in_before && output.pos == out_before)) {
-            break;
-        }
+        moved = input.pos != in_before || output.pos != out_before;
     }
     ENSURE(input.pos == input.size || output.pos == output.size, err, SL_E_PARSE,
            "zstd: invalid compressed data");
@@ -106,7 +132,7 @@ static struct sl_rc zstd_feed(void *user, struct slice *in, uint8_t *out, size_t
 
 static struct sl_rc zstd_end(void *user, struct sl_error *err) {
     struct zstd *z = user;
-    ENSURE(z->seen && z->wanted == 0, err, SL_E_PARSE, "zstd: unexpected end of file");
+    ENSURE(z->seen && z->head_len == 0, err, SL_E_PARSE, "zstd: unexpected end of file");
     return SL_OK;
 }
 
