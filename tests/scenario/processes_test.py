@@ -39,7 +39,7 @@ class Processes(SealiftTest):
         s = self.s
         r = s.run([SEALIFT, 'status', '--data', s.data])
         self.accepted(r)
-        for word in ('keyholder', 'kms', 's3', 'gateway', 'postgres', 'isolated', 'plaintext'):
+        for word in ('keyholder', 'kms', 's3', 'gateway', 'postgres', 'isolated'):
             self.assertIn(word, r.out)
         self.refused(s.run([SEALIFT, 'up', '--data', s.data]), 'already up', 'hint')
         self.refused(s.run([SEALIFT, 'up', '--data', s.data + '/x', '--root-key', s.data + '/x/root.key', '--port', '0', '--sql-port', '0']), 'must not lie under the data directory')

@@ -38,7 +38,7 @@ static void hello(void **state) {
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 0}, {0, 5}, {1, 0}, {1, 3}, {34, 1}, {36, '\n'}, {40, 0}, {60, '\n'}};
+    } bad[] = {{0, 0}, {0, 5}, {1, 0}, {1, 4}, {34, 1}, {36, '\n'}, {40, 0}, {60, '\n'}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t was = b.ptr[bad[i].at];
         b.ptr[bad[i].at] = bad[i].value;
