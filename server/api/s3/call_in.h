@@ -78,7 +78,8 @@ struct s3_call {
 struct slice s3_header(const struct s3_call *c, const char *name); /* ptr NULL: absent */
 const struct param *s3_param(const struct s3_call *c, const char *name);
 struct slice s3_param_value(const struct s3_call *c, const char *name); /* empty if absent */
-/* One more element of the error that is about to be raised, e.g. StorageClassRequested. */
+/* One more element of the error that is about to be raised, e.g. StorageClassRequested. The value
+ * is copied: the answer is written when what the operation worked with is gone. */
 void s3_tell(struct s3_call *c, const char *element, struct slice value);
 void s3_tell_uint(struct s3_call *c, const char *element, uint64_t value);
 /* SL_E_S3_INVALID_ARGUMENT naming an argument. */

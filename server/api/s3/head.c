@@ -31,7 +31,8 @@ struct sl_rc s3_invalid(struct s3_call *c, const char *name, struct slice value,
 
 void s3_tell(struct s3_call *c, const char *element, struct slice value) {
     if (c->extra_count < S3_ERROR_EXTRAS_MAX) {
-        c->extras[c->extra_count++] = (struct context_pair){slice_cstr(element), value};
+        c->extras[c->extra_count++] =
+            (struct context_pair){slice_cstr(element), arena_copy(c->a, value)};
     }
 }
 
