@@ -1,8 +1,6 @@
 /* The decoders behind one face; see unpack.h. */
 #include "lib/codec/unpack_in.h"
 
-#include "lib/codec/inflate.h"
-
 #include <stdlib.h>
 
 struct unpack {
@@ -63,24 +61,3 @@ struct sl_rc unpack_end(struct unpack *u, struct sl_error *err) {
     ENSURE(!u->dead, err, SL_E_PARSE, "invalid compressed data");
     return u->decoder->end(u->z, err);
 }
-
-/* ---- gzip ---- */
-
-static struct sl_rc gzip_begin(void **ret) {
-    struct inflate *z;
-    TRY(inflate_new(&z));
-    *ret = z;
-    return SL_OK;
-}
-static void gzip_free(void *z) {
-    inflate_free(z);
-}
-static struct sl_rc gzip_feed(void *z, struct slice *in, uint8_t *out, size_t cap, size_t *ret_len,
-                              struct sl_error *err) {
-    return inflate_feed(z, in, out, cap, ret_len, err);
-}
-static struct sl_rc gzip_end(void *z, struct sl_error *err) {
-    return inflate_end(z, err);
-}
-
-const struct unpack_decoder unpack_gzip = {gzip_begin, gzip_free, gzip_feed, gzip_end};

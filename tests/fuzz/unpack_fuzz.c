@@ -1,5 +1,5 @@
-/* zstd, bzip2 and lzop, chosen by the first byte: the same bytes whole and in small pieces decode
- * to the same, or both fail. (gzip has a target of its own.) */
+/* COPY's formats, chosen by the first byte: the same bytes whole and in small pieces decode to the
+ * same, or both fail. */
 #include "lib/base/buf.h"
 #include "lib/codec/unpack.h"
 
@@ -35,11 +35,12 @@ static enum sl_code decode(enum unpack_format format, struct slice in, size_t st
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const enum unpack_format formats[] = {UNPACK_ZSTD, UNPACK_BZIP2, UNPACK_LZOP};
+    static const enum unpack_format formats[] = {UNPACK_ZSTD, UNPACK_BZIP2, UNPACK_LZOP,
+                                                 UNPACK_GZIP};
     if (size == 0) {
         return 0;
     }
-    enum unpack_format format = formats[data[0] % 3];
+    enum unpack_format format = formats[data[0] % 4];
     struct slice in = slice_of(data + 1, size - 1);
     struct buf whole = BUF_INIT(OUT_MAX), pieces = BUF_INIT(OUT_MAX);
     bool full[2];

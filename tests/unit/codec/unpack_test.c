@@ -1,38 +1,10 @@
 /* The decoders of COPY's formats against the tools that write them. */
-#include "lib/codec/unpack.h"
+#include "tests/unit/codec/unpack_rig.h"
 
-#include "lib/base/buf.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 enum { MAX = 8 * 1024 * 1024, CASE_BYTES = 300 * 1000 };
-
-static uint32_t seed = 1;
-
-static uint32_t next_random(void) {
-    seed = seed * 1664525u + 1013904223u;
-    return seed >> 8;
-}
-
-static void make_rows(struct buf *out, size_t len) {
-    static const char *const words[] = {"LAX", "SFO", "JFK", "true", "false", "2014-05-21"};
-    while (out->len < len) {
-        buf_printf(out, "%u,%s,%u\n", next_random() % 1000, words[next_random() % 6],
-                   next_random());
-    }
-    out->len = len;
-}
-
-static void make_noise(struct buf *out, size_t len) {
-    while (out->len < len) {
-        buf_u8(out, (uint8_t)next_random());
-    }
-}
 
 static void make_zeros(struct buf *out, size_t len) {
     while (out->len < len) {
@@ -85,42 +57,11 @@ static void pack(struct buf *out, const char *tool, struct slice plain) {
     unlink(path);
 }
 
-/* Feeds `step` bytes at a time, takes `cap` bytes at a time. */
-static struct sl_rc decode(enum unpack_format format, struct slice in, size_t step, size_t cap,
-                           struct buf *out, struct sl_error *err) {
-    struct unpack *u;
-    assert_true(sl_is_ok(unpack_new(format, &u)));
-    struct sl_rc rc = SL_OK;
-    while (in.len > 0 && sl_is_ok(rc)) {
-        struct slice part = slice_sub(in, 0, step);
-        in = slice_sub(in, part.len, in.len);
-        size_t len;
-        do {
-            len = 0;
-            uint8_t *p = buf_reserve(out, cap);
-            assert_non_null(p);
-            rc = unpack_feed(u, &part, p, cap, &len, err);
-            assert_true(len <= cap);
-            out->len += len;
-        } while (sl_is_ok(rc) && (part.len > 0 || len == cap));
-    }
-    if (sl_is_ok(rc)) {
-        rc = unpack_end(u, err);
-    } else { /* an error stays */
-        uint8_t byte;
-        size_t len = 0;
-        assert_int_equal(unpack_feed(u, &in, &byte, 1, &len, NULL).code, SL_E_PARSE);
-        assert_int_equal(unpack_end(u, NULL).code, SL_E_PARSE);
-    }
-    unpack_free(u);
-    return rc;
-}
-
 static void assert_decodes(enum unpack_format format, struct slice packed, struct slice plain,
                            size_t step, size_t cap) {
     struct buf out SL_CLEANUP(buf_fini) = BUF_INIT(MAX);
     struct sl_error err = {0};
-    struct sl_rc rc = decode(format, packed, step, cap, &out, &err);
+    struct sl_rc rc = decode_pieces(format, packed, step, cap, &out, &err);
     if (sl_failed(rc)) {
         fail_msg("%s", err.detail);
     }
@@ -130,7 +71,7 @@ static void assert_decodes(enum unpack_format format, struct slice packed, struc
 static void assert_refused(enum unpack_format format, struct slice packed, const char *text) {
     struct buf out SL_CLEANUP(buf_fini) = BUF_INIT(MAX);
     struct sl_error err = {0};
-    assert_int_equal(decode(format, packed, 1000, 65536, &out, &err).code, SL_E_PARSE);
+    assert_int_equal(decode_pieces(format, packed, 1000, 65536, &out, &err).code, SL_E_PARSE);
     assert_string_equal(err.detail, text);
 }
 
@@ -207,7 +148,7 @@ static void damaged(void **state) {
         for (size_t i = 0; i < all.len; i++) { /* an error, or nothing that matters */
             struct buf out SL_CLEANUP(buf_fini) = BUF_INIT(MAX);
             packed.ptr[i] ^= 0x10;
-            if (sl_is_ok(decode(kinds[k].format, all, 100, 65536, &out, NULL))) {
+            if (sl_is_ok(decode_pieces(kinds[k].format, all, 100, 65536, &out, NULL))) {
                 assert_true(slice_eq(buf_slice(&out), buf_slice(&plain)));
             }
             packed.ptr[i] ^= 0x10;
@@ -223,8 +164,9 @@ static void too_much_memory(void **state) {
     struct sl_error err = {0};
     /* A frame with a window of 1 GiB (RFC 8878, 3.1.1: exponent 20). */
     static const uint8_t frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 20 << 3, 0x01, 0x00, 0x00};
-    assert_int_equal(decode(UNPACK_ZSTD, slice_of(frame, sizeof frame), 100, 1000, &out, &err).code,
-                     SL_E_LIMIT);
+    assert_int_equal(
+        decode_pieces(UNPACK_ZSTD, slice_of(frame, sizeof frame), 100, 1000, &out, &err).code,
+        SL_E_LIMIT);
     assert_string_equal(err.detail, "zstd: a window of more than 128 MiB");
     err = (struct sl_error){0};
     /* An lzop block that claims 64 MiB. */
@@ -232,7 +174,7 @@ static void too_much_memory(void **state) {
     pack(&packed, "lzop -c", SLICE_LIT("a block\n"));
     packed.ptr[packed.len - 4 - 8 - 12] = 4; /* its plain length's first byte */
     packed.ptr[packed.len - 4 - 8 - 9] = 0;
-    assert_int_equal(decode(UNPACK_LZOP, buf_slice(&packed), 100, 1000, &out, &err).code,
+    assert_int_equal(decode_pieces(UNPACK_LZOP, buf_slice(&packed), 100, 1000, &out, &err).code,
                      SL_E_LIMIT);
     assert_string_equal(err.detail, "lzop: a block of 67108864 bytes, more than 16777216");
 }

@@ -1,11 +1,11 @@
-/* gzip decoder; see inflate.h. isa-l inflates raw DEFLATE; header and trailer of each member are
- * read here, since isa-l's own reader neither tells where a member ends nor checks a header's CRC.
- */
-#include "lib/codec/inflate.h"
+/* gzip (RFC 1952). isa-l inflates raw DEFLATE; header and trailer of each member are read here,
+ * since isa-l's own reader neither tells where a member ends nor checks a header's CRC. */
+#include "lib/codec/unpack_in.h"
 
 #include "lib/codec/crc.h"
 
 #include <isa-l/igzip_lib.h>
+#include <stdlib.h>
 
 enum { FHCRC = 2, FEXTRA = 4, FNAME = 8, FCOMMENT = 16, FRESERVED = 0xe0 };
 enum { FIXED_LEN = 10, TRAILER_LEN = 8, FEED_MAX = 1 << 30 };
@@ -21,7 +21,7 @@ enum step {
     STEP_TRAILER
 };
 
-struct inflate {
+struct gzip {
     enum step step;
     uint8_t field[FIXED_LEN]; /* fixed header, a length, a header CRC or the trailer */
     size_t field_len;
@@ -31,24 +31,19 @@ struct inflate {
     uint32_t crc;
     uint32_t size; /* modulo 2^32, as ISIZE */
     bool seen;     /* a whole member */
-    bool dead;     /* an error was returned; nothing follows it */
     struct inflate_state raw;
 };
 
-struct sl_rc inflate_new(struct inflate **ret) {
-    struct inflate *z = calloc(1, sizeof *z);
+static struct sl_rc gzip_begin(void **ret) {
+    struct gzip *z = calloc(1, sizeof *z);
     ENSURE(z != NULL, NULL, SL_E_NOMEM, "out of memory");
     isal_inflate_init(&z->raw);
     *ret = z;
     return SL_OK;
 }
 
-void inflate_free(struct inflate *z) {
-    free(z);
-}
-
 /* Moves bytes into z->field until it holds `want`; true when it does. */
-static bool gather(struct inflate *z, struct slice *in, size_t want) {
+static bool gather(struct gzip *z, struct slice *in, size_t want) {
     size_t n = want - z->field_len;
     struct slice part = slice_sub(*in, 0, n);
     if (part.len > 0) {
@@ -59,7 +54,7 @@ static bool gather(struct inflate *z, struct slice *in, size_t want) {
     return z->field_len == want;
 }
 
-static void header_seen(struct inflate *z, struct slice bytes) {
+static void header_seen(struct gzip *z, struct slice bytes) {
     z->header_crc = crc32_more(z->header_crc, bytes);
 }
 
@@ -71,12 +66,12 @@ static uint32_t little(const uint8_t *p, int n) {
     return v;
 }
 
-static void enter(struct inflate *z, enum step step) {
+static void enter(struct gzip *z, enum step step) {
     z->step = step;
     z->field_len = 0;
 }
 
-static struct sl_rc read_fixed(struct inflate *z, struct slice *in, struct sl_error *err) {
+static struct sl_rc read_fixed(struct gzip *z, struct slice *in, struct sl_error *err) {
     static const uint8_t magic[] = {0x1f, 0x8b, 8};
     bool whole = gather(z, in, FIXED_LEN);
     size_t known = z->field_len < sizeof magic ? z->field_len : sizeof magic;
@@ -94,7 +89,7 @@ static struct sl_rc read_fixed(struct inflate *z, struct slice *in, struct sl_er
     return SL_OK;
 }
 
-static void read_extra(struct inflate *z, struct slice *in) {
+static void read_extra(struct gzip *z, struct slice *in) {
     struct slice part = slice_sub(*in, 0, z->extra_left);
     header_seen(z, part);
     z->extra_left -= part.len;
@@ -104,7 +99,7 @@ static void read_extra(struct inflate *z, struct slice *in) {
     }
 }
 
-static void read_text(struct inflate *z, struct slice *in, enum step next) {
+static void read_text(struct gzip *z, struct slice *in, enum step next) {
     size_t nul = slice_find(*in, 0);
     header_seen(z, slice_sub(*in, 0, nul + 1));
     if (nul < in->len) {
@@ -113,7 +108,7 @@ static void read_text(struct inflate *z, struct slice *in, enum step next) {
     *in = slice_sub(*in, nul + 1, in->len);
 }
 
-static struct sl_rc read_header(struct inflate *z, struct slice *in, struct sl_error *err) {
+static struct sl_rc read_header(struct gzip *z, struct slice *in, struct sl_error *err) {
     switch (z->step) {
     case STEP_FIXED:
         return read_fixed(z, in, err);
@@ -155,7 +150,7 @@ static struct sl_rc read_header(struct inflate *z, struct slice *in, struct sl_e
 
 /* Inflates once. isa-l reads ahead of the member's end, by less than a trailer: what it holds is
  * the trailer's begin. */
-static struct sl_rc read_body(struct inflate *z, struct slice *in, uint8_t *out, size_t cap,
+static struct sl_rc read_body(struct gzip *z, struct slice *in, uint8_t *out, size_t cap,
                               size_t *ret_len, struct sl_error *err) {
     struct slice part = slice_sub(*in, 0, FEED_MAX);
     z->raw.next_in = (uint8_t *)(uintptr_t)part.ptr;
@@ -181,7 +176,7 @@ static struct sl_rc read_body(struct inflate *z, struct slice *in, uint8_t *out,
     return SL_OK;
 }
 
-static struct sl_rc read_trailer(struct inflate *z, struct slice *in, struct sl_error *err) {
+static struct sl_rc read_trailer(struct gzip *z, struct slice *in, struct sl_error *err) {
     if (gather(z, in, TRAILER_LEN)) {
         ENSURE(little(z->field, 4) == z->crc, err, SL_E_PARSE, "gzip: wrong checksum");
         ENSURE(little(z->field + 4, 4) == z->size, err, SL_E_PARSE, "gzip: wrong length");
@@ -191,44 +186,37 @@ static struct sl_rc read_trailer(struct inflate *z, struct slice *in, struct sl_
     return SL_OK;
 }
 
-static struct sl_rc feed(struct inflate *z, struct slice *in, uint8_t *out, size_t cap, size_t *len,
-                         struct sl_error *err) {
+static struct sl_rc gzip_feed(void *user, struct slice *in, uint8_t *out, size_t cap,
+                              size_t *ret_len, struct sl_error *err) {
+    struct gzip *z = user;
+    size_t len = 0;
     for (;;) {
         enum step before = z->step;
-        size_t in_before = in->len, out_before = *len;
+        size_t in_before = in->len, out_before = len;
         if (z->step < STEP_BODY) {
             TRY(read_header(z, in, err));
         } else if (z->step == STEP_BODY) {
             size_t made = 0;
-            TRY(read_body(z, in, out + *len, cap - *len, &made, err));
-            *len += made;
+            TRY(read_body(z, in, out + len, cap - len, &made, err));
+            len += made;
         } else {
             TRY(read_trailer(z, in, err));
         }
-        bool moved = z->step != before || in->len != in_before || *len != out_before;
+        bool moved = z->step != before || in->len != in_before || len != out_before;
         if (!moved) {
             break;
         }
     }
-    ENSURE(in->len == 0 || *len == cap, err, SL_E_PARSE, "gzip: invalid compressed data");
-    return SL_OK;
-}
-
-struct sl_rc inflate_feed(struct inflate *z, struct slice *in, uint8_t *out, size_t cap,
-                          size_t *ret_len, struct sl_error *err) {
-    ENSURE(!z->dead, err, SL_E_PARSE, "gzip: invalid compressed data");
-    struct slice rest = *in;
-    size_t len = 0;
-    struct sl_rc rc = feed(z, &rest, out, cap, &len, err);
-    z->dead = sl_failed(rc);
-    TRY(rc);
-    *in = rest;
+    ENSURE(in->len == 0 || len == cap, err, SL_E_PARSE, "gzip: invalid compressed data");
     *ret_len = len;
     return SL_OK;
 }
 
-struct sl_rc inflate_end(struct inflate *z, struct sl_error *err) {
+static struct sl_rc gzip_end(void *user, struct sl_error *err) {
+    struct gzip *z = user;
     bool between = z->step == STEP_FIXED && z->field_len == 0;
-    ENSURE(!z->dead && z->seen && between, err, SL_E_PARSE, "gzip: unexpected end of file");
+    ENSURE(z->seen && between, err, SL_E_PARSE, "gzip: unexpected end of file");
     return SL_OK;
 }
+
+const struct unpack_decoder unpack_gzip = {gzip_begin, free, gzip_feed, gzip_end};

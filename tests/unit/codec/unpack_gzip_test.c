@@ -1,38 +1,9 @@
 /* The gzip decoder against zlib's encoder. */
-#include "lib/codec/inflate.h"
+#include "tests/unit/codec/unpack_rig.h"
 
-#include "lib/base/buf.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <zlib.h>
-#include <cmocka.h>
 
 enum { MAX = 4 * 1024 * 1024 };
-
-static uint32_t seed = 1;
-
-static uint32_t next_random(void) {
-    seed = seed * 1664525u + 1013904223u;
-    return seed >> 8;
-}
-
-/* Rows of numbers and words: something that matches, something that does not. */
-static void make_rows(struct buf *out, size_t len) {
-    static const char *const words[] = {"LAX", "SFO", "JFK", "true", "false", "2014-05-21"};
-    while (out->len < len) {
-        buf_printf(out, "%u,%s,%u\n", next_random() % 1000, words[next_random() % 6],
-                   next_random());
-    }
-    out->len = len;
-}
-
-static void make_noise(struct buf *out, size_t len) {
-    while (out->len < len) {
-        buf_u8(out, (uint8_t)next_random());
-    }
-}
 
 /* Appends one member. */
 static void deflate_member(struct buf *out, struct slice plain, int level, int strategy,
@@ -52,35 +23,10 @@ static void deflate_member(struct buf *out, struct slice plain, int level, int s
     deflateEnd(&z);
 }
 
-/* Feeds `step` bytes at a time, takes `cap` bytes at a time. */
 static enum sl_code decode(struct slice gz, size_t step, size_t cap, struct buf *out) {
-    struct inflate *z;
-    assert_int_equal(inflate_new(&z).code, SL_CODE_OK);
     struct sl_error err = {0};
-    struct sl_rc rc = SL_OK;
-    while (gz.len > 0 && sl_is_ok(rc)) {
-        struct slice part = slice_sub(gz, 0, step);
-        gz = slice_sub(gz, part.len, gz.len);
-        size_t len;
-        do {
-            len = 0;
-            uint8_t *p = buf_reserve(out, cap);
-            assert_non_null(p);
-            rc = inflate_feed(z, &part, p, cap, &len, &err);
-            assert_true(len <= cap);
-            out->len += len;
-        } while (sl_is_ok(rc) && (part.len > 0 || len == cap));
-    }
-    if (sl_is_ok(rc)) {
-        rc = inflate_end(z, &err);
-    } else { /* an error stays */
-        uint8_t byte;
-        size_t len = 0;
-        assert_int_equal(inflate_feed(z, &gz, &byte, 1, &len, NULL).code, SL_E_PARSE);
-        assert_int_equal(inflate_end(z, NULL).code, SL_E_PARSE);
-    }
+    struct sl_rc rc = decode_pieces(UNPACK_GZIP, gz, step, cap, out, &err);
     assert_true(sl_is_ok(rc) == (err.detail[0] == '\0'));
-    inflate_free(z);
     return rc.code;
 }
 
@@ -250,7 +196,6 @@ static void test_garbage(void **state) {
     assert_int_equal(decode(SLICE_LIT("plain text, not gzip"), MAX, 100, &out), SL_E_PARSE);
     assert_int_equal(decode(SLICE_EMPTY, 1, 100, &out), SL_E_PARSE);
     buf_fini(&out);
-    inflate_free(NULL);
 }
 
 int main(void) {
