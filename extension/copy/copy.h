@@ -7,6 +7,7 @@
 #include "access/attnum.h"
 #include "utils/relcache.h"
 
+#include "extension/copy/watch.h"
 #include "lib/base/slice.h"
 #include "lib/codec/copy_convert.h"
 #include "lib/codec/unpack.h"
@@ -49,7 +50,8 @@ struct copy_spec {
     const struct secret *secret; /* COPY_AUTH_KEYS */
     const struct secret *token;  /* COPY_AUTH_KEYS: session token or NULL */
 
-    int query_id; /* shown in failure details (process  query<id>_…) */
+    struct watch *watch; /* is told of files, bytes and rows; or NULL */
+    int query_id;        /* shown in failure details (process  query<id>_…) */
 };
 
 /* One refused row: the columns of stl_load_errors. Texts are palloc'ed, valid UTF-8, never NULL. */

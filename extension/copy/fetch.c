@@ -23,6 +23,7 @@ struct fetch {
     uint64_t objects;
     /* the file at hand */
     const char *object; /* bucket/key: in `failure` */
+    size_t file;        /* its place in conf.watch */
     struct unpack *z;   /* or NULL: the file as it is */
     bool seen;          /* a byte of it has come */
     uint64_t line;      /* number of the slot's first line */
@@ -30,6 +31,13 @@ struct fetch {
     struct run *run;    /* slot being filled, or NULL */
     struct pipeline_failure failure;
 };
+
+/* `rows` went out, or were dropped as a header. */
+static void count_lines(struct fetch *f, struct slice rows) {
+    size_t lines = delimited_lines(rows);
+    f->line += lines;
+    watch_lines(f->p->conf.watch, f->file, lines);
+}
 
 static struct sl_rc slot_take(struct fetch *f, struct sl_error *err) {
     f->run = pipeline_slot(f->p);
@@ -56,7 +64,7 @@ static struct sl_rc slot_publish(struct fetch *f, size_t end, struct sl_error *e
     r->len = end;
     r->line = f->line;
     strcpy(r->object, f->object);
-    f->line += delimited_lines(slice_of(r->ptr, end));
+    count_lines(f, slice_of(r->ptr, end));
     f->run = NULL;
     pipeline_publish(f->p);
     if (rest > 0) {
@@ -117,7 +125,7 @@ static void drop_header(struct fetch *f) {
         at += n;
         f->skip_rows--;
     }
-    f->line += delimited_lines(slice_of(r->ptr, at));
+    count_lines(f, slice_of(r->ptr, at));
     memmove(r->ptr, r->ptr + at, r->len - at);
     r->len -= at;
 }
@@ -125,6 +133,7 @@ static void drop_header(struct fetch *f) {
 static struct sl_rc on_bytes(void *ctx, struct slice in, struct sl_error *err) {
     struct fetch *f = ctx;
     f->seen |= in.len > 0;
+    watch_bytes(f->p->conf.watch, f->file, in.len, 0);
     while (true) {
         TRY(slot_room(f, err));
         struct run *r = f->run;
@@ -144,6 +153,7 @@ static struct sl_rc on_bytes(void *ctx, struct slice in, struct sl_error *err) {
             in = slice_sub(in, n, in.len);
         }
         r->len += n;
+        watch_bytes(f->p->conf.watch, f->file, 0, n);
         if (f->skip_rows > 0 && r->len > 0) {
             drop_header(f);
         }
@@ -195,6 +205,7 @@ static struct sl_rc fetch_file(struct fetch *f, const char *bucket, struct slice
     f->line = 1;
     f->seen = false;
     f->skip_rows = f->p->conf.ignoreheader;
+    TRY(watch_begin(f->p->conf.watch, f->failure.object, err, &f->file));
     TRY(credentials(f, err));
     if (f->p->conf.compression != UNPACK_NONE) {
         TRY(unpack_new(f->p->conf.compression, &f->z));
@@ -220,9 +231,12 @@ static struct sl_rc fetch_file(struct fetch *f, const char *bucket, struct slice
                           f->p->conf.convert.scan) == 0) {
             return row_too_large(f, err);
         }
+        /* a last row without a line end is a line, too */
+        watch_lines(f->p->conf.watch, f->file, f->run->ptr[f->run->len - 1] != '\n');
         TRY(slot_publish(f, f->run->len, err));
     }
     f->run = NULL;
+    watch_end(f->p->conf.watch, f->file);
     pthread_mutex_lock(&f->p->mu);
     f->p->counts.files++;
     f->p->counts.bytes += bytes;
@@ -243,6 +257,11 @@ static struct sl_rc fetch_page(struct fetch *f, struct slice token, struct arena
     f->objects += count;
     ENSURE(f->objects <= LIMIT_COPY_OBJECTS, err, SL_E_LIMIT, "More than %d objects to load.",
            (int)LIMIT_COPY_OBJECTS);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += objects[i].size;
+    }
+    watch_found(f->p->conf.watch, count, bytes);
     for (size_t i = 0; i < count; i++) {
         TRY(fetch_file(f, f->p->conf.bucket, objects[i].key, err));
     }
@@ -283,6 +302,7 @@ static bool is_absent(const struct fetch *f) {
 
 static struct sl_rc fetch_entries(struct fetch *f, const struct copy_manifest_entry *entries,
                                   size_t count, struct sl_error *err) {
+    watch_found(f->p->conf.watch, count, 0);
     for (size_t i = 0; i < count; i++) {
         struct sl_rc rc = fetch_file(f, entries[i].bucket, entries[i].key, err);
         if (sl_failed(rc) && !entries[i].mandatory && is_absent(f)) {

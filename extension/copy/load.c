@@ -161,6 +161,7 @@ static void insert_group(struct load *l, const struct copy_batch *batch, size_t 
         ExecClearTuple(l->slots[i]);
     }
     l->ret->rows += n;
+    watch_rows(l->spec->watch, (uint64_t)n);
     ResetPerTupleExprContext(l->estate);
     MemoryContextSwitchTo(before);
     MemoryContextReset(l->group);
@@ -177,6 +178,7 @@ static void keep_reject(struct load *l, const struct pipeline_batch *b,
     }
     copy_failure_reject(l->rel, l->spec, &l->columns, b, bad, &ret->rejects[ret->reject_count]);
     ret->reject_count++;
+    watch_errors(l->spec->watch, 1);
     MemoryContextSwitchTo(before);
 }
 
@@ -325,6 +327,7 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
                     .column_count = (size_t)l->columns.natts,
                     .max_rejects = (size_t)l->reject_limit},
         .converters = converter_count(),
+        .watch = spec->watch,
     };
     PG_ENSURE_ERROR_CLEANUP(stop_pipeline, PointerGetDatum(l));
     {

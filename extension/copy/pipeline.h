@@ -5,6 +5,7 @@
 #ifndef SEALIFT_COPY_PIPELINE_H
 #define SEALIFT_COPY_PIPELINE_H
 
+#include "extension/copy/watch.h"
 #include "lib/awsclient/s3client.h"
 #include "lib/base/limits.h"
 #include "lib/codec/copy_convert.h"
@@ -28,6 +29,7 @@ struct pipeline_conf {
     uint64_t ignoreheader;
     struct copy_convert_conf convert;
     unsigned converters; /* threads, 1..PIPELINE_CONVERTERS */
+    struct watch *watch; /* is told of files and bytes; or NULL */
     int wake_fd;         /* eventfd, written when a waiting taker should look again */
 };
 

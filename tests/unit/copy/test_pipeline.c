@@ -136,6 +136,60 @@ static void test_plain(void **state) {
     }
 }
 
+/* What others see of a load: its files, bytes, lines, and the file at hand. */
+static void test_watch(void **state) {
+    (void)state;
+    static struct watch_counters counters;
+    struct watch w;
+    char object[WATCH_OBJECT_BYTES];
+    watch_init(&w, &counters);
+    for (int i = 0; i < 2; i++) {
+        watch_counters_reset(&counters);
+        watch_counters_object(&counters, object);
+        assert_string_equal(object, "");
+        struct pipeline_conf conf = conf_of(i == 0 ? "gzip/" : "none/", 2);
+        conf.compression = UNPACK_GZIP;
+        conf.watch = &w;
+        struct outcome o = drive(&conf);
+        assert_int_equal(o.end, i == 0 ? PIPELINE_END : PIPELINE_FAIL);
+        assert_int_equal(atomic_load(&counters.done), o.counts.files);
+        assert_int_equal(atomic_load(&counters.fetched), o.counts.bytes);
+    }
+    assert_int_equal(w.count, 3);
+    uint64_t fetched = 0, plain = 0, lines = 0;
+    for (size_t i = 0; i < w.count; i++) {
+        assert_memory_equal(w.files[i].object, "load/gzip/", 10);
+        assert_true(w.files[i].end_us >= w.files[i].start_us && w.files[i].start_us > 0);
+        fetched += w.files[i].fetched;
+        plain += w.files[i].plain;
+        lines += w.files[i].lines;
+    }
+    assert_int_equal(lines, 120000);
+    assert_true(plain > fetched && fetched > 0);
+    watch_fini(&w);
+}
+
+static void test_watch_object(void **state) {
+    (void)state;
+    static struct watch_counters counters;
+    struct watch w;
+    char object[WATCH_OBJECT_BYTES], name[WATCH_OBJECT_BYTES];
+    size_t file;
+    watch_init(&w, &counters);
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    assert_true(sl_is_ok(watch_begin(&w, name, NULL, &file)));
+    watch_counters_object(&counters, object);
+    assert_string_equal(object, name);
+    assert_true(sl_is_ok(watch_begin(&w, "b/k", NULL, &file)));
+    watch_counters_object(&counters, object);
+    assert_string_equal(object, "b/k");
+    atomic_fetch_add(&counters.version, 1); /* a writer that was ended half-way */
+    watch_counters_object(&counters, object);
+    assert_string_equal(object, "");
+    watch_fini(&w);
+}
+
 static void test_gzip(void **state) {
     (void)state;
     for (unsigned converters = 1; converters <= 3; converters++) {
@@ -284,6 +338,7 @@ static void test_stop(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),    cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_watch),    cmocka_unit_test(test_watch_object),
         cmocka_unit_test(test_header),   cmocka_unit_test(test_csv),
         cmocka_unit_test(test_rejects),  cmocka_unit_test(test_wide),
         cmocka_unit_test(test_failures), cmocka_unit_test(test_no_credentials),
