@@ -1,19 +1,24 @@
 #include "extension/columnar/kinds.h"
 
 #include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/lsyscache.h"
 
-bool kinds_is_fixed(const FormData_pg_attribute *att) {
-    return !att->attbyval && att->attlen > 0;
+/* Precision and scale of a typmod of NUMERIC; false when it is not kept as decimals. */
+static bool decimal_of(int32 typmod, struct kinds_form *form) {
+    int32 bits = typmod - (int32)VARHDRSZ;
+    int precision = (bits >> 16) & 0xffff;
+    int scale = (int)((uint32)bits & 0x7ff); /* eleven bits with sign: negative ones are great */
+    if (typmod < (int32)VARHDRSZ || precision > DECIMAL_DIGITS_MAX || scale > precision) {
+        return false;
+    }
+    form->precision = (uint8_t)precision;
+    form->scale = (uint8_t)scale;
+    return true;
 }
 
-enum vector_kind kinds_of(const FormData_pg_attribute *att) {
-    if (att->attisdropped) {
-        return VECTOR_INT16;
-    }
-    if (!att->attbyval) {
-        return VECTOR_BYTES;
-    }
-    switch (att->atttypid) {
+static enum vector_kind plain_kind(Oid type, int16 attlen) {
+    switch (type) {
     case BOOLOID:
         return VECTOR_BOOL;
     case FLOAT4OID:
@@ -21,15 +26,60 @@ enum vector_kind kinds_of(const FormData_pg_attribute *att) {
     case FLOAT8OID:
         return VECTOR_FLOAT64;
     default:
-        return att->attlen <= 2 ? VECTOR_INT16 : att->attlen == 4 ? VECTOR_INT32 : VECTOR_INT64;
+        return attlen <= 2 ? VECTOR_INT16 : attlen == 4 ? VECTOR_INT32 : VECTOR_INT64;
     }
 }
 
-void kinds_store(enum vector_kind kind, Datum value, uint8_t *out) {
+struct kinds_form kinds_form_of(const FormData_pg_attribute *att) {
+    struct kinds_form form = {.kind = VECTOR_INT16, .attlen = att->attlen};
+    if (att->attisdropped) {
+        return form;
+    }
+    int32 typmod = att->atttypmod;
+    Oid type = getBaseTypeAndTypmod(att->atttypid, &typmod);
+    form.numeric = type == NUMERICOID;
+    form.decimal = form.numeric && decimal_of(typmod, &form);
+    form.fixed = !att->attbyval && att->attlen > 0;
+    form.kind = form.decimal
+                    ? (form.precision <= DECIMAL_INT64_DIGITS ? VECTOR_INT64 : VECTOR_INT128)
+                : att->attbyval ? plain_kind(type, att->attlen)
+                                : VECTOR_BYTES;
+    return form;
+}
+
+struct vector kinds_vector(const struct kinds_form *form) {
+    return (struct vector){.kind = form->kind, .decimal = form->decimal, .scale = form->scale};
+}
+
+bool kinds_fit(const struct kinds_form *form, enum vector_kind kind, bool decimal) {
+    if (form->numeric) {
+        return decimal || kind == VECTOR_BYTES;
+    }
+    return !decimal && kind == form->kind;
+}
+
+static bool store_decimal(const struct kinds_form *form, Datum value, uint8_t *out) {
+    struct varlena *flat = pg_detoast_datum_packed((struct varlena *)DatumGetPointer(value));
+    __int128 x;
+    bool fits = decimal_of_datum(slice_of(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat)),
+                                 form->precision, form->scale, form->kind, &x);
+    if (fits) {
+        memcpy(out, &x, vector_width(form->kind)); /* little-endian: the low bytes come first */
+    }
+    if ((Pointer)flat != DatumGetPointer(value)) {
+        pfree(flat);
+    }
+    return fits;
+}
+
+bool kinds_store(const struct kinds_form *form, Datum value, uint8_t *out) {
+    if (form->decimal) {
+        return store_decimal(form, value, out);
+    }
     uint16 i16 = DatumGetUInt16(value);
     uint32 i32 = DatumGetUInt32(value);
     uint64 i64 = DatumGetUInt64(value);
-    switch (kind) {
+    switch (form->kind) {
     case VECTOR_BOOL:
         *out = DatumGetBool(value);
         break;
@@ -45,11 +95,16 @@ void kinds_store(enum vector_kind kind, Datum value, uint8_t *out) {
         memcpy(out, &i64, sizeof i64);
         break;
     default:
-        elog(ERROR, "sealed: kind %d has no plain values", (int)kind);
+        elog(ERROR, "sealed: kind %d has no plain values", (int)form->kind);
     }
+    return true;
 }
 
-Datum kinds_load(const struct vector *v, uint32_t row) {
+Datum kinds_load(const struct vector *v, uint32_t row, uint8_t *room) {
+    if (v->decimal) {
+        decimal_datum(v, row, room);
+        return PointerGetDatum(room);
+    }
     switch (v->kind) {
     case VECTOR_BOOL:
         return BoolGetDatum(v->v.b[row]);

@@ -25,6 +25,7 @@ struct open_column {
     char *fixed;  /* values of a type of fixed length, aligned */
     Size fixed_cap;
     Size step; /* from one to the next; 0 for other types */
+    _Alignas(int32) uint8_t number[DECIMAL_DATUM_BYTES]; /* the row's, of a decimal */
 };
 
 struct open_segment {
@@ -293,7 +294,8 @@ static void decode(struct reader *r, struct open_segment *o, TupleDesc desc, int
         pages_read(r->rel, seg->first_block, column->offset, column->length, bytes);
         chunk = slice_of(bytes, column->length);
     }
-    if (column->kind != kinds_of(att)) {
+    struct kinds_form form = kinds_form_of(att);
+    if (!kinds_fit(&form, column->kind, column->decimal)) {
         fail_damaged(r->rel, "a column is kept as another type");
     }
     struct sl_error err = {0};
@@ -301,7 +303,7 @@ static void decode(struct reader *r, struct open_segment *o, TupleDesc desc, int
                segment_decode(r->work, o->segment, (uint32_t)attribute, chunk, &c->memory,
                               &c->vector, &err),
                &err);
-    if (kinds_is_fixed(att)) {
+    if (form.fixed) {
         align_fixed(r, c, att);
     }
 }
@@ -332,7 +334,7 @@ static void fill(struct reader *r, struct open_segment *o, uint32_t row, TupleTa
         } else if (!vector_is_null(&c->vector, row)) {
             slot->tts_isnull[i] = false;
             slot->tts_values[i] = c->step > 0 ? PointerGetDatum(c->fixed + row * c->step)
-                                              : kinds_load(&c->vector, row);
+                                              : kinds_load(&c->vector, row, c->number);
         }
     }
     ExecStoreVirtualTuple(slot);

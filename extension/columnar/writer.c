@@ -1,6 +1,8 @@
 /* Rows in memory that become segments; see writer.h. */
 #include "extension/columnar/writer.h"
 
+#include <stdalign.h>
+
 #include "access/detoast.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -20,10 +22,9 @@ enum {
 };
 
 struct column {
-    enum vector_kind kind;
-    bool fixed;
-    int16 attlen;
+    struct kinds_form form;
     size_t width;
+    void *room; /* where values lie, at the next address that suits 128-bit integers */
     uint8_t *values;
     uint8_t *nulls;
     bool any_null;
@@ -52,6 +53,19 @@ static void end_writer(void *arg) {
     buf_fini(&w->sealed);
 }
 
+/* Room for `cap` values, the first `used` bytes of them as before. In the current memory context.
+ */
+static void make_room(struct column *c, uint32_t cap, size_t used) {
+    const uint8_t *before = c->values;
+    void *room = MemoryContextAllocHuge(CurrentMemoryContext, c->width * cap + alignof(__int128));
+    c->values = (uint8_t *)TYPEALIGN(alignof(__int128), room);
+    if (used > 0) {
+        memcpy(c->values, before, used);
+        pfree(c->room);
+    }
+    c->room = room;
+}
+
 struct writer *writer_new(Relation rel, CommandId cid) {
     TupleDesc desc = RelationGetDescr(rel);
     struct writer *w = palloc0(sizeof *w);
@@ -64,11 +78,9 @@ struct writer *writer_new(Relation rel, CommandId cid) {
     for (int i = 0; i < desc->natts; i++) {
         struct column *c = &w->columns[i];
         const FormData_pg_attribute *att = TupleDescAttr(desc, i);
-        c->kind = kinds_of(att);
-        c->fixed = kinds_is_fixed(att);
-        c->attlen = att->attlen;
-        c->width = vector_width(c->kind);
-        c->values = palloc0(c->width * w->cap);
+        c->form = kinds_form_of(att);
+        c->width = vector_width(c->form.kind);
+        make_room(c, w->cap, 0);
         c->nulls = palloc0(w->cap);
         c->heap = BUF_INIT(LIMIT_SEGMENT_HEAP_BYTES);
         c->heap.wipe = true;
@@ -82,19 +94,21 @@ struct writer *writer_new(Relation rel, CommandId cid) {
 
 static void grow(struct writer *w) {
     uint32_t cap = Min(w->cap * 2, (uint32_t)SEGMENT_ROWS);
+    MemoryContext before = MemoryContextSwitchTo(w->context);
     for (int i = 0; i < w->natts; i++) {
         struct column *c = &w->columns[i];
-        c->values = repalloc_huge(c->values, c->width * cap);
+        make_room(c, cap, c->width * w->rows);
         c->nulls = repalloc(c->nulls, cap);
     }
+    MemoryContextSwitchTo(before);
     w->cap = cap;
 }
 
 static void put_bytes(struct writer *w, Relation rel, struct column *c, Datum value, uint32_t row) {
     struct slice bytes;
     struct varlena *flat = NULL;
-    if (c->fixed) {
-        bytes = slice_of(DatumGetPointer(value), (size_t)c->attlen);
+    if (c->form.fixed) {
+        bytes = slice_of(DatumGetPointer(value), (size_t)c->form.attlen);
     } else {
         flat = pg_detoast_datum_packed((struct varlena *)DatumGetPointer(value));
         bytes = slice_of(VARDATA_ANY(flat), VARSIZE_ANY_EXHDR(flat));
@@ -127,10 +141,12 @@ void writer_add(struct writer *w, Relation rel, TupleTableSlot *slot) {
         c->any_null |= null;
         if (null) {
             memset(c->values + row * c->width, 0, c->width);
-        } else if (c->kind == VECTOR_BYTES) {
+        } else if (c->form.kind == VECTOR_BYTES) {
             put_bytes(w, rel, c, slot->tts_values[i], row);
-        } else {
-            kinds_store(c->kind, slot->tts_values[i], c->values + row * c->width);
+        } else if (!kinds_store(&c->form, slot->tts_values[i], c->values + row * c->width)) {
+            ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                            errmsg("a number is not of the type of its column in table \"%s\"",
+                                   RelationGetRelationName(rel))));
         }
         w->bytes += c->width;
     }
@@ -179,11 +195,12 @@ void writer_flush(struct writer *w, Relation rel) {
     struct vector *vectors = palloc0_array(struct vector, w->natts + 1);
     for (int i = 0; i < w->natts; i++) {
         const struct column *c = &w->columns[i];
-        vectors[i] = (struct vector){.kind = c->kind,
-                                     .rows = w->rows,
-                                     .nulls = c->any_null ? c->nulls : NULL,
-                                     .v.raw = c->values,
-                                     .heap = buf_slice(&c->heap)};
+        struct vector *v = &vectors[i];
+        *v = kinds_vector(&c->form);
+        v->rows = w->rows;
+        v->nulls = c->any_null ? c->nulls : NULL;
+        v->v.raw = c->values;
+        v->heap = buf_slice(&c->heap);
     }
     if (w->work == NULL) {
         fail_check(rel, segment_work_new(&w->work), NULL);

@@ -3,8 +3,9 @@
 #include "lib/columnar/segment_in.h"
 
 #include "lib/base/rdr.h"
+#include "lib/columnar/decimal.h"
 
-enum { FLAG_BOUNDED = 1, BOUND_CUT = 0x80 };
+enum { FLAG_BOUNDED = 1, FLAG_DECIMAL = 2, BOUND_CUT = 0x80 };
 
 static bool is_float(enum vector_kind kind) {
     return kind == VECTOR_FLOAT32 || kind == VECTOR_FLOAT64;
@@ -65,11 +66,15 @@ void footer_write(const struct footer_column *columns, uint32_t count, struct bu
         buf_u8(out, (uint8_t)c->shown.kind);
         buf_u8(out, (uint8_t)c->encoding);
         buf_u8(out, (uint8_t)c->method);
-        buf_u8(out, c->shown.bounded ? FLAG_BOUNDED : 0);
+        buf_u8(out, (uint8_t)((c->shown.bounded ? FLAG_BOUNDED : 0) |
+                              (c->shown.decimal ? FLAG_DECIMAL : 0)));
         buf_u32(out, c->shown.length);
         buf_u32(out, c->shown.plain_bytes);
         buf_u32(out, c->shown.nulls);
         buf_put(out, slice_of(c->tag, sizeof c->tag));
+        if (c->shown.decimal) {
+            buf_u8(out, c->shown.scale);
+        }
         if (c->shown.bounded) {
             bound_write(c->shown.kind, &c->shown.min, out);
             bound_write(c->shown.kind, &c->shown.max, out);
@@ -90,19 +95,25 @@ static struct sl_rc column_read(struct rdr *r, uint32_t rows, struct footer_colu
     s->plain_bytes = rdr_u32(r);
     s->nulls = rdr_u32(r);
     struct slice tag = rdr_bytes(r, GCM_TAG_LEN);
+    s->decimal = (flags & FLAG_DECIMAL) != 0;
+    s->scale = s->decimal ? rdr_u8(r) : 0;
     ENSURE(!r->bad, err, SL_E_CORRUPT, "segment footer: cut short at column %u", at);
     ENSURE(kind > 0 && kind < VECTOR_KIND_COUNT && encoding > 0 && encoding < ENCODING_COUNT &&
-               method < BLOCK_METHOD_COUNT && flags <= FLAG_BOUNDED,
+               method < BLOCK_METHOD_COUNT && flags <= (FLAG_BOUNDED | FLAG_DECIMAL),
            err, SL_E_CORRUPT, "segment footer: column %u has kind %u, encoding %u, compression %u",
            at, kind, encoding, method);
-    ENSURE(s->nulls <= rows && (flags == FLAG_BOUNDED) == (s->nulls < rows) &&
+    s->bounded = (flags & FLAG_BOUNDED) != 0;
+    ENSURE(!s->decimal ||
+               (s->scale <= DECIMAL_DIGITS_MAX && (kind == VECTOR_INT64 || kind == VECTOR_INT128)),
+           err, SL_E_CORRUPT, "segment footer: column %u has kind %u and scale %u", at, kind,
+           s->scale);
+    ENSURE(s->nulls <= rows && s->bounded == (s->nulls < rows) &&
                s->plain_bytes <= SEGMENT_BLOCK_MAX && s->length <= s->plain_bytes,
            err, SL_E_CORRUPT, "segment footer: column %u has impossible sizes", at);
     memcpy(c->tag, tag.ptr, GCM_TAG_LEN);
     s->kind = (enum vector_kind)kind;
     c->encoding = (enum encoding)encoding;
     c->method = (enum block_method)method;
-    s->bounded = flags == FLAG_BOUNDED;
     s->encoding = encoding_name(c->encoding);
     s->compression = method_name(c->method);
     if (s->bounded) {

@@ -60,6 +60,8 @@ struct segment_bound {
 
 struct segment_column {
     enum vector_kind kind;
+    bool decimal;    /* INT64, INT128: the values are times 10^scale, so are the bounds */
+    uint8_t scale;   /* then; else 0 */
     uint32_t offset; /* of the chunk in the segment */
     uint32_t length;
     uint32_t nulls; /* rows that are NULL */

@@ -135,8 +135,11 @@ struct sl_rc segment_decode_plain(struct segment_work *w, const struct footer_co
     ENSURE(body.len == c->plain_bytes, err, SL_E_CORRUPT, "a chunk of %zu instead of %u bytes",
            body.len, c->plain_bytes);
     TRY(encode_work_room(&w->encode, w->block, rows));
-    return decode_column(&w->encode, column->encoding, c->kind, rows, c->nulls, body, memory, ret,
-                         err);
+    TRY(decode_column(&w->encode, column->encoding, c->kind, rows, c->nulls, body, memory, ret,
+                      err));
+    ret->decimal = c->decimal;
+    ret->scale = c->scale;
+    return SL_OK;
 }
 
 struct sl_rc segment_decode(struct segment_work *w, const struct segment *s, uint32_t column,

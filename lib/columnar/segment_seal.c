@@ -66,6 +66,8 @@ static struct sl_rc put_chunk(struct segment_work *w, struct aead *a, const uint
     TRY(squeeze(w, e.loose, &c->method, &packed, err));
     c->encoding = e.encoding;
     c->shown = (struct segment_column){.kind = v->kind,
+                                       .decimal = v->decimal,
+                                       .scale = v->decimal ? v->scale : 0,
                                        .length = (uint32_t)packed.len,
                                        .plain_bytes = (uint32_t)w->body.len,
                                        .nulls = e.nulls,

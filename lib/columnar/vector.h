@@ -12,7 +12,7 @@ enum vector_kind {
     VECTOR_BOOL = 1, /* a byte a row, 0 or 1 */
     VECTOR_INT16,
     VECTOR_INT32,
-    VECTOR_INT64,
+    VECTOR_INT64,  /* with `decimal`: times 10^scale, see decimal.h; INT128 too */
     VECTOR_INT128, /* aligned to 16 bytes */
     VECTOR_FLOAT32,
     VECTOR_FLOAT64,
@@ -26,6 +26,8 @@ enum vector_kind {
  * offset is a Datum. The heap is aligned to 4 bytes at least. Rows may share a value. */
 struct vector {
     enum vector_kind kind;
+    bool decimal;         /* INT64, INT128 */
+    uint8_t scale;        /* then */
     uint32_t rows;        /* 0 … SEGMENT_ROWS (segment.h) */
     const uint8_t *nulls; /* a byte a row, 0: value, else NULL; the pointer is NULL when there's
                              none */

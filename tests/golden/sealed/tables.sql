@@ -27,6 +27,57 @@ insert into doms values (1), (0);
 insert into doms values (2);
 select * from doms;
 
+-- numbers of a declared scale
+create table nums (id integer, a numeric(8,2), b numeric(18,0), c numeric(18,18), d numeric(19,3), e numeric(38,0), f numeric(38,38), g numeric(37,4), h numeric(5,-2), i numeric(3,5), j numeric(1,0));
+insert into nums values (1, 12.34, 123456789012345678, 0.123456789012345678, 1234567890123456.789, 12345678901234567890123456789012345678, 0.12345678901234567890123456789012345678, 1e30, 12345, 0.00123, 9);
+insert into nums values (2, -12.34, -123456789012345678, -0.123456789012345678, -1234567890123456.789, -12345678901234567890123456789012345678, -0.12345678901234567890123456789012345678, -1e-50, -12345, -0.00123, -9);
+insert into nums values (3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), (4, null, null, null, null, null, null, null, null, null, null);
+insert into nums values (5, 'NaN', 'NaN', 'NaN', 'NaN', 'NaN', 'NaN', 'NaN', 'NaN', 'NaN', 'NaN');
+insert into nums values (6, 999999.99, 999999999999999999, 0.999999999999999999, 9999999999999999.999, 99999999999999999999999999999999999999, 0.99999999999999999999999999999999999999, 1e32, 99949, 0.00999, 1);
+insert into nums values (7, 0.01, 10000, 0.000000000000000001, 0.001, 10000, 0.00000000000000000000000000000000000001, -1e32, 100, 0.00001, 2);
+insert into nums values (8, 0.015, 0.5, 0.00010, 10000.0001, 100000000, 0.0001, 3.1400, 149, 0.0000149, 2.5);
+insert into nums (id, a) values (9, 'Infinity');
+insert into nums (id, a) values (9, 1000000);
+insert into nums (id, e) values (9, 1e38);
+select * from nums order by id;
+select id, a * 2, b + 1, c * c, d / 7, e - 1, f + f, round(a, 1), scale(a), scale(c), a::text, a::float8, a::bigint from nums where id in (1, 2, 7, 8) order by id;
+select id, a = 'NaN', a > 1e100, hash_numeric(a) = hash_numeric(a::text::numeric), e = e::text::numeric from nums order by id;
+select sum(a), min(a), max(a), count(distinct a), sum(e), avg(d) from nums where a <> 'NaN';
+select a, count(*) from nums group by a order by a nulls first;
+select x.id, y.id from nums x join nums y on x.a = y.a and x.d = y.d order by 1, 2;
+update nums set a = a * 1.005 + id where id < 4 returning id, a;
+alter table nums alter a type numeric(12,2);
+alter table nums alter c type numeric(19,18);
+alter table nums alter d type numeric(38,3);
+-- without a declared scale, which Redshift's syntax has no name for
+do $$ begin execute 'alter table nums alter e type numeric'; end $$;
+create table free as select id, a / 3 as n from nums;
+insert into free values (20, 1e300), (21, '-Infinity'), (22, 'Infinity'), (23, -1e-300), (24, 0.00);
+select id, n from free order by n, id;
+insert into nums (id, a, c, d, e) values (10, 9999999999.99, 9.999999999999999999, 12345678901234567890123456789012345.678, 1e60), (11, 'NaN', 'NaN', 'NaN', '-Infinity');
+select id, a, scale(a), c, d, e from nums order by id;
+update nums set e = 0 where e > 1e40 or e < -1e40;
+do $$ begin execute 'alter table nums alter a type numeric'; end $$;
+alter table nums alter a type numeric(10,1) using case when a < 1e8 then a end;
+alter table nums alter e type numeric(38,0);
+alter table nums alter d type numeric(38,2);
+select id, a, d, e from nums order by id;
+alter table nums alter a type bigint;
+alter table nums alter d type varchar(50);
+select id, a, d from nums where a is not null order by id;
+alter table nums add k numeric(6,3) default 1.5;
+insert into nums (id) values (12);
+update nums set k = k + 0.25 where id = 12;
+select id, k from nums order by id;
+create domain price as numeric(9,2);
+create domain score as double precision;
+create table priced (p price, s score);
+insert into priced values (1.005, 1.5), ('NaN', 'NaN'), (null, null);
+alter table priced alter p type numeric(9,2), alter s type double precision;
+insert into priced values (7, 7);
+alter table priced alter p type price, alter s type score;
+select * from priced order by p;
+
 -- INSERT
 create table ins (a integer, b varchar(10) default 'none', c numeric(6,2) not null default 0);
 insert into ins values (1, 'one', 1), (2, default, default);

@@ -64,6 +64,8 @@ static inline void column_text(struct column *c, uint32_t row, struct slice s) {
 static inline void same_vector(const struct vector *a, const struct vector *b) {
     assert_int_equal(a->kind, b->kind);
     assert_int_equal(a->rows, b->rows);
+    assert_int_equal(a->decimal, b->decimal);
+    assert_int_equal(a->scale, b->scale);
     size_t width = vector_width(a->kind);
     for (uint32_t i = 0; i < a->rows; i++) {
         bool same = vector_is_null(a, i) == vector_is_null(b, i);
