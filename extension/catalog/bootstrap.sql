@@ -12,12 +12,55 @@ CREATE SEQUENCE sealift.query_id AS integer MINVALUE 100 START 100 CACHE 1;
 
 CREATE TABLE sealift.table_attributes (relid oid PRIMARY KEY, attributes jsonb NOT NULL);
 
-CREATE TABLE sealift.load_errors (
-  userid integer NOT NULL, tbl integer, starttime timestamp NOT NULL, session integer, query integer, filename text, line_number bigint,
-  colname text, type text, col_length text, position integer, err_code integer, sealed bytea NOT NULL);
+CREATE TABLE sealift.load_records (
+  query integer NOT NULL, kind "char" NOT NULL, part integer NOT NULL, userid integer NOT NULL, session integer NOT NULL, at timestamp NOT NULL, sealed bytea NOT NULL);
 
-CREATE FUNCTION sealift.load_error_text(sealed bytea, query integer, line_number bigint, which integer) RETURNS text LANGUAGE c STABLE STRICT
-  AS 'sealift', 'sealift_load_error_text';
+ALTER TABLE sealift.load_records ALTER sealed SET STORAGE EXTERNAL;
+
+CREATE INDEX load_records_at ON sealift.load_records (at);
+
+CREATE FUNCTION sealift.load_lines(query integer, kind "char", part integer, sealed bytea) RETURNS TABLE (
+  transaction_id bigint, database_name text, status text, table_id integer, table_name text, start_time timestamp, end_time timestamp, data_source text,
+  file_format text, loaded_rows bigint, loaded_bytes bigint, source_file_count integer, source_file_bytes bigint, file_count_scanned integer,
+  file_bytes_scanned bigint, error_count bigint, message text) LANGUAGE c STABLE STRICT AS 'sealift', 'sealift_load_lines';
+
+CREATE FUNCTION sealift.load_file_lines(query integer, kind "char", part integer, sealed bytea) RETURNS TABLE (
+  filename text, bytes bigint, lines bigint, errors integer, start_time timestamp, end_time timestamp, complete integer, file_format text)
+  LANGUAGE c STABLE STRICT AS 'sealift', 'sealift_load_lines';
+
+CREATE FUNCTION sealift.load_error_lines(query integer, kind "char", part integer, sealed bytea) RETURNS TABLE (
+  tbl integer, start_time timestamp, filename text, line_number bigint, colname text, type text, col_length text, "position" integer, raw_line text,
+  raw_field_value text, err_code integer, err_reason text, transaction_id bigint) LANGUAGE c STABLE STRICT AS 'sealift', 'sealift_load_lines';
+
+CREATE FUNCTION sealift.load_field_lines(query integer, kind "char", part integer, sealed bytea) RETURNS TABLE (
+  filename text, line_number bigint, field integer, colname text, value text, is_null integer, type text, col_length text)
+  LANGUAGE c STABLE STRICT AS 'sealift', 'sealift_load_lines';
+
+CREATE FUNCTION sealift.load_state() RETURNS TABLE (
+  userid integer, session integer, query integer, database_name text, transaction_id bigint, table_id integer, table_name text, start_time timestamp,
+  data_source text, file_format text, compressed boolean, files bigint, size bigint, done bigint, fetched bigint, plain bigint, lines bigint, rows bigint,
+  errors bigint, current_file text) LANGUAGE c VOLATILE AS 'sealift', 'sealift_load_state';
+
+CREATE VIEW sealift.own_load_records WITH (security_barrier) AS
+  SELECT * FROM sealift.load_records
+  WHERE pg_has_role(current_user, 'sealift_admin', 'member') OR userid = (SELECT oid::integer FROM pg_catalog.pg_roles WHERE rolname = current_user);
+
+CREATE VIEW sealift.own_load_state WITH (security_barrier) AS
+  SELECT *, CASE WHEN size > 0 THEN least(100, fetched * 100 / size) WHEN files > 0 THEN least(100, done * 100 / files) ELSE 0 END::integer AS percent
+  FROM sealift.load_state()
+  WHERE pg_has_role(current_user, 'sealift_admin', 'member') OR userid = (SELECT oid::integer FROM pg_catalog.pg_roles WHERE rolname = current_user);
+
+CREATE VIEW sealift.loads AS
+  SELECT r.userid, r.query, r.session, l.*, 100 AS percent, ''::text AS current_file
+  FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_lines(r.query, r.kind, r.part, r.sealed) l WHERE r.kind = 'l'
+  UNION ALL
+  SELECT userid, query, session, transaction_id, database_name, 'running', table_id, table_name, start_time, NULL, data_source, file_format, rows, plain,
+    files::integer, size, done::integer, fetched, errors, '', percent, current_file
+  FROM sealift.own_load_state WHERE database_name = current_database();
+
+GRANT SELECT ON sealift.loads TO sealift_gateway;
+
+GRANT sealift_admin TO sealift_gateway;
 
 CREATE TABLE sealift.storage (storage uuid CONSTRAINT storage_pkey PRIMARY KEY, rows bigint NOT NULL, changes bigint NOT NULL, sum bytea NOT NULL, mac bytea NOT NULL)
   WITH (fillfactor = 50);
@@ -70,17 +113,56 @@ CREATE FUNCTION pg_catalog.pg_last_copy_id() RETURNS integer LANGUAGE c VOLATILE
 
 CREATE FUNCTION pg_catalog.pg_last_copy_count() RETURNS bigint LANGUAGE c VOLATILE AS 'sealift', 'sealift_last_copy_count';
 
-CREATE VIEW pg_catalog.stl_load_errors WITH (security_barrier) AS
-  SELECT userid, 0 AS slice, tbl, starttime, session, query, filename::character(256) AS filename, line_number,
-    colname::character(127) AS colname, type::character(10) AS type, col_length::character(10) AS col_length, position,
-    sealift.load_error_text(sealed, query, line_number, 0)::character(1024) AS raw_line,
-    sealift.load_error_text(sealed, query, line_number, 1)::character(1024) AS raw_field_value, err_code,
-    sealift.load_error_text(sealed, query, line_number, 2)::character(100) AS err_reason, 0 AS is_partial, 0::bigint AS start_offset, (-1)::bigint AS copy_job_id
-  FROM sealift.load_errors
-  WHERE pg_has_role(current_user, 'sealift_admin', 'member')
-    OR userid = (SELECT oid::integer FROM pg_catalog.pg_roles WHERE rolname = current_user);
+CREATE VIEW pg_catalog.stl_load_errors AS
+  SELECT r.userid, 0 AS slice, e.tbl, e.start_time AS starttime, r.session, r.query, e.filename::character(256) AS filename, e.line_number,
+    e.colname::character(127) AS colname, e.type::character(10) AS type, e.col_length::character(10) AS col_length, e."position",
+    e.raw_line::character(1024) AS raw_line, e.raw_field_value::character(1024) AS raw_field_value, e.err_code, e.err_reason::character(100) AS err_reason,
+    0 AS is_partial, 0::bigint AS start_offset, 0::bigint AS copy_job_id
+  FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_error_lines(r.query, r.kind, r.part, r.sealed) e WHERE r.kind = 'e';
 
-GRANT SELECT ON pg_catalog.stl_load_errors TO PUBLIC;
+CREATE VIEW pg_catalog.stl_loaderror_detail AS
+  SELECT r.userid, 0 AS slice, r.session, r.query, v.filename::character(256) AS filename, v.line_number, v.field, v.colname::character(1024) AS colname,
+    v.value::character(1024) AS value, v.is_null, v.type::character(10) AS type, v.col_length::character(10) AS col_length
+  FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_field_lines(r.query, r.kind, r.part, r.sealed) v WHERE r.kind = 'v';
+
+CREATE VIEW pg_catalog.stl_load_commits AS
+  SELECT r.userid, r.query, 0 AS slice, f.filename::character(256) AS name, f.filename::character(256) AS filename, 0 AS byte_offset,
+    least(f.lines, 2147483647)::integer AS lines_scanned, f.errors, f.end_time AS curtime, f.complete AS status,
+    CASE f.file_format WHEN 'json' THEN 'JSON' ELSE 'Text' END::character(16) AS file_format, 0 AS is_partial, 0::bigint AS start_offset, 0::bigint AS copy_job_id
+  FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_file_lines(r.query, r.kind, r.part, r.sealed) f WHERE r.kind = 'f';
+
+CREATE VIEW pg_catalog.stl_file_scan AS
+  SELECT r.userid, r.query, 0 AS slice, f.filename::character(90) AS name, f.lines, f.bytes,
+    (extract(epoch FROM f.end_time - f.start_time) * 1000000)::bigint AS loadtime, f.start_time AS curtime, 0 AS is_partial, 0::bigint AS start_offset
+  FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_file_lines(r.query, r.kind, r.part, r.sealed) f WHERE r.kind = 'f';
+
+CREATE VIEW pg_catalog.stv_load_state AS
+  SELECT userid, session, query, 0 AS slice, session AS pid, clock_timestamp() AT TIME ZONE 'UTC' AS recordtime,
+    CASE WHEN compressed THEN 0 ELSE size END AS bytes_to_load, plain AS bytes_loaded, CASE WHEN compressed THEN size ELSE 0 END AS bytes_to_load_compressed,
+    CASE WHEN compressed THEN fetched ELSE 0 END AS bytes_loaded_compressed, least(lines, 2147483647)::integer AS lines, files::integer AS num_files,
+    done::integer AS num_files_complete, current_file::character(256) AS current_file, percent AS pct_complete
+  FROM sealift.own_load_state;
+
+CREATE VIEW pg_catalog.sys_load_history AS
+  SELECT userid AS user_id, query::bigint AS query_id, transaction_id, session AS session_id, database_name, status, table_name, start_time, end_time,
+    (extract(epoch FROM coalesce(end_time, clock_timestamp() AT TIME ZONE 'UTC') - start_time) * 1000000)::bigint AS duration, data_source, file_format,
+    loaded_rows, loaded_bytes, source_file_count, source_file_bytes, file_count_scanned, file_bytes_scanned, error_count, 0::bigint AS copy_job_id
+  FROM sealift.loads;
+
+CREATE VIEW pg_catalog.sys_load_detail AS
+  SELECT r.userid AS user_id, r.query AS query_id, f.filename::character(256) AS file_name, least(f.bytes, 2147483647)::integer AS bytes_scanned,
+    least(f.lines, 2147483647)::integer AS lines_scanned, f.end_time AS record_time, 1 AS splits_scanned, f.start_time, f.end_time
+  FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_file_lines(r.query, r.kind, r.part, r.sealed) f WHERE r.kind = 'f';
+
+CREATE VIEW pg_catalog.sys_load_error_detail AS
+  SELECT r.userid AS user_id, r.query::bigint AS query_id, e.transaction_id, r.session AS session_id, current_database()::character(64) AS database_name,
+    e.tbl AS table_id, e.start_time, e.filename::character(256) AS file_name, e.line_number, e.colname::character(127) AS column_name,
+    e.type::character(10) AS column_type, e.col_length::character(10) AS column_length, e."position", e.err_code AS error_code,
+    e.err_reason::character(512) AS error_message
+  FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_error_lines(r.query, r.kind, r.part, r.sealed) e WHERE r.kind = 'e';
+
+GRANT SELECT ON pg_catalog.stl_load_errors, pg_catalog.stl_loaderror_detail, pg_catalog.stl_load_commits, pg_catalog.stl_file_scan, pg_catalog.stv_load_state,
+  pg_catalog.sys_load_history, pg_catalog.sys_load_detail, pg_catalog.sys_load_error_detail TO PUBLIC;
 
 CREATE VIEW pg_catalog.svv_table_attributes AS
   SELECT n.nspname AS schema_name, c.relname AS table_name, a.attributes

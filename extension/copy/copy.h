@@ -54,6 +54,14 @@ struct copy_spec {
     int query_id;        /* shown in failure details (process  query<id>_…) */
 };
 
+/* A field of a refused row, up to the bad one: the columns of stl_loaderror_detail. */
+struct copy_field {
+    int field; /* from 0 */
+    const char *colname, *type, *col_length;
+    const char *value; /* at most 1024 bytes of ASCII: '.' for each other character */
+    bool is_null;
+};
+
 /* One refused row: the columns of stl_load_errors. Texts are palloc'ed, valid UTF-8, never NULL. */
 struct copy_reject {
     const char *filename;        /* s3://bucket/key */
@@ -65,7 +73,9 @@ struct copy_reject {
     const char *raw_line;        /* at most 1024 bytes */
     const char *raw_field_value; /* at most 1024 bytes */
     int err_code;
-    const char *err_reason; /* at most 100 bytes */
+    const char *err_reason;    /* at most 100 bytes */
+    struct copy_field *fields; /* of the first rows alone */
+    int field_count;
 };
 
 struct copy_result {

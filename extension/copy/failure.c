@@ -49,7 +49,7 @@ static char *clean_cstr(const char *s) {
     return clean_text((const uint8_t *)s, strlen(s));
 }
 
-static char *object_url(const char *object) {
+char *copy_object_url(const char *object) {
     return psprintf("s3://%s", clean_cstr(object));
 }
 
@@ -86,7 +86,7 @@ static const char *upper_name(const struct copy_spec *spec) {
 void copy_failure_pipeline(Relation rel, const struct copy_spec *spec,
                            const struct pipeline_failure *f, struct copy_result *ret) {
     const char *text = clean_cstr(sl_error_message(&f->err, f->err.code));
-    const char *context = psprintf("S3 key being read : %s", object_url(f->object));
+    const char *context = psprintf("S3 key being read : %s", copy_object_url(f->object));
     switch (f->kind) {
     case PIPELINE_S3_LIST:
         context = psprintf("Listing bucket=%s prefix=%s", spec->bucket, spec->prefix);
@@ -127,7 +127,7 @@ void copy_failure_reject(Relation rel, const struct copy_spec *spec, const struc
                          struct copy_reject *ret) {
     const uint8_t *raw = b->batch.raw.ptr;
     *ret = (struct copy_reject){
-        .filename = object_url(b->object),
+        .filename = copy_object_url(b->object),
         .line_number = (int64_t)bad->line,
         .colname = "",
         .type = "",

@@ -26,6 +26,7 @@
 #include "extension/copy/copy.h"
 #include "extension/copy/failure.h"
 #include "extension/copy/pipeline.h"
+#include "extension/copy/reject_fields.h"
 #include "extension/copy/role.h"
 #include "lib/ipc/seam.h"
 
@@ -41,6 +42,7 @@ struct load {
     const struct copy_spec *spec;
     struct copy_result *ret;
     struct copy_columns columns;
+    const struct copy_convert_conf *convert;
 
     EState *estate;
     ResultRelInfo *target;
@@ -176,7 +178,11 @@ static void keep_reject(struct load *l, const struct pipeline_batch *b,
         Size size = sizeof *ret->rejects * (Size)l->reject_cap;
         ret->rejects = ret->rejects != NULL ? repalloc(ret->rejects, size) : palloc(size);
     }
-    copy_failure_reject(l->rel, l->spec, &l->columns, b, bad, &ret->rejects[ret->reject_count]);
+    struct copy_reject *r = &ret->rejects[ret->reject_count];
+    copy_failure_reject(l->rel, l->spec, &l->columns, b, bad, r);
+    if (ret->reject_count < REJECT_FIELDS_ROWS) {
+        reject_fields(l->rel, l->convert, &l->columns, &b->batch, bad, r);
+    }
     ret->reject_count++;
     watch_errors(l->spec->watch, 1);
     MemoryContextSwitchTo(before);
@@ -333,6 +339,7 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
     {
         open_wake(l);
         conf.wake_fd = l->wake_fd;
+        l->convert = &conf.convert;
         run_load(l, &conf);
         struct pipeline_counts counts = pipeline_counts(l->pipeline);
         ret->files = (int64_t)counts.files;

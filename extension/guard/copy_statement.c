@@ -22,7 +22,7 @@
 #include "utils/rel.h"
 #include "utils/rls.h"
 
-#include "extension/catalog/load_errors.h"
+#include "extension/catalog/loads.h"
 #include "extension/copy/copy.h"
 #include "extension/guard/guard.h"
 #include "extension/guard/session.h"
@@ -323,11 +323,9 @@ void copy_statement_run(const CopyStmt *stmt, ParseState *pstate, QueryCompletio
     last_copy_id = spec.query_id = next_query_id();
     last_copy_count = 0;
     struct copy_result result = {0};
-    copy_load(rel, &spec, &result);
+    loads_run(rel, &spec, &result);
     char *table = pstrdup(RelationGetRelationName(rel));
-    Oid relid = RelationGetRelid(rel);
     table_close(rel, NoLock);
-    load_errors_record(&result, relid, spec.query_id);
     report(&result, table);
     last_copy_count = result.rows;
     if (qc != NULL) {

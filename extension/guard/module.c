@@ -7,7 +7,7 @@
 
 #include <sys/prctl.h>
 
-#include "extension/catalog/load_errors.h"
+#include "extension/catalog/load_state.h"
 #include "extension/columnar/columnar.h"
 #include "extension/guard/guard.h"
 #include "extension/guard/session.h"
@@ -59,6 +59,7 @@ void _PG_init(void) {
         log_guard_init();
         cluster_key_init(session_edge_token());
         table_keys_init();
+        load_state_init();
     }
     MarkGUCPrefixReserved("sealift");
 }

@@ -56,6 +56,10 @@ struct sl_rc sealed_blob_make(const uint8_t database[KEY_ID_LEN], struct slice d
     return rc;
 }
 
+bool sealed_blob_is_of(struct slice blob, const uint8_t database[KEY_ID_LEN]) {
+    return blob.len >= HEAD_LEN && memcmp(blob.ptr + 2, database, KEY_ID_LEN) == 0;
+}
+
 struct sl_rc sealed_blob_open(const uint8_t database[KEY_ID_LEN], struct slice database_key,
                               struct slice place, struct slice blob, struct buf *out,
                               struct sl_error *err) {

@@ -16,6 +16,8 @@ enum { LIMIT_SEALED_BLOB_BYTES = 16 * 1024 * 1024 };
 struct sl_rc sealed_blob_make(const uint8_t database[KEY_ID_LEN], struct slice database_key,
                               struct slice place, struct slice plain, struct buf *out,
                               struct sl_error *err);
+/* Was it made under the key of this database? */
+bool sealed_blob_is_of(struct slice blob, const uint8_t database[KEY_ID_LEN]);
 /* Appends to `out` (wipe-marked). SL_E_CORRUPT for anything else than what was made for the place.
  */
 struct sl_rc sealed_blob_open(const uint8_t database[KEY_ID_LEN], struct slice database_key,

@@ -31,6 +31,12 @@ class PlaintextTest(SealiftTest):
     def clean(self):
         self.assertEqual(self.hits(), [])
 
+    def within(self, seconds, holds):
+        end = time.time() + seconds
+        while not holds() and time.time() < end:
+            time.sleep(0.2)
+        self.assertTrue(holds())
+
     def spill_folder(self):
         return os.readlink(os.path.join(self.s.data, 'pg/base/pgsql_tmp'))
 
@@ -78,14 +84,22 @@ class PlaintextTest(SealiftTest):
         mine = "select trim(raw_line), trim(raw_field_value), trim(err_reason) from stl_load_errors"
         self.assertEqual(s.sqlv(mine).split('|')[:2], ['%s,notanumber%s' % (CANARY, CANARY), 'notanumber' + CANARY])
         self.assertTrue(s.sqlv(mine).split('|')[2])
+        self.assertEqual(s.sqlv("select field, trim(value) from stl_loaderror_detail order by 1").splitlines(), ['0|' + CANARY, '1|notanumber' + CANARY])
+        self.assertEqual(s.sqlv("select trim(error_message) from sys_load_error_detail"), s.sqlv(mine).split('|')[2])
+        # What an error ends is recorded by another process.
+        s.sqlv("alter table c add check (a <> '%s')" % 'good')
+        self.refused(s.sql(copy.replace(' csv', ' csv maxerror 5')), 'violates check constraint')
+        s.sqlv("alter table c drop constraint c_a_check")
+        self.within(30, lambda: s.sqlv("select count(*) from sys_load_history where status = 'aborted'") == '2')
         # Another user sees none, and reaches neither the table nor the function.
         s.sqlv("create user other password 'Other12345'")
         other = dict(user='other', password='Other12345')
-        self.assertEqual(s.sqlv('select count(*) from stl_load_errors', **other), '0')
+        for view in ('stl_load_errors', 'stl_loaderror_detail', 'sys_load_error_detail', 'sys_load_history', 'stl_load_commits'):
+            self.assertEqual(s.sqlv('select count(*) from ' + view, **other), '0')
         s.sqlv("create function leak(t text) returns boolean language plpgsql cost 0.0001 as $$ begin raise notice '%', t; return true; end $$", **other)
         r = s.sql('select count(*) from stl_load_errors where leak(raw_line)', **other)
         self.assertEqual((r.code, CANARY in r.out + r.err), (0, False))
-        for sql in ('select * from sealift.load_errors', "select sealift.load_error_text('\\x00', 1, 1, 0)", "select pg_notify('a', 'b')",
+        for sql in ('select * from sealift.load_records', "select * from sealift.load_error_lines(1, 'e', 0, '\\x00')", "select pg_notify('a', 'b')",
                     "select pg_logical_emit_message(false, 'a', 'b')"):
             self.refused(s.sql(sql, **other), 'permission denied')
         self.refused(s.sql("notify a, 'b'", **other), 'not supported')
