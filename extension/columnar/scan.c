@@ -56,8 +56,7 @@ static Bitmapset *wanted_columns(const CustomScan *plan, Relation rel) {
 static void begin(CustomScanState *node, EState *estate, int eflags) {
     struct scan_state *s = (struct scan_state *)node;
     s->attnums = wanted_columns((CustomScan *)node->ss.ps.plan, node->ss.ss_currentRelation);
-    s->skip = skip_new(node->ss.ps.plan->qual, ((Scan *)node->ss.ps.plan)->scanrelid,
-                       estate->es_param_list_info);
+    s->skip = skip_new(node->ss.ps.plan->qual, ((Scan *)node->ss.ps.plan)->scanrelid, &node->ss.ps);
 }
 
 static TupleTableSlot *next_row(ScanState *node) {
@@ -98,6 +97,9 @@ static void rescan(CustomScanState *node) {
     struct scan_state *s = (struct scan_state *)node;
     if (s->reader != NULL) {
         reader_rewind(s->reader);
+    }
+    if (s->skip != NULL) {
+        skip_rescan(s->skip);
     }
     ExecScanReScan(&node->ss);
 }

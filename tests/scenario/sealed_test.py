@@ -85,6 +85,48 @@ class Sealed(SealiftTest):
         self.assertIn('Segments Skipped: 2', s.sqlv('set plan_cache_mode = force_generic_plan; prepare p (bigint) as select * from sk where $1 <= i8; '
                                                     + plan + 'execute p (-14990000000000)'))
 
+    def test_all_filters_that_skip(self):
+        """as where, which may skip, and as a filter of an aggregate, which can't"""
+        s, rnd = self.s, random.Random(12)
+        s.sqlv('create table skf (id int, n numeric(8,2), w numeric(30,5), v varchar(60), c char(12), f4 float4, f8 float8, b boolean, tm time, e int, late int default 3)')
+        for part in range(6):  # the last one all NULLs, but for its number
+            x = 'null::int' if part == 5 else 'i + %d' % (part * 100)
+            s.sqlv("insert into skf select %d + i, x / 8.0, x * 1e20, repeat(chr(97 + x %% 26), x / 100) || 'v' || x || repeat(' ', i %% 3), 'c' || x, x / 4.0, case i when 7 then 'NaN' else x * 1e100 end, "
+                   "case when %d <> 1 then x > 250 end, time '00:00' + x * interval '1 minute', case when i = 5 then null else x end from (select i, %s as x from generate_series(1, 100) i) y"
+                   % (part * 100, part, x))
+        s.sqlv('alter table skf add added int; insert into skf (id, added) values (1000, 1); alter table skf alter n type numeric(12,2); insert into skf (id, n) values (1001, 1e9), (1002, \'NaN\')')
+        s.sqlv('delete from skf where id between 110 and 120')
+        predicates = ['b', 'not b', 'b is true', 'b is false', 'b is unknown', 'b is not unknown', 'b is not true', 'b = true', 'b is null', 'e is null', 'e is not null', 'added is null',
+                      'added = 1', 'late = 3', 'late is null', 'n is null', 'v is not null', "n = 'NaN'", "f8 = 'NaN'", "n > 'Infinity'", 'n = null', 'e in (null, 5)', 'e in (7, 450, null)',
+                      'e = any (array[]::int[])', 'e <> all (array[1, 2])', 'e < all (array[]::int[])', 'e < all (array[50, 60])', 'e > all (array[450, null])', 'e = any (null::int[])',
+                      'e > (select 440)', "v like 'bb%%v%'", "v like 'aa' || '%'", "v like '%9'", "c like 'c4%'", "v like 'a_v%'", "v like 'a\\_%'", "e < 20 or e > 480", 'e < 20 or n > 60',
+                      'e < 20 or random() > 2', 'e < 20 and (b or n < 1)', "tm < time '00:30' + interval '10 minutes'", 'n * 2 > 3', 'e::bigint > 400', 'n in (1.5, 50.25)', "v in ('v1', 'v2')",
+                      "v in ('v3   ')", 'w = 4500000000000000000000', 'w <= 1e20 * 3', 'n > 10.005', 'n < 10.005', 'id > any (array[1001, 5])', 'id = all (array[5])', 'id in (%s)' % ', '.join(map(str, range(2000))),
+                      "now() > timestamp '2020-01-01' and e = 3", 'e = extract(day from now()) - 40', "v >= current_user and v < 'c'", 'e in (select e from skf where id = 3)']
+        for column, value in (('n', '%.3f'), ('w', '%.6fe20'), ('v', "'v%d'"), ('v', "'cccv%d  '"), ('c', "'c%d'"), ('c', "('c%d  '::char(30))"), ('f4', '%.3f::float4'), ('f4', '%.3f::float8'), ('f8', '%.3fe100'),
+                              ('e', '%d::smallint'), ('tm', "(time '00:00' + interval '%d minutes')"), ('(e + 0)', '%d')):
+            for op in ('<', '<=', '=', '>=', '>', '<>'):
+                predicates += ['%s %s %s' % (column, op, value % rnd.uniform(-20, 520)) for _ in range(3)]
+                predicates += ['%s %s %s' % (value % rnd.uniform(-20, 520), op, column)]
+        lines = ''.join('select count(*), sum(id) from skf where %s;\nselect count(*) filter (where %s), sum(id) filter (where %s) from skf;\n' % (p, p, p) for p in predicates)
+        got = s.run(['psql', '-X', '-q', '-A', '-t'], input=lines)
+        self.assertEqual(got.err, '')
+        got = got.out.splitlines()
+        self.assertEqual(len(got), 2 * len(predicates))
+        for i, p in enumerate(predicates):
+            self.assertEqual(got[2 * i], got[2 * i + 1], p)
+        plan = 'explain (analyze, timing off, costs off) select * from skf where '
+        for p, skipped in (('n = 13.00', 7), ("n > 'NaN'", 8), ('w < 1e21', 7), ("v = 'aav209'", 5), ("c = 'c9'", 7), ('f4 > 100', 7), ('f8 < 1e101', 7), ('b', 5), ('not b', 6), ('b is null', 4),
+                           ('v is null', 5), ('added is not null', 1), ('e in (1, 2, 450)', 6), ("v like 'aa%'", 5), ('e < 20 or e > 480', 6), ('e = (select 7)', 7), ('n is not null', 2),
+                           ('id > extract(year from now())::int * 100', 8)):
+            self.assertIn('Segments Skipped: %d' % skipped, s.sqlv(plan + p), p)
+        # one value for each outer row
+        self.assertIn('Segments Skipped: 21', s.sqlv('explain (analyze, timing off, costs off) select (select n from skf where id = x) from generate_series(100, 300, 100) x'))
+        # nothing is found out when there is no row
+        s.sqlv('create table none (a int)')
+        self.assertEqual(s.sqlv('select count(*) from none where a > (select 1 / count(*) from none)'), '0')
+        self.refused(s.sql('select count(*) from skf where id > (select 1 / count(*) from none)'), 'division by zero')
+
     def test_analyze_keeps_no_values(self):
         s = self.s
         s.sqlv('create table an as select i as a from generate_series(1, 3000) i')
