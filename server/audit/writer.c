@@ -665,6 +665,9 @@ static void *flusher_main(void *user) {
         a->shared.flushing = false;
         if (ok) {
             a->shared.flushed_seq = target;
+            if (a->shared.written_seq == target) {
+                a->shared.dirty_since_mono_ms = 0; /* whatever was asked for meanwhile */
+            }
         } else {
             break_down(a);
         }

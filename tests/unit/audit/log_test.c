@@ -97,6 +97,33 @@ static void second_writer_refused(void **state) {
     log_rig_stop(&l);
 }
 
+static void until_flushes(int n) {
+    for (int i = 0; i < 10000 && fault.flushes < n; i++) {
+        usleep(1000);
+    }
+    assert_true(fault.flushes >= n);
+}
+
+/* Who asks for a head while a flush is under way leaves nothing behind that keeps the next one from
+ * coming by itself. */
+static void head_during_a_flush(void **state) {
+    struct log_rig l;
+    struct buf head SL_CLEANUP(buf_fini) = BUF_INIT(AUDIT_HEAD_LINE_MAX);
+    log_rig_start(&l);
+    struct audit *a = log_open(&l, false);
+    fault.flush_ms = 500;
+    fault.flushes = 0;
+    OK(put(a, 1, false));
+    until_flushes(1);
+    OK(audit_head(a, &head, NULL));
+    usleep(100 * 1000); /* the flusher sleeps again */
+    OK(put(a, 2, false));
+    until_flushes(2);
+    no_fault();
+    audit_close(a);
+    log_rig_stop(&l);
+}
+
 struct caller {
     struct audit *a;
     int n;
@@ -423,6 +450,7 @@ int main(void) {
         cmocka_unit_test(second_writer_refused),
         cmocka_unit_test(one_flush_serves_many),
         cmocka_unit_test(uses_do_not_wait_but_are_flushed_soon),
+        cmocka_unit_test(head_during_a_flush),
         cmocka_unit_test(torn_tail_is_cut),
         cmocka_unit_test(damage_is_set_aside),
         cmocka_unit_test(unbegun_segment_is_dropped),
