@@ -21,7 +21,7 @@ struct kept {
 };
 
 struct kept_store {
-    _Atomic uint64_t generation;
+    _Atomic uint64_t generation; /* changes under mu; all that is kept is of this one */
     pthread_mutex_t mu;
     uint64_t clock; /* under mu, like all below */
     struct kept *sets[SETS][WAYS];
@@ -51,12 +51,12 @@ const void *kept_find(struct kms_db *db, struct slice name, struct kept_holds *h
         return NULL;
     }
     struct kept_store *s = kms_db_kept(db);
-    uint64_t hash = hash_of(name), now = atomic_load(&s->generation);
+    uint64_t hash = hash_of(name);
     struct kept *found = NULL;
     pthread_mutex_lock(&s->mu);
     for (size_t i = 0; i < WAYS && found == NULL; i++) {
         struct kept *k = s->sets[hash % SETS][i];
-        if (k != NULL && k->hash == hash && k->generation == now && slice_eq(k->name, name)) {
+        if (k != NULL && k->hash == hash && slice_eq(k->name, name)) {
             atomic_fetch_add(&k->refs, 1);
             k->used = ++s->clock;
             found = k;
@@ -95,8 +95,8 @@ struct arena *kept_arena(struct kept *k) {
     return &k->arena;
 }
 
-/* The place for a new entry: its predecessor's, one that nobody will find again, or the one unused
- * for the longest time. */
+/* The place for a new entry: its predecessor's, a free one, or the one unused for the longest
+ * time. */
 static struct kept **place_for(struct kept_store *s, const struct kept *k) {
     struct kept **set = s->sets[k->hash % SETS], **best = &set[0];
     uint64_t best_used = UINT64_MAX;
@@ -104,8 +104,7 @@ static struct kept **place_for(struct kept_store *s, const struct kept *k) {
         if (set[i] != NULL && set[i]->hash == k->hash && slice_eq(set[i]->name, k->name)) {
             return &set[i];
         }
-        bool dead = set[i] == NULL || set[i]->generation < k->generation;
-        uint64_t used = dead ? 0 : set[i]->used;
+        uint64_t used = set[i] == NULL ? 0 : set[i]->used;
         if (used < best_used) {
             best = &set[i];
             best_used = used;
@@ -125,11 +124,13 @@ void kept_put(struct kms_db *db, struct kept *take, void *value, void (*fini)(vo
         return;
     }
     pthread_mutex_lock(&s->mu);
-    struct kept **place = place_for(s, take);
-    old = *place;
-    atomic_fetch_add(&take->refs, 1);
-    take->used = ++s->clock;
-    *place = take;
+    if (take->generation == atomic_load(&s->generation)) { /* else its rows may have changed */
+        struct kept **place = place_for(s, take);
+        old = *place;
+        atomic_fetch_add(&take->refs, 1);
+        take->used = ++s->clock;
+        *place = take;
+    }
     pthread_mutex_unlock(&s->mu);
     unref(old);
 }
@@ -169,5 +170,13 @@ void kept_store_free(struct kept_store *s) {
 }
 
 void kept_store_outdate(struct kept_store *s) {
+    struct kept *old[SETS][WAYS];
+    pthread_mutex_lock(&s->mu);
     atomic_fetch_add(&s->generation, 1);
+    memcpy(old, s->sets, sizeof old);
+    memset(s->sets, 0, sizeof s->sets);
+    pthread_mutex_unlock(&s->mu);
+    for (size_t i = 0; i < LIMIT_KEPT_VALUES; i++) {
+        unref(old[i / WAYS][i % WAYS]); /* secrets among them end with what has outdated them */
+    }
 }
