@@ -3,6 +3,7 @@
 #include "server/net/net_in.h"
 
 #include "lib/base/clock.h"
+#include "lib/crypto/secret.h"
 
 #include <stdio.h>
 #include <openssl/err.h>
@@ -47,6 +48,24 @@ static void peer_of(int fd, struct net_peer *ret) {
         }
         ret->port = ntohs(a.v6.sin6_port);
     }
+}
+
+/* The buffer that was given back last: most connections give theirs back before another needs one,
+ * so its bytes are still near the processor. */
+static _Atomic(uint8_t *) spare;
+
+/* What was read may hold secrets. */
+static void give_back(struct net_wire *w) {
+    uint8_t *none = NULL;
+    if (w->ptr == NULL) {
+        return;
+    }
+    secret_wipe(w->ptr, w->touched);
+    if (w->cap != NET_AHEAD_BYTES || !atomic_compare_exchange_strong(&spare, &none, w->ptr)) {
+        free(w->ptr);
+    }
+    w->ptr = NULL;
+    w->pos = w->len = w->cap = w->touched = 0;
 }
 
 struct net_conn *conn_new(int fd) {
@@ -94,7 +113,7 @@ void net_conn_free(struct net_conn *c) {
         SSL_free(c->w->ssl);
     }
     close(c->w->fd);
-    free(c->w->ptr);
+    give_back(c->w);
     free(c->w);
     c->magic = 0;
     free(c);
@@ -222,6 +241,24 @@ static struct sl_rc read_direct(struct net_wire *w, void *out, size_t cap, size_
     return SL_OK;
 }
 
+/* Makes ptr hold `cap` bytes, more than it does. */
+static bool enlarge(struct net_wire *w, size_t cap) {
+    struct net_wire was = *w;
+    uint8_t *p = cap == NET_AHEAD_BYTES ? atomic_exchange(&spare, NULL) : NULL;
+    p = p != NULL ? p : malloc(cap);
+    if (p == NULL) {
+        return false;
+    }
+    if (was.len > 0) {
+        memcpy(p, was.ptr, was.len);
+    }
+    give_back(w);
+    w->ptr = p;
+    w->cap = cap;
+    w->len = w->touched = was.len;
+    return true;
+}
+
 /* Room for `n` more bytes behind the ones read ahead. */
 static bool ahead_room(struct net_wire *w, size_t n) {
     if (w->pos > 0) {
@@ -236,14 +273,13 @@ static bool ahead_room(struct net_wire *w, size_t n) {
     if (need > AHEAD_MAX) {
         return false;
     }
-    size_t cap = need < NET_AHEAD_BYTES ? NET_AHEAD_BYTES : need;
-    uint8_t *p = realloc(w->ptr, cap);
-    if (p == NULL) {
-        return false;
-    }
-    w->ptr = p;
-    w->cap = cap;
-    return true;
+    return enlarge(w, need < NET_AHEAD_BYTES ? NET_AHEAD_BYTES : need);
+}
+
+/* `n` bytes more are there. */
+static void added(struct net_wire *w, size_t n) {
+    w->len += n;
+    w->touched = w->len > w->touched ? w->len : w->touched;
 }
 
 static struct sl_rc fill(struct net_wire *w, size_t *ret_len, short *ret_want) {
@@ -256,7 +292,7 @@ static struct sl_rc fill(struct net_wire *w, size_t *ret_len, short *ret_want) {
     }
     size_t n;
     TRY(read_direct(w, w->ptr + w->len, NET_AHEAD_BYTES - held, &n, ret_want));
-    w->len += n;
+    added(w, n);
     *ret_len = n;
     return SL_OK;
 }
@@ -419,7 +455,7 @@ void net_unread(struct net_conn *c, struct slice s) {
         bool room = ahead_room(w, s.len);
         sl_assert(room); /* at most what was read may come back */
         memmove(w->ptr + s.len, w->ptr, held);
-        w->len += s.len;
+        added(w, s.len);
     }
     memmove(w->ptr + w->pos, s.ptr, s.len);
 }
@@ -436,11 +472,8 @@ void net_consume(struct net_conn *c, size_t n) {
 }
 
 void conn_trim(struct net_conn *c) {
-    struct net_wire *w = c->w;
-    if (w->pos == w->len && w->ptr != NULL) {
-        free(w->ptr);
-        w->ptr = NULL;
-        w->pos = w->len = w->cap = 0;
+    if (c->w->pos == c->w->len) {
+        give_back(c->w);
     }
 }
 

@@ -27,6 +27,7 @@ struct net_wire {
     SSL *ssl; /* NULL = plain */
     uint8_t *ptr;
     size_t pos, len, cap;
+    size_t touched;       /* of ptr, from its beginning: what is wiped at the end */
     bool eof;             /* the peer's orderly end was read */
     enum sl_code failure; /* set once the connection failed; returned from then on */
 };

@@ -357,11 +357,7 @@ static void look(struct net_server *s, struct net_conn *c) {
     c->await_more = false;
     switch (s->conf.quick(c, s->conf.user)) {
     case NET_QUICK_KEEP:
-        if (c->expired) {
-            close_conn(s, c);
-        } else {
-            park(s, c, POLLIN, c->await_more ? c->await_until : idle_until(s, c));
-        }
+        park(s, c, POLLIN, c->await_more ? c->await_until : idle_until(s, c));
         break;
     case NET_QUICK_CLOSE:
         close_conn(s, c);
@@ -370,6 +366,7 @@ static void look(struct net_server *s, struct net_conn *c) {
         enqueue(s, c);
         break;
     case NET_QUICK_TAKEN:
+        conn_trim(c);
         atomic_fetch_add(&s->taken, 1);
         break;
     }
