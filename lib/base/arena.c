@@ -48,14 +48,27 @@ void *arena_array(struct arena *a, size_t n, size_t size) {
 }
 
 struct slice arena_copy(struct arena *a, struct slice s) {
-    uint8_t *p = s.len < SIZE_MAX ? arena_alloc(a, s.len + 1) : NULL;
+    return arena_join(a, &s, 1);
+}
+
+struct slice arena_join(struct arena *a, const struct slice *runs, size_t count) {
+    size_t len = 0, at = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (__builtin_add_overflow(len, runs[i].len, &len)) {
+            return SLICE_EMPTY;
+        }
+    }
+    uint8_t *p = len < SIZE_MAX ? arena_alloc(a, len + 1) : NULL;
     if (p == NULL) {
         return SLICE_EMPTY;
     }
-    if (s.len > 0) {
-        memcpy(p, s.ptr, s.len);
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].len > 0) {
+            memcpy(p + at, runs[i].ptr, runs[i].len);
+            at += runs[i].len;
+        }
     }
-    return slice_of(p, s.len);
+    return slice_of(p, len);
 }
 
 char *arena_cstr(struct arena *a, struct slice s) {

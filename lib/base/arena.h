@@ -24,6 +24,8 @@ void *arena_array(struct arena *a, size_t n, size_t size);
 struct slice arena_copy(struct arena *a, struct slice s);
 /* A NUL-terminated copy, or NULL. */
 char *arena_cstr(struct arena *a, struct slice s);
+/* `count` runs, one behind the other, as arena_copy. */
+struct slice arena_join(struct arena *a, const struct slice *runs, size_t count);
 char *arena_printf(struct arena *a, const char *fmt, ...) SL_PRINTF(2, 3);
 void arena_reset(struct arena *a); /* frees everything; the arena is usable again */
 static inline void arena_fini(struct arena *a) {

@@ -72,12 +72,14 @@ void buf_puts(struct buf *b, const char *s) {
     buf_put(b, slice_cstr(s));
 }
 
-void buf_putc(struct buf *b, uint8_t c) {
-    if (b->len < b->cap && !b->failed) {
-        b->ptr[b->len++] = c;
-    } else {
-        buf_put(b, slice_of(&c, 1));
-    }
+void buf_decimal(struct buf *b, uint64_t v) {
+    uint8_t digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (uint8_t)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    buf_put(b, slice_of(digits + at, sizeof digits - at));
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...) {

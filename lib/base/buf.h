@@ -24,8 +24,15 @@ void buf_reset(struct buf *b); /* empties, keeps the memory */
 uint8_t *buf_reserve(struct buf *b, size_t n);
 void buf_put(struct buf *b, struct slice s);
 void buf_puts(struct buf *b, const char *s);
-void buf_putc(struct buf *b, uint8_t c);
 void buf_printf(struct buf *b, const char *fmt, ...) SL_PRINTF(2, 3);
+static inline void buf_putc(struct buf *b, uint8_t c) {
+    if (b->len < b->cap && !b->failed) {
+        b->ptr[b->len++] = c;
+    } else {
+        buf_put(b, slice_of(&c, 1));
+    }
+}
+void buf_decimal(struct buf *b, uint64_t v);
 /* Big-endian integers, and bytes behind a u16 or u32 length. */
 void buf_u8(struct buf *b, uint8_t v);
 void buf_u16(struct buf *b, uint16_t v);

@@ -29,6 +29,9 @@ static inline bool slice_eq(struct slice a, struct slice b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 static inline bool slice_eq_cstr(struct slice a, const char *s) {
+    if (a.len > 0 && (s == NULL || (uint8_t)s[0] != a.ptr[0])) {
+        return false; /* most of a table's, without counting their bytes */
+    }
     return slice_eq(a, slice_cstr(s));
 }
 static inline bool slice_starts(struct slice a, struct slice prefix) {

@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static EVP_CIPHER *gcm;
@@ -51,9 +52,40 @@ void crypto_random_hex(char *out, size_t hex_chars) {
     out[hex_chars] = '\0';
 }
 
+/* Random bytes for ids, fetched for many at once; no two processes go on with the same. */
+struct id_pool {
+    uint8_t bytes[256];
+    size_t left;
+    unsigned forks;
+};
+
+static atomic_uint forks;
+static pthread_once_t counting = PTHREAD_ONCE_INIT;
+
+static void fork_child(void) {
+    atomic_fetch_add(&forks, 1);
+}
+
+static void count_forks(void) {
+    sl_assert(pthread_atfork(NULL, NULL, fork_child) == 0);
+}
+
+static void random_for_id(uint8_t out[16]) {
+    static _Thread_local struct id_pool pool;
+    sl_assert(pthread_once(&counting, count_forks) == 0);
+    unsigned now = atomic_load(&forks);
+    if (pool.left == 0 || pool.forks != now) {
+        crypto_random(pool.bytes, sizeof pool.bytes);
+        pool.left = sizeof pool.bytes;
+        pool.forks = now;
+    }
+    pool.left -= 16;
+    memcpy(out, pool.bytes + pool.left, 16);
+}
+
 void crypto_uuid(char out[37]) {
     uint8_t raw[16];
-    crypto_random(raw, sizeof raw);
+    random_for_id(raw);
     raw[6] = (uint8_t)((raw[6] & 0x0f) | 0x40);
     raw[8] = (uint8_t)((raw[8] & 0x3f) | 0x80);
     static const struct {

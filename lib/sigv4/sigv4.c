@@ -48,11 +48,19 @@ static struct sl_rc string_to_sign(const struct sigv4_claim *c, struct slice can
     char hex[2 * SHA256_LEN + 1];
     sha256(canonical, digest);
     to_hex(digest, hex);
-    char *text = arena_printf(a, SIGV4_ALGORITHM "\n%.*s\n%.*s/%.*s/%.*s/aws4_request\n%s",
-                              SLICE_FMT(c->amz_date), SLICE_FMT(c->date), SLICE_FMT(c->region),
-                              SLICE_FMT(c->service), hex);
-    ENSURE(text != NULL, err, SL_E_LIMIT, "the request's head is too large");
-    *ret = slice_cstr(text);
+    const struct slice runs[] = {SLICE_LIT(SIGV4_ALGORITHM "\n"),
+                                 c->amz_date,
+                                 SLICE_LIT("\n"),
+                                 c->date,
+                                 SLICE_LIT("/"),
+                                 c->region,
+                                 SLICE_LIT("/"),
+                                 c->service,
+                                 SLICE_LIT("/aws4_request\n"),
+                                 slice_of(hex, 2 * SHA256_LEN)};
+    struct slice text = arena_join(a, runs, sizeof runs / sizeof *runs);
+    ENSURE(text.ptr != NULL, err, SL_E_LIMIT, "the request's head is too large");
+    *ret = text;
     return SL_OK;
 }
 

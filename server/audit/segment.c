@@ -60,7 +60,9 @@ bool audit_line_parse(struct slice text, struct audit_line *ret) {
 
 void audit_line_put(struct buf *out, const struct audit_line *line) {
     buf_put(out, line->record);
-    buf_printf(out, "\t%" PRIu64 "\t", line->seq);
+    buf_putc(out, '\t');
+    buf_decimal(out, line->seq);
+    buf_putc(out, '\t');
     hex_put(out, slice_of(line->mac, sizeof line->mac));
     buf_putc(out, '\n');
 }

@@ -136,18 +136,19 @@ static struct sl_rc make_signer(const struct auth_env *env, const struct sigv4_c
 /* From what is kept, or kept for the next request. False when that can't be. */
 static bool kept_signer(const struct auth_env *env, const struct sigv4_claim *c, struct arena *a,
                         struct sl_error *err, struct sl_rc *ret_rc, const struct signer **ret) {
-    const char *name =
-        arena_printf(a, "signer/%.*s/%.*s/%.*s/%.*s", SLICE_FMT(c->access_key_id),
-                     SLICE_FMT(c->date), SLICE_FMT(c->region), SLICE_FMT(c->service));
-    if (name == NULL) {
+    const struct slice runs[] = {
+        SLICE_LIT("signer/"), c->access_key_id, SLICE_LIT("/"), c->date,
+        SLICE_LIT("/"),       c->region,        SLICE_LIT("/"), c->service};
+    struct slice name = arena_join(a, runs, sizeof runs / sizeof *runs);
+    if (name.ptr == NULL) {
         return false;
     }
     *ret_rc = SL_OK;
-    *ret = kept_find(env->db, slice_cstr(name), env->holds);
+    *ret = kept_find(env->db, name, env->holds);
     if (*ret != NULL) {
         return true;
     }
-    struct kept *k = kept_begin(env->db, slice_cstr(name), env->holds);
+    struct kept *k = kept_begin(env->db, name, env->holds);
     struct signer *made = k != NULL ? arena_alloc(kept_arena(k), sizeof *made) : NULL;
     if (made == NULL) {
         kept_drop(k);

@@ -4,6 +4,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/rdr.h"
+#include "lib/crypto/crypto.h"
 
 enum { FRAME_HEAD = 5 };
 
@@ -18,7 +19,7 @@ struct http *http_call_new(struct arena *a, struct buf *out) {
     st->status = 200;
     h->arena = a;
     h->state = st;
-    http_make_id(h->request_id);
+    crypto_uuid(h->request_id);
     return h;
 }
 

@@ -44,7 +44,6 @@ struct http_state {
 };
 
 struct http_state *http_state_of(const struct http *h);
-void http_make_id(char out[37]);
 /* Body bytes at hand, without waiting. *ret_len = 0 with *ret_want = 0: the end. */
 struct sl_rc http_body_try(struct http *h, void *out, size_t cap, size_t *ret_len, short *ret_want);
 /* Reads the rest of the body away while it is short and quick; true when its end was reached. */

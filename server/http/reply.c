@@ -204,8 +204,13 @@ static struct sl_rc make_head(struct http *h, const uint64_t *length, bool compl
     st->keep = may_keep(h, complete);
     char why[64];
     reason(st->status, why);
-    const char *date = date_now();
-    buf_printf(b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", st->status, why, date);
+    buf_puts(b, "HTTP/1.1 ");
+    buf_decimal(b, (uint64_t)st->status);
+    buf_putc(b, ' ');
+    buf_puts(b, why);
+    buf_puts(b, "\r\nDate: ");
+    buf_puts(b, date_now());
+    buf_puts(b, "\r\n");
     bool server = false;
     for (const struct http_field *f = st->fields; f != NULL; f = f->next) {
         if (!ours(f->name)) {
@@ -220,7 +225,9 @@ static struct sl_rc make_head(struct http *h, const uint64_t *length, bool compl
         buf_puts(b, "Server: Sealift\r\n");
     }
     if (length != NULL) {
-        buf_printf(b, "Content-Length: %llu\r\n", (unsigned long long)*length);
+        buf_puts(b, "Content-Length: ");
+        buf_decimal(b, *length);
+        buf_puts(b, "\r\n");
     }
     buf_puts(b, st->keep ? "\r\n" : "Connection: close\r\n\r\n");
     if (sl_failed(buf_check(b, &h->err))) {

@@ -5,9 +5,9 @@
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/crypto/crypto.h"
 
 #include <stdio.h>
-#include <sys/random.h>
 
 /* Between the events of a request that comes in pieces. */
 struct pending {
@@ -48,24 +48,6 @@ struct slice http_header(const struct http *h, const char *name) {
         }
     }
     return SLICE_EMPTY;
-}
-
-void http_make_id(char out[37]) {
-    uint8_t r[16] = {0};
-    ssize_t n = getrandom(r, sizeof r, 0);
-    sl_assert(n == (ssize_t)sizeof r); /* never short up to 256 bytes */
-    r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
-    r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
-    static const char hex[] = "0123456789abcdef";
-    size_t k = 0;
-    for (size_t i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) {
-            out[k++] = '-';
-        }
-        out[k++] = hex[r[i] >> 4];
-        out[k++] = hex[r[i] & 15];
-    }
-    out[k] = '\0';
 }
 
 static void fill(struct http *h, const struct head *d) {
@@ -122,7 +104,7 @@ static enum net_verdict one(struct net_conn *c, const struct http_service *svc, 
     };
     struct http h = {.arena = &arena, .peer = net_peer(c), .state = &st};
     struct head d;
-    http_make_id(h.request_id);
+    crypto_uuid(h.request_id);
     if (status == HEAD_OK) {
         status = head_parse(in, &arena, &d);
         net_consume(c, in.len);

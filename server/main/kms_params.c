@@ -139,8 +139,8 @@ static void put_value(struct jsonw *w, const struct kms_field *f, const struct j
 static void put_members(struct jsonw *w, const struct kms_field *f, const struct json *v) {
     for (; f->name != NULL; f++) {
         const struct json *m = json_get(v, f->name);
-        bool secret = f->type == KMS_BLOB || (f->flags & KMS_SECRET) || hidden(slice_cstr(f->name));
-        if (m != NULL && m->type != JSON_NULL && !secret) {
+        if (m != NULL && m->type != JSON_NULL && f->type != KMS_BLOB && !(f->flags & KMS_SECRET) &&
+            !hidden(slice_cstr(f->name))) {
             put_name(w, slice_cstr(f->name));
             put_value(w, f, m);
         }
@@ -167,9 +167,11 @@ static const struct {
 
 static void put_defaults(struct jsonw *w, const struct api_call *c) {
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
+        if (!slice_eq_cstr(c->operation, defaults[i].operation)) {
+            continue;
+        }
         const struct json *given = json_get(c->body, defaults[i].member);
-        if (slice_eq_cstr(c->operation, defaults[i].operation) &&
-            (given == NULL || given->type == JSON_NULL)) {
+        if (given == NULL || given->type == JSON_NULL) {
             jsonw_name(w, defaults[i].name);
             jsonw_raw(w, slice_cstr(defaults[i].value));
         }

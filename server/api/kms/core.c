@@ -281,17 +281,18 @@ static bool timeless(const struct key_row *row) {
 
 static struct sl_rc find_key(struct api_call *c, const struct ref *r, bool *ret_found,
                              struct known_key *ret) {
-    const char *name =
-        arena_printf(c->arena, "key/%.*s/%.*s/%.*s", SLICE_FMT(r->account), SLICE_FMT(r->region),
-                     SLICE_FMT(r->alias.len > 0 ? r->alias : r->id));
-    ENSURE(name != NULL, c->err, SL_E_NOMEM, "Out of memory.");
-    const struct known_key *known = kept_find(c->env->db, slice_cstr(name), c->env->holds);
+    const struct slice runs[] = {SLICE_LIT("key/"), r->account,
+                                 SLICE_LIT("/"),    r->region,
+                                 SLICE_LIT("/"),    r->alias.len > 0 ? r->alias : r->id};
+    struct slice name = arena_join(c->arena, runs, sizeof runs / sizeof *runs);
+    ENSURE(name.ptr != NULL, c->err, SL_E_NOMEM, "Out of memory.");
+    const struct known_key *known = kept_find(c->env->db, name, c->env->holds);
     if (known != NULL) {
         *ret = *known;
         *ret_found = true;
         return SL_OK;
     }
-    struct kept *k = kept_begin(c->env->db, slice_cstr(name), c->env->holds);
+    struct kept *k = kept_begin(c->env->db, name, c->env->holds);
     struct known_key *made = k != NULL ? arena_alloc(kept_arena(k), sizeof *made) : NULL;
     if (made == NULL) {
         kept_drop(k);
@@ -426,7 +427,9 @@ struct sl_rc kms_used(struct api_call *c, struct sl_rc rc, const char *material_
     }
     TRY(rc);
     /* Which version of the key it was. */
-    c->audit_more = slice_cstr(arena_printf(c->arena, "{\"keyMaterialId\":\"%s\"}", material_id));
+    const struct slice runs[] = {SLICE_LIT("{\"keyMaterialId\":\""), slice_cstr(material_id),
+                                 SLICE_LIT("\"}")};
+    c->audit_more = arena_join(c->arena, runs, sizeof runs / sizeof *runs);
     return SL_OK;
 }
 

@@ -86,6 +86,11 @@ static void test_buf_builds(void **state) {
     buf_printf(&b, "%s-%d", "e", 7);
     assert_true(slice_eq_cstr(buf_slice(&b), "abcde-7"));
     buf_reset(&b);
+    buf_decimal(&b, 0);
+    buf_decimal(&b, 100);
+    buf_decimal(&b, UINT64_MAX);
+    assert_true(slice_eq_cstr(buf_slice(&b), "010018446744073709551615"));
+    buf_reset(&b);
     buf_u8(&b, 1);
     buf_u16(&b, 0x0203);
     buf_u32(&b, 0x04050607);
@@ -212,6 +217,11 @@ static void test_arena(void **state) {
     assert_non_null(arena_copy(&a, SLICE_EMPTY).ptr);
     assert_string_equal(arena_cstr(&a, SLICE_LIT("c")), "c");
     assert_string_equal(arena_printf(&a, "%d-%s", 5, "x"), "5-x");
+    const struct slice runs[] = {SLICE_LIT("a"), SLICE_EMPTY, SLICE_LIT("b\0c"), SLICE_LIT("d")};
+    struct slice joined = arena_join(&a, runs, 4);
+    assert_true(slice_eq(joined, SLICE_LIT("ab\0cd")));
+    assert_int_equal(joined.ptr[5], 0);
+    assert_non_null(arena_join(&a, NULL, 0).ptr);
     assert_non_null(arena_alloc(&a, 20000)); /* larger than a block */
     arena_fini(&a);
 }
@@ -223,6 +233,8 @@ static void test_arena_cap(void **state) {
     assert_null(arena_alloc(&a, SIZE_MAX - 40));
     assert_null(arena_array(&a, SIZE_MAX / 2, 3));
     assert_null(arena_copy(&a, slice_of("", SIZE_MAX)).ptr);
+    const struct slice endless[] = {slice_of("", SIZE_MAX), SLICE_LIT("ab")};
+    assert_null(arena_join(&a, endless, 2).ptr);
     size_t got = 0;
     while (arena_alloc(&a, 1000) != NULL) {
         got += 1000;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 
 #include <cmocka.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void to_hex(const uint8_t *p, size_t n, char *out) {
     for (size_t i = 0; i < n; i++) {
@@ -146,6 +148,26 @@ static void random_forms(void **state) {
     assert_int_equal(hex[301], '\0');
 }
 
+/* A child and its parent, who have the same memory, make other ids. */
+static void forked_ids(void **state) {
+    char first[37], mine[37], its[37] = "";
+    int pipe_fds[2];
+    crypto_uuid(first);
+    assert_int_equal(pipe(pipe_fds), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        crypto_uuid(its);
+        _exit(write(pipe_fds[1], its, 36) == 36 ? 0 : 1);
+    }
+    crypto_uuid(mine);
+    assert_int_equal(read(pipe_fds[0], its, 36), 36);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_string_not_equal(mine, its);
+    assert_string_not_equal(first, its);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+}
+
 static void *hash_many(void *user) {
     uint8_t *last = user;
     for (int i = 0; i < 2000; i++) {
@@ -173,10 +195,10 @@ static void threads_agree(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(digests),       cmocka_unit_test(kdf_composes_fixed_input),
-        cmocka_unit_test(pbkdf2),        cmocka_unit_test(aead_refuses),
-        cmocka_unit_test(ed25519),       cmocka_unit_test(random_forms),
-        cmocka_unit_test(threads_agree),
+        cmocka_unit_test(digests),    cmocka_unit_test(kdf_composes_fixed_input),
+        cmocka_unit_test(pbkdf2),     cmocka_unit_test(aead_refuses),
+        cmocka_unit_test(ed25519),    cmocka_unit_test(random_forms),
+        cmocka_unit_test(forked_ids), cmocka_unit_test(threads_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
