@@ -212,6 +212,7 @@ static void load(struct slice file) {
         .split = {.delimiter = ','}, .columns = table, .column_count = COLUMNS, .max_rejects = 1};
     struct copy_converter *c;
     struct copy_batch batch = {0};
+    struct copy_bad_rows bad = {0};
     MUST(copy_converter_new(&conf, &c));
     MUST(copy_batch_init(&batch, &conf));
     while (file.len > 0) {
@@ -222,7 +223,8 @@ static void load(struct slice file) {
         bool more = true;
         copy_converter_start(c, slice_sub(file, 0, len), 1);
         while (more) {
-            MUST(copy_converter_fill(c, &batch, &more, err));
+            copy_batch_reset(&batch);
+            MUST(copy_converter_fill(c, &batch, &bad, &more, err));
             for (size_t row = 0; row < batch.rows; row++) {
                 add_row(&batch, row);
             }
@@ -233,6 +235,7 @@ static void load(struct slice file) {
         segment_done();
     }
     copy_batch_fini(&batch);
+    copy_bad_rows_fini(&bad);
     copy_converter_free(c);
 }
 

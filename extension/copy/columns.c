@@ -4,6 +4,7 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "optimizer/optimizer.h"
+#include "pgtime.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -137,7 +138,10 @@ void copy_columns_init(Relation rel, const struct copy_spec *spec, struct copy_c
                  errmsg("relation \"%s\" has no column to load", RelationGetRelationName(rel))));
     }
     c.default_attnums = palloc(sizeof *c.default_attnums * (Size)(desc->natts + 1));
-    c.defaults = palloc(sizeof *c.defaults * (Size)(desc->natts + 1));
+    c.default_exprs = palloc(sizeof(Expr *) * (Size)(desc->natts + 1));
+    c.defaults = palloc(sizeof(ExprState *) * (Size)(desc->natts + 1));
+    long offset = 0;
+    c.local_is_utc = pg_get_timezone_offset(session_timezone, &offset) && offset == 0;
     c.constrained =
         desc->constr != NULL && (desc->constr->num_check > 0 || desc->constr->has_generated_stored);
     for (int i = 0; i < desc->natts; i++) {
@@ -151,7 +155,9 @@ void copy_columns_init(Relation rel, const struct copy_spec *spec, struct copy_c
         }
         Expr *expr = (Expr *)build_column_default(rel, i + 1);
         if (expr != NULL) {
-            c.defaults[c.default_count] = ExecInitExpr(expression_planner(expr), NULL);
+            expr = expression_planner(expr);
+            c.default_exprs[c.default_count] = expr;
+            c.defaults[c.default_count] = ExecInitExpr(expr, NULL);
             c.default_attnums[c.default_count++] = (AttrNumber)(i + 1);
         }
     }

@@ -5,6 +5,7 @@
 
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
+#include "nodes/primnodes.h"
 
 #include "extension/copy/copy.h"
 #include "lib/codec/copy_convert.h"
@@ -16,9 +17,11 @@ struct copy_columns {
 
     int default_count;
     AttrNumber *default_attnums;
+    Expr **default_exprs;
     ExprState **defaults;
 
-    bool constrained; /* the executor has to look at each row */
+    bool constrained;  /* the executor has to look at each row */
+    bool local_is_utc; /* the session's time zone is UTC */
 };
 
 /* Raises what can't be loaded: unknown or unsupported columns. */

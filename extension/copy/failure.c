@@ -125,7 +125,7 @@ void copy_failure_pipeline(Relation rel, const struct copy_spec *spec,
 void copy_failure_reject(Relation rel, const struct copy_spec *spec, const struct copy_columns *c,
                          const struct pipeline_batch *b, const struct copy_bad_row *bad,
                          struct copy_reject *ret) {
-    const uint8_t *raw = b->batch.raw.ptr;
+    const uint8_t *raw = b->bad.raw.ptr;
     *ret = (struct copy_reject){
         .filename = copy_object_url(b->object),
         .line_number = (int64_t)bad->line,

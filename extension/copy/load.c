@@ -1,5 +1,6 @@
-/* The load itself; see copy.h. The main thread takes batches from the pipeline, puts rows into
- * slots and inserts them in groups; it is the only one that touches PostgreSQL. The pipeline ends
+/* The load itself; see copy.h. The main thread is the only one that touches PostgreSQL. Where it
+ * can (direct.h) it only places the segments that the pipeline's threads have sealed; elsewhere it
+ * takes batches, puts rows into slots and inserts them in groups. The pipeline ends
  * before any error goes on: PG_ENSURE_ERROR_CLEANUP covers errors and the backend's exit alike. */
 #include "postgres.h"
 
@@ -24,6 +25,7 @@
 
 #include "extension/copy/columns.h"
 #include "extension/copy/copy.h"
+#include "extension/copy/direct.h"
 #include "extension/copy/failure.h"
 #include "extension/copy/pipeline.h"
 #include "extension/copy/reject_fields.h"
@@ -43,6 +45,7 @@ struct load {
     struct copy_result *ret;
     struct copy_columns columns;
     const struct copy_convert_conf *convert;
+    struct direct *direct; /* or NULL: through slots */
 
     EState *estate;
     ResultRelInfo *target;
@@ -103,6 +106,7 @@ static void open_target(struct load *l) {
     ExecOpenIndices(l->target, false);
     copy_columns_init(rel, l->spec, &l->columns);
     l->columns.constrained |= rel->rd_rel->relispartition;
+    l->direct = direct_begin(rel, &l->columns);
     for (int i = 0; i < GROUP_ROWS; i++) {
         l->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
     }
@@ -181,7 +185,7 @@ static void keep_reject(struct load *l, const struct pipeline_batch *b,
     struct copy_reject *r = &ret->rejects[ret->reject_count];
     copy_failure_reject(l->rel, l->spec, &l->columns, b, bad, r);
     if (ret->reject_count < REJECT_FIELDS_ROWS) {
-        reject_fields(l->rel, l->convert, &l->columns, &b->batch, bad, r);
+        reject_fields(l->rel, l->convert, &l->columns, &b->bad, bad, r);
     }
     ret->reject_count++;
     watch_errors(l->spec->watch, 1);
@@ -190,8 +194,8 @@ static void keep_reject(struct load *l, const struct pipeline_batch *b,
 
 /* False: too many rejects. */
 static bool take_batch(struct load *l, const struct pipeline_batch *b) {
-    for (size_t i = 0; i < b->batch.bad_count; i++) {
-        keep_reject(l, b, &b->batch.bad[i]);
+    for (size_t i = 0; i < b->bad.count; i++) {
+        keep_reject(l, b, &b->bad.rows[i]);
         if (l->ret->reject_count >= l->reject_limit) {
             return false;
         }
@@ -202,6 +206,15 @@ static bool take_batch(struct load *l, const struct pipeline_batch *b) {
         insert_group(l, &b->batch, from, left < GROUP_ROWS ? (int)left : GROUP_ROWS);
     }
     return true;
+}
+
+static void place_segment(struct load *l, const struct pipeline_segment *s) {
+    MemoryContext before = MemoryContextSwitchTo(l->group);
+    direct_place(l->direct, l->rel, s, l->cid);
+    l->ret->rows += s->ref.rows;
+    watch_rows(l->spec->watch, s->ref.rows);
+    MemoryContextSwitchTo(before);
+    MemoryContextReset(l->group);
 }
 
 /* ---- The pipeline's life ---- */
@@ -253,14 +266,18 @@ static void run_load(struct load *l, const struct pipeline_conf *conf) {
     }
     while (true) {
         CHECK_FOR_INTERRUPTS();
-        struct pipeline_batch *b = NULL;
-        switch (pipeline_take(l->pipeline, &b)) {
+        struct pipeline_taken taken = {0};
+        switch (pipeline_take(l->pipeline, &taken)) {
         case PIPELINE_BATCH:
-            if (!take_batch(l, b)) {
+            if (!take_batch(l, taken.batch)) {
                 copy_failure_rejects(l->rel, l->ret);
                 return;
             }
-            pipeline_give_back(l->pipeline, b);
+            pipeline_give_back(l->pipeline, &taken);
+            break;
+        case PIPELINE_SEGMENT:
+            place_segment(l, taken.segment);
+            pipeline_give_back(l->pipeline, &taken);
             break;
         case PIPELINE_WAIT:
             wait_for_work(l);
@@ -283,12 +300,11 @@ static struct slice null_text(const struct copy_spec *spec) {
     return slice_cstr(s);
 }
 
-static unsigned converter_count(void) {
+/* Rows that go through slots keep this thread busy, which needs a processor then. */
+static unsigned worker_count(const struct load *l) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    if (cpus <= 2) {
-        return 1;
-    }
-    return cpus - 2 < PIPELINE_CONVERTERS ? (unsigned)(cpus - 2) : PIPELINE_CONVERTERS;
+    long most = Min(l->direct != NULL ? cpus : cpus - 1, PIPELINE_WORKERS);
+    return (unsigned)Max(most, 1);
 }
 
 void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *ret) {
@@ -331,8 +347,10 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
                     .options = spec->options,
                     .columns = l->columns.columns,
                     .column_count = (size_t)l->columns.natts,
-                    .max_rejects = (size_t)l->reject_limit},
-        .converters = converter_count(),
+                    .max_rejects = (size_t)l->reject_limit,
+                    .local_is_utc = l->columns.local_is_utc},
+        .table = l->direct != NULL ? direct_table(l->direct) : NULL,
+        .workers = worker_count(l),
         .watch = spec->watch,
     };
     PG_ENSURE_ERROR_CLEANUP(stop_pipeline, PointerGetDatum(l));

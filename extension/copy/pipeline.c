@@ -1,7 +1,4 @@
-/* The pipeline's threads and what they hand over; see pipeline.h. Order is kept by a ring of runs:
- * the fetching thread fills them in order, converters take them in order, and the taker empties
- * them in order. A converter of a later run never takes the last free batch, so that the run the
- * taker waits for can always go on. */
+/* The pipeline's life, its ring of runs, and the taker's side; see pipeline.h. */
 #include "extension/copy/pipeline_in.h"
 
 #include <errno.h>
@@ -12,11 +9,7 @@
 
 enum { THREAD_STACK_BYTES = 1024 * 1024, SHRINK_ABOVE_BYTES = 1024 * 1024 };
 
-static bool aborted(const struct pipeline *p) {
-    return atomic_load_explicit(&p->abort, memory_order_relaxed);
-}
-
-static void wake_taker(struct pipeline *p) {
+void pipeline_wake_taker(struct pipeline *p) {
     if (p->taker_waits) {
         p->taker_waits = false;
         uint64_t one = 1;
@@ -27,10 +20,10 @@ static void wake_taker(struct pipeline *p) {
 
 struct run *pipeline_slot(struct pipeline *p) {
     pthread_mutex_lock(&p->mu);
-    while (p->tail - p->head == PIPELINE_RING && !aborted(p)) {
+    while (p->tail - p->head == PIPELINE_RING && !pipeline_aborted(p)) {
         pthread_cond_wait(&p->space, &p->mu);
     }
-    struct run *r = aborted(p) ? NULL : &p->ring[p->tail % PIPELINE_RING];
+    struct run *r = pipeline_aborted(p) ? NULL : &p->ring[p->tail % PIPELINE_RING];
     pthread_mutex_unlock(&p->mu);
     return r;
 }
@@ -42,97 +35,10 @@ void pipeline_publish(struct pipeline *p) {
     pthread_mutex_unlock(&p->mu);
 }
 
-/* ---- Converters ---- */
+/* ---- Threads ---- */
 
-static void batch_free(struct pipeline *p, struct pipeline_batch *b) {
-    b->next = p->free_batches;
-    p->free_batches = b;
-    p->free_count++;
-    pthread_cond_broadcast(&p->work);
-}
-
-static struct pipeline_batch *batch_wait(struct pipeline *p, uint64_t seq) {
-    while (!aborted(p) && p->free_count < (seq == p->head ? 1u : 2u)) {
-        pthread_cond_wait(&p->work, &p->mu);
-    }
-    if (aborted(p)) {
-        return NULL;
-    }
-    struct pipeline_batch *b = p->free_batches;
-    p->free_batches = b->next;
-    p->free_count--;
-    b->next = NULL;
-    return b;
-}
-
-static void batch_out(struct pipeline *p, struct run *r, struct pipeline_batch *b) {
-    if (b->batch.rows == 0 && b->batch.bad_count == 0) {
-        batch_free(p, b);
-        return;
-    }
-    if (r->last != NULL) {
-        r->last->next = b;
-    } else {
-        r->first = b;
-    }
-    r->last = b;
-    wake_taker(p);
-}
-
-/* Called and returns with mu held. False: the thread has to end. */
-static bool convert_run(struct pipeline *p, struct copy_converter *c, uint64_t seq) {
-    struct run *r = &p->ring[seq % PIPELINE_RING];
-    copy_converter_start(c, slice_of(r->ptr, r->len), r->line);
-    bool more = r->len > 0;
-    while (more) {
-        struct pipeline_batch *b = batch_wait(p, seq);
-        if (b == NULL) {
-            return false;
-        }
-        pthread_mutex_unlock(&p->mu);
-        struct sl_error err = {0};
-        struct sl_rc rc = copy_converter_fill(c, &b->batch, &more, &err);
-        memcpy(b->object, r->object, sizeof b->object);
-        pthread_mutex_lock(&p->mu);
-        if (sl_failed(rc)) {
-            batch_free(p, b);
-            if (!p->broken) {
-                p->broken = true;
-                p->failure = (struct pipeline_failure){.kind = PIPELINE_INTERNAL, .err = err};
-            }
-            wake_taker(p);
-            return false;
-        }
-        batch_out(p, r, b);
-    }
-    r->done = true;
-    wake_taker(p);
-    return true;
-}
-
-static void *converter_main(void *arg) {
-    struct pipeline *p = arg;
-    struct copy_converter *c = NULL;
-    struct sl_rc rc = copy_converter_new(&p->conf.convert, &c);
-    pthread_mutex_lock(&p->mu);
-    if (sl_failed(rc)) {
-        p->broken = true;
-        p->failure = (struct pipeline_failure){.kind = PIPELINE_INTERNAL};
-        wake_taker(p);
-    }
-    bool go = sl_is_ok(rc);
-    while (go) {
-        while (!aborted(p) && p->next == p->tail && !p->fetched) {
-            pthread_cond_wait(&p->work, &p->mu);
-        }
-        go = !aborted(p) && p->next < p->tail;
-        if (go) {
-            uint64_t seq = p->next++;
-            go = convert_run(p, c, seq);
-        }
-    }
-    pthread_mutex_unlock(&p->mu);
-    copy_converter_free(c);
+static void *worker_main(void *arg) {
+    workers_main(arg);
     return NULL;
 }
 
@@ -142,7 +48,7 @@ static void *fetch_main(void *arg) {
     pthread_mutex_lock(&p->mu);
     p->fetched = true;
     pthread_cond_broadcast(&p->work);
-    wake_taker(p);
+    pipeline_wake_taker(p);
     pthread_mutex_unlock(&p->mu);
     return NULL;
 }
@@ -152,7 +58,6 @@ static void *fetch_main(void *arg) {
 /* A slot that held a giant row gives its memory back. */
 static void run_recycle(struct run *r) {
     r->len = 0;
-    r->first = NULL;
     r->last = NULL;
     r->done = false;
     if (r->cap > SHRINK_ABOVE_BYTES) {
@@ -162,43 +67,88 @@ static void run_recycle(struct run *r) {
     }
 }
 
-enum pipeline_took pipeline_take(struct pipeline *p, struct pipeline_batch **ret) {
+void pipeline_advance(struct pipeline *p) {
+    uint64_t before = p->head;
+    for (struct run *r = NULL; p->head < p->tail; p->head++) {
+        r = &p->ring[p->head % PIPELINE_RING];
+        if (!r->done || r->first != NULL) {
+            break;
+        }
+        run_recycle(r);
+    }
+    if (p->head != before) {
+        pthread_cond_signal(&p->space);
+        pthread_cond_broadcast(&p->work); /* a lane may be at the head now */
+        pipeline_wake_taker(p);
+    }
+}
+
+void pipeline_batch_free(struct pipeline *p, struct pipeline_batch *b) {
+    b->next = p->free_batches;
+    p->free_batches = b;
+    p->free_count++;
+    pthread_cond_broadcast(&p->work);
+}
+
+static struct pipeline_batch *take_batch(struct pipeline *p) {
+    struct run *r = &p->ring[p->head % PIPELINE_RING];
+    struct pipeline_batch *b = p->head < p->tail ? r->first : NULL;
+    if (b != NULL) {
+        r->first = b->next;
+        r->last = r->first == NULL ? NULL : r->last;
+        pipeline_advance(p);
+    }
+    return b;
+}
+
+static struct pipeline_segment *take_segment(struct pipeline *p) {
+    for (unsigned i = 0; i < PIPELINE_OUTS; i++) {
+        struct out *o = &p->outs[i];
+        if (o->state == OUT_READY && o->seq == p->taking) {
+            o->state = OUT_TAKEN;
+            p->taking++;
+            return &o->segment;
+        }
+    }
+    return NULL;
+}
+
+static bool all_taken(const struct pipeline *p) {
+    bool sealed = p->conf.table == NULL || p->failure.kind != PIPELINE_FINE ||
+                  (p->flushed && p->full == NULL && p->taking == p->sealing);
+    return p->fetched && p->head == p->tail && sealed;
+}
+
+enum pipeline_took pipeline_take(struct pipeline *p, struct pipeline_taken *ret) {
+    struct pipeline_taken taken = {0};
     enum pipeline_took took = PIPELINE_WAIT;
     pthread_mutex_lock(&p->mu);
-    while (took == PIPELINE_WAIT) {
-        if (p->broken) {
-            took = PIPELINE_FAIL;
-        } else if (p->head == p->tail) {
-            if (!p->fetched) {
-                break;
-            }
-            took = p->failure.kind == PIPELINE_FINE ? PIPELINE_END : PIPELINE_FAIL;
-        } else {
-            struct run *r = &p->ring[p->head % PIPELINE_RING];
-            if (r->first != NULL) {
-                *ret = r->first;
-                r->first = r->first->next;
-                r->last = r->first == NULL ? NULL : r->last;
-                took = PIPELINE_BATCH;
-            } else if (r->done) {
-                run_recycle(r);
-                p->head++;
-                pthread_cond_signal(&p->space);
-                pthread_cond_broadcast(&p->work);
-            } else {
-                break;
-            }
-        }
+    if (p->broken) {
+        took = PIPELINE_FAIL;
+    } else if ((taken.batch = take_batch(p)) != NULL) {
+        took = PIPELINE_BATCH;
+    } else if ((taken.segment = take_segment(p)) != NULL) {
+        took = PIPELINE_SEGMENT;
+    } else if (all_taken(p)) {
+        took = p->failure.kind == PIPELINE_FINE ? PIPELINE_END : PIPELINE_FAIL;
     }
     p->taker_waits = took == PIPELINE_WAIT;
     pthread_mutex_unlock(&p->mu);
+    *ret = taken;
     return took;
 }
 
-void pipeline_give_back(struct pipeline *p, struct pipeline_batch *b) {
+void pipeline_give_back(struct pipeline *p, struct pipeline_taken *taken) {
     pthread_mutex_lock(&p->mu);
-    batch_free(p, b);
+    if (taken->batch != NULL) {
+        pipeline_batch_free(p, taken->batch);
+    }
+    if (taken->segment != NULL) {
+        ((struct out *)taken->segment)->state = OUT_FREE;
+        pthread_cond_broadcast(&p->work);
+    }
     pthread_mutex_unlock(&p->mu);
+    *taken = (struct pipeline_taken){0};
 }
 
 const struct pipeline_failure *pipeline_failure(const struct pipeline *p) {
@@ -214,21 +164,6 @@ struct pipeline_counts pipeline_counts(struct pipeline *p) {
 
 /* ---- Start and end ---- */
 
-static struct sl_rc batches_make(struct pipeline *p, struct sl_error *err) {
-    unsigned n = 2 * p->conf.converters + 2;
-    p->batches = calloc(n, sizeof *p->batches);
-    ENSURE(p->batches != NULL, err, SL_E_NOMEM, "out of memory");
-    for (unsigned i = 0; i < n; i++) {
-        struct sl_rc rc = copy_batch_init(&p->batches[i].batch, &p->conf.convert);
-        if (sl_failed(rc)) {
-            return sl_fail(err, rc.code, "out of memory");
-        }
-        p->batch_count++;
-        batch_free(p, &p->batches[i]);
-    }
-    return SL_OK;
-}
-
 static struct sl_rc threads_start(struct pipeline *p, struct sl_error *err) {
     pthread_attr_t attr;
     ENSURE(pthread_attr_init(&attr) == 0, err, SL_E_NOMEM, "out of memory");
@@ -238,8 +173,8 @@ static struct sl_rc threads_start(struct pipeline *p, struct sl_error *err) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = 0;
-    for (unsigned i = 0; rc == 0 && i <= p->conf.converters; i++) {
-        rc = pthread_create(&p->threads[i], &attr, i == 0 ? fetch_main : converter_main, p);
+    for (unsigned i = 0; rc == 0 && i <= p->conf.workers; i++) {
+        rc = pthread_create(&p->threads[i], &attr, i == 0 ? fetch_main : worker_main, p);
         p->thread_count += rc == 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -250,7 +185,7 @@ static struct sl_rc threads_start(struct pipeline *p, struct sl_error *err) {
 
 struct sl_rc pipeline_start(const struct pipeline_conf *conf, struct pipeline **ret,
                             struct sl_error *err) {
-    sl_assert(conf->converters >= 1 && conf->converters <= PIPELINE_CONVERTERS);
+    sl_assert(conf->workers >= 1 && conf->workers <= PIPELINE_WORKERS);
     struct pipeline *p = calloc(1, sizeof *p);
     ENSURE(p != NULL, err, SL_E_NOMEM, "out of memory");
     p->conf = *conf;
@@ -259,7 +194,7 @@ struct sl_rc pipeline_start(const struct pipeline_conf *conf, struct pipeline **
     pthread_mutex_init(&p->mu, NULL);
     pthread_cond_init(&p->space, NULL);
     pthread_cond_init(&p->work, NULL);
-    struct sl_rc rc = batches_make(p, err);
+    struct sl_rc rc = workers_init(p, err);
     if (sl_is_ok(rc)) {
         rc = threads_start(p, err);
     }
@@ -288,10 +223,7 @@ void pipeline_stop(struct pipeline *p) {
     for (unsigned i = 0; i < p->thread_count; i++) {
         pthread_join(p->threads[i], NULL);
     }
-    for (unsigned i = 0; i < p->batch_count; i++) {
-        copy_batch_fini(&p->batches[i].batch);
-    }
-    free(p->batches);
+    workers_fini(p);
     for (unsigned i = 0; i < PIPELINE_RING; i++) {
         free(p->ring[i].ptr);
     }

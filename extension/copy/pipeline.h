@@ -1,7 +1,9 @@
-/* The threads of a load: one lists, fetches, decompresses and cuts into runs of whole rows, others
- * convert the runs into batches; batches come out in the order of files and rows. Knows no
- * PostgreSQL: whoever takes the batches may be of another world, and its threads see plain memory
- * and take no signals. Memory is bounded: a ring of runs and a pool of batches, both recycled. */
+/* The threads of a load: one lists, fetches, decompresses and cuts into runs of whole rows, workers
+ * convert the runs. What comes out are either batches of rows, or sealed segments, which take in
+ * the rows of many runs and files; rejected rows come out beside them. All in the order of files
+ * and rows, but for segments of more than one lane. Knows no PostgreSQL: whoever takes may be of
+ * another world, and the threads see plain memory and take no signals. Memory is bounded: a ring of
+ * runs, pools of batches and of segments, all recycled. */
 #ifndef SEALIFT_COPY_PIPELINE_H
 #define SEALIFT_COPY_PIPELINE_H
 
@@ -10,6 +12,7 @@
 #include "lib/base/limits.h"
 #include "lib/codec/copy_convert.h"
 #include "lib/codec/unpack.h"
+#include "lib/columnar/segment.h"
 
 /* Gives the client credentials, and until when they hold (0: no end). Called from the fetching
  * thread, again shortly before they end. *ret_fd, while not -1, is a socket whose shutdown ends the
@@ -17,6 +20,25 @@
 typedef struct sl_rc (*pipeline_credentials_fn)(void *ctx, struct s3client *client,
                                                 atomic_int *ret_fd, struct sl_error *err,
                                                 int64_t *ret_expires_s);
+
+/* A column of the table, in its order. */
+struct pipeline_column {
+    int field; /* index among the converted columns; or -1: */
+    /* kind and scale; of a column without a field also SEGMENT_ROWS values, the same in all rows */
+    struct vector form;
+};
+
+/* What segments are sealed for. */
+struct pipeline_table {
+    uint8_t storage_id[STORAGE_ID_LEN];
+    const struct secret *key;
+    const struct pipeline_column *columns;
+    uint32_t column_count;
+    bool ordered; /* one lane: segments follow the order of rows */
+};
+
+/* The kind of vector that a converted column is. */
+enum vector_kind pipeline_kind(enum copy_type type);
 
 struct pipeline_conf {
     struct s3client_conf s3; /* abort is set by the pipeline */
@@ -28,13 +50,14 @@ struct pipeline_conf {
     enum unpack_format compression;
     uint64_t ignoreheader;
     struct copy_convert_conf convert;
-    unsigned converters; /* threads, 1..PIPELINE_CONVERTERS */
-    struct watch *watch; /* is told of files and bytes; or NULL */
-    int wake_fd;         /* eventfd, written when a waiting taker should look again */
+    const struct pipeline_table *table; /* or NULL: rows come out in batches */
+    unsigned workers;                   /* threads, 1..PIPELINE_WORKERS */
+    struct watch *watch;                /* is told of files and bytes; or NULL */
+    int wake_fd; /* eventfd, written when a waiting taker should look again */
 };
 
 enum {
-    PIPELINE_CONVERTERS = 4,
+    PIPELINE_WORKERS = 4,
     PIPELINE_OBJECT_CHARS = LIMIT_S3_BUCKET_BYTES + 1 + LIMIT_S3_KEY_BYTES
 };
 
@@ -56,15 +79,26 @@ struct pipeline_failure {
     char object[PIPELINE_OBJECT_CHARS + 1]; /* bucket/key */
 };
 
-/* A batch and the file its rows are of. */
+/* Rows (none where segments are made) and rejects, and the file they are of. */
 struct pipeline_batch {
     struct copy_batch batch;
+    struct copy_bad_rows bad;
     char object[PIPELINE_OBJECT_CHARS + 1];
     struct pipeline_batch *next;
 };
 
+struct pipeline_segment {
+    struct segment_ref ref;
+    struct buf bytes;
+};
+
+struct pipeline_taken {
+    struct pipeline_batch *batch;
+    struct pipeline_segment *segment;
+};
 enum pipeline_took {
     PIPELINE_BATCH,
+    PIPELINE_SEGMENT,
     PIPELINE_WAIT, /* nothing yet: wait for wake_fd */
     PIPELINE_END,  /* all came out */
     PIPELINE_FAIL, /* see pipeline_failure; what came before it came out */
@@ -74,9 +108,9 @@ struct pipeline;
 /* `conf` and all it points to stay the caller's and live until pipeline_stop. */
 struct sl_rc pipeline_start(const struct pipeline_conf *conf, struct pipeline **ret,
                             struct sl_error *err);
-/* Does not block. A batch is the taker's until it is given back. */
-enum pipeline_took pipeline_take(struct pipeline *p, struct pipeline_batch **ret);
-void pipeline_give_back(struct pipeline *p, struct pipeline_batch *b);
+/* Does not block. What is taken is the taker's until it is given back. */
+enum pipeline_took pipeline_take(struct pipeline *p, struct pipeline_taken *ret);
+void pipeline_give_back(struct pipeline *p, struct pipeline_taken *taken);
 /* After PIPELINE_FAIL. */
 const struct pipeline_failure *pipeline_failure(const struct pipeline *p);
 struct pipeline_counts {

@@ -42,12 +42,12 @@ static void set_field(Relation rel, const struct copy_convert_conf *conf,
 }
 
 void reject_fields(Relation rel, const struct copy_convert_conf *conf, const struct copy_columns *c,
-                   const struct copy_batch *batch, const struct copy_bad_row *bad,
+                   const struct copy_bad_rows *all, const struct copy_bad_row *bad,
                    struct copy_reject *ret) {
     struct delimited_field *fields = palloc(sizeof *fields * COPY_MAX_COLUMNS);
     struct delimited *d = palloc(sizeof *d);
     struct delimited_row row;
-    const uint8_t *raw = batch->raw.ptr;
+    const uint8_t *raw = all->raw.ptr;
     uint8_t value[COPY_RAW_MAX];
     uint32_t most = bad->column >= 0 ? (uint32_t)bad->column + 1 : COPY_MAX_COLUMNS;
     uint32_t n = 0;

@@ -8,9 +8,9 @@
 /* As Redshift: of so many rows a load at most. */
 enum { REJECT_FIELDS_ROWS = 20 };
 
-/* Sets ret->fields, from what the batch kept of the line (COPY_RAW_MAX bytes). */
+/* Sets ret->fields, from what was kept of the line (COPY_RAW_MAX bytes). */
 void reject_fields(Relation rel, const struct copy_convert_conf *conf, const struct copy_columns *c,
-                   const struct copy_batch *batch, const struct copy_bad_row *bad,
+                   const struct copy_bad_rows *all, const struct copy_bad_row *bad,
                    struct copy_reject *ret);
 
 #endif

@@ -26,7 +26,7 @@ struct copy_refusal {
     copy_reason why;
 };
 
-enum { RAW_TOTAL_BYTES = 256 * 1024 * 1024, BATCH_VALUES_BYTES = 4 * 1024 * 1024 };
+enum { RAW_TOTAL_BYTES = 256 * 1024 * 1024 };
 
 static size_t value_size(enum copy_type type) {
     switch (type) {
@@ -48,14 +48,15 @@ static size_t value_size(enum copy_type type) {
 }
 
 struct sl_rc copy_batch_init(struct copy_batch *b, const struct copy_convert_conf *conf) {
-    *b = (struct copy_batch){.text = BUF_INIT(LIMIT_COPY_BATCH_BYTES),
-                             .raw = BUF_INIT(RAW_TOTAL_BYTES)};
+    size_t rows_most = conf->batch_rows > 0 ? conf->batch_rows : COPY_BATCH_ROWS;
+    size_t bytes_most = conf->batch_bytes > 0 ? conf->batch_bytes : COPY_BATCH_BYTES;
+    *b = (struct copy_batch){.text = BUF_INIT(LIMIT_COPY_BATCH_BYTES), .text_max = bytes_most};
     size_t row_size = 0;
     for (size_t i = 0; i < conf->column_count; i++) {
         row_size += value_size(conf->columns[i].type) + 1;
     }
-    b->row_cap = BATCH_VALUES_BYTES / row_size;
-    b->row_cap = b->row_cap > COPY_BATCH_ROWS ? COPY_BATCH_ROWS : b->row_cap;
+    b->row_cap = bytes_most / row_size;
+    b->row_cap = b->row_cap > rows_most ? rows_most : b->row_cap;
     b->columns = calloc(conf->column_count, sizeof *b->columns);
     if (b->columns == NULL) {
         return sl_rc_of(SL_E_NOMEM);
@@ -83,10 +84,30 @@ void copy_batch_fini(struct copy_batch *b) {
         free(b->columns[i].v.raw);
     }
     free(b->columns);
-    free(b->bad);
     buf_fini(&b->text);
-    buf_fini(&b->raw);
     *b = (struct copy_batch){0};
+}
+
+void copy_batch_reset(struct copy_batch *b) {
+    b->rows = 0;
+    buf_reset(&b->text);
+}
+
+bool copy_batch_is_full(const struct copy_batch *b) {
+    return b->rows == b->row_cap || b->text.len >= b->text_max;
+}
+
+void copy_bad_rows_reset(struct copy_bad_rows *bad) {
+    bad->count = 0;
+    buf_reset(&bad->raw);
+}
+
+void copy_bad_rows_fini(struct copy_bad_rows *bad) {
+    if (bad != NULL) {
+        free(bad->rows);
+        buf_fini(&bad->raw);
+        *bad = (struct copy_bad_rows){0};
+    }
 }
 
 struct sl_rc copy_converter_new(const struct copy_convert_conf *conf, struct copy_converter **ret) {
@@ -202,11 +223,12 @@ static enum copy_code convert_text(struct copy_converter *c, const struct copy_c
 }
 
 static enum copy_code convert_value(const struct copy_column *col, struct copy_vector *v,
-                                    size_t row, struct slice s, bool round, copy_reason why) {
+                                    size_t row, struct slice s,
+                                    const struct copy_convert_conf *conf, copy_reason why) {
     enum copy_code code;
     int64_t i;
     __int128 n;
-    bool zoned = false;
+    bool zoned = false, round = conf->options.roundec, local_is_utc = conf->local_is_utc;
     switch (col->type) {
     case COPY_INT2:
         code = copy_parse_int(s, col->type, &i, why);
@@ -232,7 +254,7 @@ static enum copy_code convert_value(const struct copy_column *col, struct copy_v
         return copy_parse_timestamp(s, false, &v->v.i64[row], &zoned, why);
     case COPY_TIMESTAMPTZ:
         code = copy_parse_timestamp(s, true, &v->v.i64[row], &zoned, why);
-        v->presence[row] = zoned ? COPY_VALUE : COPY_LOCAL;
+        v->presence[row] = zoned || local_is_utc ? COPY_VALUE : COPY_LOCAL;
         return code;
     case COPY_NUMERIC:
         code = copy_parse_numeric(s, col->precision, col->scale, round, &n, why);
@@ -300,7 +322,7 @@ static enum copy_code convert_field(struct copy_converter *c, struct copy_batch 
     if (is_text(col)) {
         return convert_text(c, col, b, v, s, why, ret_nomem);
     }
-    enum copy_code code = convert_value(col, v, b->rows, s, c->conf.options.roundec, why);
+    enum copy_code code = convert_value(col, v, b->rows, s, &c->conf, why);
     return code != COPY_OK && c->conf.options.acceptanydate && is_date(col)
                ? put_null(col, v, b->rows, why)
                : code;
@@ -398,46 +420,43 @@ static bool convert_row(struct copy_converter *c, struct copy_batch *b,
     return true;
 }
 
-static struct sl_rc put_bad(const struct copy_converter *c, struct copy_batch *b,
+static struct sl_rc put_bad(const struct copy_converter *c, struct copy_bad_rows *all,
                             const struct delimited_row *row, const struct copy_refusal *r,
                             struct sl_error *err) {
-    if (b->bad_count == b->bad_cap) {
-        size_t cap = b->bad_cap ? b->bad_cap * 2 : 16;
-        struct copy_bad_row *more = realloc(b->bad, cap * sizeof *more);
+    if (all->count == all->cap) {
+        size_t cap = all->cap ? all->cap * 2 : 16;
+        struct copy_bad_row *more = realloc(all->rows, cap * sizeof *more);
         ENSURE(more != NULL, err, SL_E_NOMEM, "out of memory for rejected rows");
-        b->bad = more;
-        b->bad_cap = cap;
+        all->rows = more;
+        all->cap = cap;
     }
+    all->raw.max = RAW_TOTAL_BYTES;
     struct slice line = slice_sub(c->data, row->start, row->end);
     line = slice_sub(line, 0, COPY_RAW_MAX);
     struct slice field = slice_sub(r->field, 0, COPY_RAW_MAX);
-    struct copy_bad_row *bad = &b->bad[b->bad_count];
+    struct copy_bad_row *bad = &all->rows[all->count];
     *bad = (struct copy_bad_row){.line = c->line,
                                  .column = r->column,
                                  .position = r->position,
                                  .code = (int)r->code,
-                                 .line_at = (uint32_t)b->raw.len,
+                                 .line_at = (uint32_t)all->raw.len,
                                  .line_len = (uint32_t)line.len};
     memcpy(bad->reason, r->why, sizeof bad->reason);
-    buf_put(&b->raw, line);
-    bad->field_at = (uint32_t)b->raw.len;
+    buf_put(&all->raw, line);
+    bad->field_at = (uint32_t)all->raw.len;
     bad->field_len = (uint32_t)field.len;
-    buf_put(&b->raw, field);
-    ENSURE(!b->raw.failed, err, SL_E_NOMEM, "out of memory for rejected rows");
-    b->bad_count++;
+    buf_put(&all->raw, field);
+    ENSURE(!all->raw.failed, err, SL_E_NOMEM, "out of memory for rejected rows");
+    all->count++;
     return SL_OK;
 }
 
-struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b, bool *ret_more,
-                                 struct sl_error *err) {
-    b->rows = 0;
-    b->bad_count = 0;
-    buf_reset(&b->text);
-    buf_reset(&b->raw);
+struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b,
+                                 struct copy_bad_rows *bad, bool *ret_more, struct sl_error *err) {
+    size_t bad_max = c->conf.max_rejects < COPY_BATCH_ROWS ? c->conf.max_rejects : COPY_BATCH_ROWS;
     struct copy_refusal r;
     struct delimited_row row;
-    while (b->rows < b->row_cap && b->text.len < COPY_BATCH_TEXT_BYTES &&
-           b->bad_count < c->conf.max_rejects && b->bad_count < COPY_BATCH_ROWS) {
+    while (!copy_batch_is_full(b) && bad->count < bad_max) {
         if (!delimited_next(&c->split, c->fields, c->conf.column_count, &row)) {
             c->more = false;
             break;
@@ -453,7 +472,7 @@ struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b,
         } else {
             ENSURE(!nomem, err, SL_E_NOMEM, "out of memory for a row of text");
             b->text.len = text_len;
-            TRY(put_bad(c, b, &row, &r, err));
+            TRY(put_bad(c, bad, &row, &r, err));
         }
         c->line += row.lines;
     }

@@ -1,6 +1,6 @@
-/* COPY text into typed columns: rows of a run of whole lines become batches of column vectors, rows
- * that do not fit the columns become rejects with Redshift's codes and texts. No state between
- * runs, so any thread may take any run.
+/* COPY text into typed columns: rows of runs of whole lines are added to a batch of column vectors,
+ * rows that do not fit the columns become rejects with Redshift's codes and texts. No state between
+ * runs, so any thread may take any run; a batch may take in the rows of many.
  *
  * Conversion follows Redshift's defaults: empty fields are NULL but for CHAR and VARCHAR; surplus
  * decimals are cut; lengths count bytes; struct copy_options changes that. */
@@ -55,14 +55,18 @@ struct copy_convert_conf {
     struct copy_options options;
     const struct copy_column *columns;
     size_t column_count; /* 1..COPY_MAX_COLUMNS */
-    size_t max_rejects;  /* a batch stops after that many */
+    size_t max_rejects;  /* a filling stops after that many */
+    /* A batch is full at that many rows, or once its values or its texts pass that many bytes; 0:
+     * COPY_BATCH_*. */
+    size_t batch_rows, batch_bytes;
+    bool local_is_utc; /* no COPY_LOCAL: the session's zone is UTC */
     enum delimited_scan scan;
 };
 
 enum {
     COPY_MAX_COLUMNS = 1600,
     COPY_BATCH_ROWS = 8192,
-    COPY_BATCH_TEXT_BYTES = 1024 * 1024, /* a batch ends once its texts pass that */
+    COPY_BATCH_BYTES = 1024 * 1024,
     COPY_REASON_MAX = 100,
     COPY_RAW_MAX = 1024,
 };
@@ -99,25 +103,33 @@ struct copy_bad_row {
     uint32_t position; /* byte offset of the field in its line */
     int code;
     char reason[COPY_REASON_MAX + 1];
-    /* in batch->raw, cut to COPY_RAW_MAX, bytes as they were */
+    /* in copy_bad_rows' raw, cut to COPY_RAW_MAX, bytes as they were */
     uint32_t line_at, line_len;
     uint32_t field_at, field_len;
 };
 
+struct copy_bad_rows {
+    struct copy_bad_row *rows;
+    size_t count, cap;
+    struct buf raw;
+};
+/* A zeroed one is empty and holds no memory. */
+void copy_bad_rows_reset(struct copy_bad_rows *bad);
+void copy_bad_rows_fini(struct copy_bad_rows *bad);
+
 struct copy_batch {
     size_t row_cap;
+    size_t text_max; /* full once the texts pass that */
     size_t rows;
     struct copy_vector *columns;
     size_t column_count;
     struct buf text;
-    struct copy_bad_row *bad;
-    size_t bad_count;
-    size_t bad_cap;
-    struct buf raw;
 };
 
 struct sl_rc copy_batch_init(struct copy_batch *b, const struct copy_convert_conf *conf);
 void copy_batch_fini(struct copy_batch *b); /* safe on a zeroed batch */
+void copy_batch_reset(struct copy_batch *b);
+bool copy_batch_is_full(const struct copy_batch *b);
 
 struct copy_converter;
 struct sl_rc copy_converter_new(const struct copy_convert_conf *conf, struct copy_converter **ret);
@@ -125,9 +137,10 @@ void copy_converter_free(struct copy_converter *c);
 /* A run of whole rows whose first line has number `line`. `data` must stay until the run is used
  * up. */
 void copy_converter_start(struct copy_converter *c, struct slice data, uint64_t line);
-/* Refills `b`. *ret_more: the run has further rows. Fails only for lack of memory. */
-struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b, bool *ret_more,
-                                 struct sl_error *err);
+/* Adds rows to `b` until it is full, and rejects to `bad` until it has as many as a filling takes.
+ * *ret_more: the run has further rows. Fails only for lack of memory. */
+struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b,
+                                 struct copy_bad_rows *bad, bool *ret_more, struct sl_error *err);
 
 /* "int4", "numeric", … and "8, 2" as stl_load_errors shows them. `length` has 24 bytes. */
 const char *copy_type_name(const struct copy_column *column);

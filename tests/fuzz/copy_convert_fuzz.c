@@ -28,21 +28,25 @@ enum { COLUMNS = sizeof columns / sizeof columns[0] };
 static void convert(const struct copy_convert_conf *conf, struct slice data) {
     struct copy_converter *c;
     struct copy_batch b;
+    struct copy_bad_rows all = {0};
     sl_assert(sl_is_ok(copy_converter_new(conf, &c)));
     sl_assert(sl_is_ok(copy_batch_init(&b, conf)));
     copy_converter_start(c, data, 1);
     bool more = true;
-    for (size_t bad = 0; more && bad < conf->max_rejects; bad += b.bad_count) {
-        sl_assert(sl_is_ok(copy_converter_fill(c, &b, &more, NULL)));
-        for (size_t i = 0; i < b.bad_count; i++) {
-            const struct copy_bad_row *r = &b.bad[i];
+    for (size_t bad = 0; more && bad < conf->max_rejects; bad += all.count) {
+        copy_batch_reset(&b);
+        copy_bad_rows_reset(&all);
+        sl_assert(sl_is_ok(copy_converter_fill(c, &b, &all, &more, NULL)));
+        for (size_t i = 0; i < all.count; i++) {
+            const struct copy_bad_row *r = &all.rows[i];
             sl_assert(r->column < (int32_t)conf->column_count && r->code >= 1200 &&
                       memchr(r->reason, 0, sizeof r->reason) != NULL);
-            sl_assert((size_t)r->line_at + r->line_len <= b.raw.len &&
-                      (size_t)r->field_at + r->field_len <= b.raw.len);
+            sl_assert((size_t)r->line_at + r->line_len <= all.raw.len &&
+                      (size_t)r->field_at + r->field_len <= all.raw.len);
         }
     }
     copy_batch_fini(&b);
+    copy_bad_rows_fini(&all);
     copy_converter_free(c);
 }
 

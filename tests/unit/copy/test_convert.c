@@ -90,13 +90,16 @@ static void put_value(struct buf *out, const struct copy_column *col, const stru
 static void run(const struct copy_convert_conf *conf, struct slice in, struct buf *out) {
     struct copy_converter *c;
     struct copy_batch b;
+    struct copy_bad_rows bad = {0};
     struct sl_error err = {0};
     assert_true(sl_is_ok(copy_converter_new(conf, &c)));
     assert_true(sl_is_ok(copy_batch_init(&b, conf)));
     copy_converter_start(c, in, 1);
     bool more = true;
     while (more) {
-        assert_true(sl_is_ok(copy_converter_fill(c, &b, &more, &err)));
+        copy_batch_reset(&b);
+        copy_bad_rows_reset(&bad);
+        assert_true(sl_is_ok(copy_converter_fill(c, &b, &bad, &more, &err)));
         for (size_t r = 0; r < b.rows; r++) {
             buf_putc(out, '(');
             for (size_t i = 0; i < conf->column_count; i++) {
@@ -105,16 +108,17 @@ static void run(const struct copy_convert_conf *conf, struct slice in, struct bu
             }
             buf_putc(out, ')');
         }
-        for (size_t i = 0; i < b.bad_count; i++) {
-            const struct copy_bad_row *bad = &b.bad[i];
-            buf_printf(out, "%llu/%d/%u/%d %s", (unsigned long long)bad->line, bad->column,
-                       bad->position, bad->code, bad->reason);
+        for (size_t i = 0; i < bad.count; i++) {
+            const struct copy_bad_row *r = &bad.rows[i];
+            buf_printf(out, "%llu/%d/%u/%d %s", (unsigned long long)r->line, r->column, r->position,
+                       r->code, r->reason);
         }
-        if (b.bad_count >= conf->max_rejects) {
+        if (bad.count >= conf->max_rejects) {
             break;
         }
     }
     copy_batch_fini(&b);
+    copy_bad_rows_fini(&bad);
     copy_converter_free(c);
 }
 
@@ -536,6 +540,7 @@ static void test_batches(void **state) {
     }
     struct copy_converter *c;
     struct copy_batch b;
+    struct copy_bad_rows bad = {0};
     struct sl_error err = {0};
     assert_true(sl_is_ok(copy_converter_new(&conf, &c)));
     assert_true(sl_is_ok(copy_batch_init(&b, &conf)));
@@ -543,13 +548,16 @@ static void test_batches(void **state) {
     bool more = true;
     int seen = 0;
     while (more) {
-        assert_true(sl_is_ok(copy_converter_fill(c, &b, &more, &err)));
+        copy_batch_reset(&b);
+        copy_bad_rows_reset(&bad);
+        assert_true(sl_is_ok(copy_converter_fill(c, &b, &bad, &more, &err)));
         for (size_t i = 0; i < b.rows; i++) {
             assert_int_equal(b.columns[0].v.i32[i], seen++);
         }
     }
     assert_int_equal(seen, ROWS);
     copy_batch_fini(&b);
+    copy_bad_rows_fini(&bad);
     copy_converter_free(c);
     buf_fini(&in);
 }
@@ -567,6 +575,7 @@ static void test_raw_texts(void **state) {
     struct copy_convert_conf conf = conf_of(three, 3);
     struct copy_converter *c;
     struct copy_batch b;
+    struct copy_bad_rows bad = {0};
     struct sl_error err = {0};
     struct buf in = BUF_INIT(1 << 20);
     buf_puts(&in, "7|");
@@ -578,14 +587,15 @@ static void test_raw_texts(void **state) {
     assert_true(sl_is_ok(copy_batch_init(&b, &conf)));
     copy_converter_start(c, buf_slice(&in), 40);
     bool more;
-    assert_true(sl_is_ok(copy_converter_fill(c, &b, &more, &err)));
-    assert_int_equal(b.bad_count, 1);
-    assert_int_equal(b.bad[0].line, 40);
-    assert_int_equal(b.bad[0].line_len, COPY_RAW_MAX);
-    assert_int_equal(b.bad[0].field_len, COPY_RAW_MAX);
-    assert_memory_equal(b.raw.ptr + b.bad[0].line_at, "7|ww", 4);
-    assert_memory_equal(b.raw.ptr + b.bad[0].field_at, "wwww", 4);
+    assert_true(sl_is_ok(copy_converter_fill(c, &b, &bad, &more, &err)));
+    assert_int_equal(bad.count, 1);
+    assert_int_equal(bad.rows[0].line, 40);
+    assert_int_equal(bad.rows[0].line_len, COPY_RAW_MAX);
+    assert_int_equal(bad.rows[0].field_len, COPY_RAW_MAX);
+    assert_memory_equal(bad.raw.ptr + bad.rows[0].line_at, "7|ww", 4);
+    assert_memory_equal(bad.raw.ptr + bad.rows[0].field_at, "wwww", 4);
     copy_batch_fini(&b);
+    copy_bad_rows_fini(&bad);
     copy_converter_free(c);
     buf_fini(&in);
 }

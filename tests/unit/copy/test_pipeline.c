@@ -44,7 +44,7 @@ static struct sl_rc no_credentials(void *ctx, struct s3client *client, atomic_in
 
 static int credential_calls;
 
-static struct pipeline_conf conf_of(const char *prefix, unsigned converters) {
+static struct pipeline_conf conf_of(const char *prefix, unsigned workers) {
     return (struct pipeline_conf){
         .s3 = {.endpoint = getenv("SEALIFT_TEST_S3"),
                .region = "eu-test-1",
@@ -60,7 +60,7 @@ static struct pipeline_conf conf_of(const char *prefix, unsigned converters) {
                     .columns = columns,
                     .column_count = 3,
                     .max_rejects = 10},
-        .converters = converters,
+        .workers = workers,
         .wake_fd = eventfd(0, EFD_NONBLOCK),
     };
 }
@@ -69,6 +69,7 @@ struct outcome {
     enum pipeline_took end;
     struct pipeline_failure failure;
     size_t rows;
+    size_t segments;
     size_t out_of_order; /* rows whose first column does not follow the one before */
     size_t bad;
     uint64_t bad_line;
@@ -85,14 +86,79 @@ static void wait_fd(int fd) {
     (void)!read(fd, &n, sizeof n);
 }
 
+/* A table of the three columns, one of NULLs and one of a constant. */
+static struct secret key;
+static int32_t sevens[SEGMENT_ROWS];
+static uint8_t nulls[SEGMENT_ROWS];
+static const struct pipeline_column table_columns[] = {
+    {.field = -1, .form = {.kind = VECTOR_INT64, .nulls = nulls}},
+    {.field = 1, .form = {.kind = VECTOR_BYTES}},
+    {.field = 0, .form = {.kind = VECTOR_INT32}},
+    {.field = -1, .form = {.kind = VECTOR_INT32, .v.i32 = sevens}},
+    {.field = 2, .form = {.kind = VECTOR_INT64, .decimal = true, .scale = 2}},
+};
+static const struct pipeline_table table = {.storage_id = "storage",
+                                            .key = &key,
+                                            .columns = table_columns,
+                                            .column_count = 5,
+                                            .ordered = true};
+
+static int make_table(void **state) {
+    (void)state;
+    memset(nulls, 1, sizeof nulls);
+    for (int i = 0; i < SEGMENT_ROWS; i++) {
+        sevens[i] = 7;
+    }
+    return sl_is_ok(secret_random(&key, 32)) ? 0 : 1;
+}
+
+/* Opens a segment: its rows are in the table's form and follow those before. */
+static void look_at(const struct pipeline_segment *seg, struct outcome *o) {
+    struct segment *s;
+    struct segment_work *w;
+    struct sl_error err = {0};
+    struct vector v[5];
+    struct vector_memory memory[5] = {0};
+    assert_true(sl_is_ok(segment_work_new(&w)));
+    assert_true(sl_is_ok(segment_open_whole(&key, &seg->ref, buf_slice(&seg->bytes), &s, &err)));
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_true(sl_is_ok(segment_decode(w, s, i, segment_chunk_of(s, i, buf_slice(&seg->bytes)),
+                                            &memory[i], &v[i], &err)));
+    }
+    for (uint32_t row = 0; row < seg->ref.rows; row++) {
+        o->out_of_order += v[2].v.i32[row] != (int32_t)o->rows;
+        o->rows++;
+        o->text_bytes += vector_bytes(&v[1], row).len;
+        assert_true(vector_is_null(&v[0], row));
+        assert_int_equal(v[3].v.i32[row], 7);
+        assert_true(v[4].decimal && v[4].scale == 2);
+    }
+    for (int i = 0; i < 5; i++) {
+        vector_memory_fini(&memory[i]);
+    }
+    segment_free(s);
+    segment_work_free(w);
+    o->segments++;
+}
+
+static void look_at_bad(const struct pipeline_batch *b, struct outcome *o) {
+    if (b->bad.count > 0) {
+        o->bad_line = b->bad.rows[0].line;
+        o->bad_code = b->bad.rows[0].code;
+        snprintf(o->bad_key, sizeof o->bad_key, "%.60s", strchr(b->object, '/') + 1);
+    }
+    o->bad += b->bad.count;
+}
+
 static struct outcome drive(struct pipeline_conf *conf) {
     struct outcome o = {0};
     struct pipeline *p;
     struct sl_error err = {0};
     assert_true(sl_is_ok(pipeline_start(conf, &p, &err)));
     for (bool go = true; go;) {
-        struct pipeline_batch *b;
-        o.end = pipeline_take(p, &b);
+        struct pipeline_taken taken;
+        o.end = pipeline_take(p, &taken);
+        struct pipeline_batch *b = taken.batch;
         switch (o.end) {
         case PIPELINE_BATCH:
             for (size_t i = 0; i < b->batch.rows; i++) {
@@ -100,13 +166,12 @@ static struct outcome drive(struct pipeline_conf *conf) {
                 o.rows++;
             }
             o.text_bytes += b->batch.text.len;
-            if (b->batch.bad_count > 0) {
-                o.bad_line = b->batch.bad[0].line;
-                o.bad_code = b->batch.bad[0].code;
-                snprintf(o.bad_key, sizeof o.bad_key, "%.60s", strchr(b->object, '/') + 1);
-            }
-            o.bad += b->batch.bad_count;
-            pipeline_give_back(p, b);
+            look_at_bad(b, &o);
+            pipeline_give_back(p, &taken);
+            break;
+        case PIPELINE_SEGMENT:
+            look_at(taken.segment, &o);
+            pipeline_give_back(p, &taken);
             break;
         case PIPELINE_WAIT:
             wait_fd(conf->wake_fd);
@@ -124,9 +189,9 @@ static struct outcome drive(struct pipeline_conf *conf) {
 
 static void test_plain(void **state) {
     (void)state;
-    for (unsigned converters = 1; converters <= 3; converters++) {
+    for (unsigned workers = 1; workers <= 3; workers++) {
         credential_calls = 0;
-        struct pipeline_conf conf = conf_of("plain/", converters);
+        struct pipeline_conf conf = conf_of("plain/", workers);
         struct outcome o = drive(&conf);
         assert_int_equal(o.end, PIPELINE_END);
         assert_int_equal(o.rows, 40003);
@@ -192,8 +257,8 @@ static void test_watch_object(void **state) {
 
 static void test_gzip(void **state) {
     (void)state;
-    for (unsigned converters = 1; converters <= 3; converters++) {
-        struct pipeline_conf conf = conf_of("gzip/", converters);
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        struct pipeline_conf conf = conf_of("gzip/", workers);
         conf.compression = UNPACK_GZIP;
         struct outcome o = drive(&conf);
         assert_int_equal(o.end, PIPELINE_END);
@@ -201,6 +266,77 @@ static void test_gzip(void **state) {
         assert_int_equal(o.out_of_order, 0);
         assert_int_equal(o.counts.files, 3);
     }
+}
+
+/* The same rows in segments, which take in the rows of all files. */
+static void test_segments(void **state) {
+    (void)state;
+    for (unsigned workers = 1; workers <= 4; workers++) {
+        struct pipeline_conf conf = conf_of("plain/", workers);
+        conf.table = &table;
+        struct outcome o = drive(&conf);
+        assert_int_equal(o.end, PIPELINE_END);
+        assert_int_equal(o.rows, 40003);
+        assert_int_equal(o.out_of_order, 0);
+        assert_int_equal(o.segments, 1);
+        conf = conf_of("gzip/", workers);
+        conf.compression = UNPACK_GZIP;
+        conf.table = &table;
+        conf.convert.max_rejects = 1;
+        o = drive(&conf);
+        assert_int_equal(o.end, PIPELINE_END);
+        assert_int_equal(o.rows, 120000);
+        assert_int_equal(o.out_of_order, 0);
+        assert_int_equal(o.segments, 1);
+    }
+}
+
+/* A load of more than a segment's rows; on two lanes the order is another, nothing is lost. */
+static void test_many_segments(void **state) {
+    (void)state;
+    for (unsigned workers = 1; workers <= 4; workers++) {
+        struct pipeline_table lanes = table;
+        struct pipeline_conf conf = conf_of("long/", workers);
+        conf.table = &lanes;
+        struct outcome o = drive(&conf);
+        assert_int_equal(o.end, PIPELINE_END);
+        assert_int_equal(o.rows, 500000);
+        assert_int_equal(o.out_of_order, 0);
+        assert_int_equal(o.segments, 4);
+        lanes.ordered = false;
+        conf = conf_of("long/", workers);
+        conf.table = &lanes;
+        o = drive(&conf);
+        assert_int_equal(o.end, PIPELINE_END);
+        assert_int_equal(o.rows, 500000);
+        assert_in_range(o.segments, 4, 5);
+    }
+}
+
+static void test_segments_and_rejects(void **state) {
+    (void)state;
+    struct pipeline_conf conf = conf_of("bad/", 2);
+    conf.table = &table;
+    struct outcome o = drive(&conf);
+    assert_int_equal(o.end, PIPELINE_END);
+    assert_int_equal(o.rows, 20);
+    assert_int_equal(o.segments, 1);
+    assert_int_equal(o.bad, 1);
+    assert_int_equal(o.bad_line, 6);
+    assert_string_equal(o.bad_key, "bad/b");
+    conf = conf_of("broken/", 2);
+    conf.compression = UNPACK_GZIP;
+    conf.table = &table;
+    o = drive(&conf);
+    assert_int_equal(o.end, PIPELINE_FAIL);
+    assert_int_equal(o.failure.kind, PIPELINE_UNPACK);
+    conf = conf_of("wide/", 2);
+    conf.convert.columns = wide_columns;
+    conf.table = &table;
+    o = drive(&conf);
+    assert_int_equal(o.end, PIPELINE_END);
+    assert_int_equal(o.rows, 2);
+    assert_true(o.text_bytes >= 6 << 20);
 }
 
 static void test_header(void **state) {
@@ -221,8 +357,8 @@ static void test_header(void **state) {
 
 static void test_csv(void **state) {
     (void)state;
-    for (unsigned converters = 1; converters <= 2; converters++) {
-        struct pipeline_conf conf = conf_of("csv/", converters);
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        struct pipeline_conf conf = conf_of("csv/", workers);
         conf.convert.split = (struct delimited_conf){DELIMITED_CSV, ',', '"'};
         struct outcome o = drive(&conf);
         assert_int_equal(o.end, PIPELINE_END);
@@ -315,16 +451,16 @@ static void test_stop(void **state) {
     for (int round = 0; round < 12; round++) {
         struct pipeline_conf conf = conf_of(round % 4 == 3 ? "" : "stream/", 1 + round % 3);
         conf.bucket = round % 4 == 3 ? "hang" : "load";
+        conf.table = round % 2 == 0 ? &table : NULL;
         struct pipeline *p;
         struct sl_error err = {0};
         assert_true(sl_is_ok(pipeline_start(&conf, &p, &err)));
-        for (int taken = 0; taken < round;) {
-            struct pipeline_batch *b;
-            enum pipeline_took took = pipeline_take(p, &b);
-            if (took != PIPELINE_BATCH) {
+        for (int count = 0; count < round; count++) {
+            struct pipeline_taken taken;
+            enum pipeline_took took = pipeline_take(p, &taken);
+            if (took != PIPELINE_BATCH && took != PIPELINE_SEGMENT) {
                 break;
-            }
-            taken++; /* and never given back */
+            } /* and never given back */
         }
         struct timespec ts = {.tv_nsec = (round % 4) * 60 * 1000000L};
         nanosleep(&ts, NULL);
@@ -337,12 +473,13 @@ static void test_stop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),    cmocka_unit_test(test_gzip),
-        cmocka_unit_test(test_watch),    cmocka_unit_test(test_watch_object),
-        cmocka_unit_test(test_header),   cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_rejects),  cmocka_unit_test(test_wide),
-        cmocka_unit_test(test_failures), cmocka_unit_test(test_no_credentials),
-        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_plain),         cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_watch),         cmocka_unit_test(test_watch_object),
+        cmocka_unit_test(test_header),        cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_rejects),       cmocka_unit_test(test_wide),
+        cmocka_unit_test(test_failures),      cmocka_unit_test(test_no_credentials),
+        cmocka_unit_test(test_stop),          cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_many_segments), cmocka_unit_test(test_segments_and_rejects),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_table, NULL);
 }

@@ -1,0 +1,311 @@
+/* The workers of a load: each step converts runs in a lane, or seals a segment.
+ *
+ * Order is kept by the ring: the fetching thread fills runs in order, lanes take them in order, the
+ * taker gets what they made in order. A lane whose run isn't the one the taker waits for never
+ * takes the last free batch. Without a table every worker has a lane. With one, a lane's rows go
+ * into one batch until that makes a segment; then it is queued, and whoever is free seals it, while
+ * the lane goes on with another. There are as many of these batches as workers, which keeps all of
+ * them busy. */
+#include "extension/copy/pipeline_in.h"
+
+#include <stdlib.h>
+
+static void broken(struct pipeline *p, const struct sl_error *err) {
+    if (!p->broken) {
+        p->broken = true;
+        p->failure = (struct pipeline_failure){.kind = PIPELINE_INTERNAL, .err = *err};
+    }
+    pthread_cond_broadcast(&p->work);
+    pipeline_wake_taker(p);
+}
+
+/* ---- Converting ---- */
+
+static bool batch_take(struct pipeline *p, struct lane *l) {
+    while (!pipeline_aborted(p) && p->free_count < (l->seq == p->head ? 1u : 2u)) {
+        pthread_cond_wait(&p->work, &p->mu);
+    }
+    if (pipeline_aborted(p)) {
+        return false;
+    }
+    l->batch = p->free_batches;
+    p->free_batches = l->batch->next;
+    p->free_count--;
+    l->batch->next = NULL;
+    copy_batch_reset(&l->batch->batch);
+    copy_bad_rows_reset(&l->batch->bad);
+    return true;
+}
+
+/* Hands what the lane's batch holds to the taker. */
+static void batch_out(struct pipeline *p, struct lane *l, struct run *r) {
+    struct pipeline_batch *b = l->batch;
+    if (b->batch.rows == 0 && b->bad.count == 0) {
+        return;
+    }
+    memcpy(b->object, r->object, sizeof b->object);
+    if (r->last != NULL) {
+        r->last->next = b;
+    } else {
+        r->first = b;
+    }
+    r->last = b;
+    l->batch = NULL;
+    pipeline_wake_taker(p);
+}
+
+static void gathered_out(struct pipeline *p, struct lane *l) {
+    struct gathered *g = l->gathered;
+    l->gathered = NULL;
+    g->next = NULL;
+    if (p->full_last != NULL) {
+        p->full_last->next = g;
+    } else {
+        p->full = g;
+    }
+    p->full_last = g;
+    pthread_cond_broadcast(&p->work);
+}
+
+/* One filling, mu held before and after. */
+static void lane_fill(struct pipeline *p, struct lane *l) {
+    struct run *r = &p->ring[l->seq % PIPELINE_RING];
+    struct copy_batch *rows = l->gathered != NULL ? &l->gathered->batch : &l->batch->batch;
+    bool more = false;
+    struct sl_error err = {0};
+    pthread_mutex_unlock(&p->mu);
+    struct sl_rc rc = copy_converter_fill(l->converter, rows, &l->batch->bad, &more, &err);
+    pthread_mutex_lock(&p->mu);
+    if (sl_failed(rc)) {
+        err.code = rc.code;
+        broken(p, &err);
+        return;
+    }
+    batch_out(p, l, r);
+    l->in_run = more;
+    if (!more) {
+        r->done = true;
+        pipeline_advance(p);
+    }
+    if (l->gathered != NULL && copy_batch_is_full(rows)) {
+        gathered_out(p, l);
+    }
+}
+
+/* Has the lane something to do, and what it takes? */
+static bool lane_ready(const struct pipeline *p, const struct lane *l) {
+    return !l->busy && (l->in_run || p->next < p->tail) &&
+           (p->conf.table == NULL || l->gathered != NULL || p->free_gathered != NULL);
+}
+
+static void lane_step(struct pipeline *p, struct lane *l) {
+    l->busy = true;
+    if (!l->in_run) {
+        l->seq = p->next++;
+        l->in_run = true;
+        struct run *r = &p->ring[l->seq % PIPELINE_RING];
+        copy_converter_start(l->converter, slice_of(r->ptr, r->len), r->line);
+    }
+    if (p->conf.table != NULL && l->gathered == NULL) {
+        l->gathered = p->free_gathered;
+        p->free_gathered = l->gathered->next;
+        copy_batch_reset(&l->gathered->batch);
+    }
+    if (l->batch != NULL || batch_take(p, l)) {
+        lane_fill(p, l);
+    }
+    l->busy = false;
+    pthread_cond_broadcast(&p->work); /* this worker may turn to another lane */
+}
+
+static struct lane *lane_find(struct pipeline *p) {
+    for (unsigned i = 0; i < p->lane_count; i++) {
+        if (lane_ready(p, &p->lanes[i])) {
+            return &p->lanes[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- Sealing ---- */
+
+static struct out *out_free(struct pipeline *p) {
+    for (unsigned i = 0; i < PIPELINE_OUTS; i++) {
+        if (p->outs[i].state == OUT_FREE) {
+            return &p->outs[i];
+        }
+    }
+    return NULL;
+}
+
+enum vector_kind pipeline_kind(enum copy_type type) {
+    static const enum vector_kind kinds[] = {
+        [COPY_INT2] = VECTOR_INT16,      [COPY_INT4] = VECTOR_INT32,
+        [COPY_INT8] = VECTOR_INT64,      [COPY_FLOAT4] = VECTOR_FLOAT32,
+        [COPY_FLOAT8] = VECTOR_FLOAT64,  [COPY_BOOL] = VECTOR_BOOL,
+        [COPY_DATE] = VECTOR_INT32,      [COPY_TIME] = VECTOR_INT64,
+        [COPY_TIMESTAMP] = VECTOR_INT64, [COPY_TIMESTAMPTZ] = VECTOR_INT64,
+        [COPY_NUMERIC] = VECTOR_INT64,   [COPY_NUMERIC_BIG] = VECTOR_INT128,
+        [COPY_CHAR] = VECTOR_BYTES,      [COPY_VARCHAR] = VECTOR_BYTES,
+    };
+    return kinds[type];
+}
+
+static struct vector vector_of(const struct pipeline_column *c, const struct copy_batch *b) {
+    struct vector v = c->form;
+    if (c->field >= 0) {
+        v.nulls = b->columns[c->field].presence;
+        v.v.raw = b->columns[c->field].v.raw;
+        v.heap = buf_slice(&b->text);
+    }
+    v.rows = (uint32_t)b->rows;
+    return v;
+}
+
+static struct sl_rc seal(struct pipeline *p, struct segment_work *work, const struct copy_batch *b,
+                         struct pipeline_segment *s, struct sl_error *err) {
+    const struct pipeline_table *t = p->conf.table;
+    struct vector *vectors = calloc(t->column_count, sizeof *vectors);
+    ENSURE(vectors != NULL, err, SL_E_NOMEM, "out of memory");
+    for (uint32_t i = 0; i < t->column_count; i++) {
+        vectors[i] = vector_of(&t->columns[i], b);
+    }
+    buf_reset(&s->bytes);
+    s->ref = (struct segment_ref){0};
+    memcpy(s->ref.storage_id, t->storage_id, STORAGE_ID_LEN);
+    crypto_random(s->ref.segment_id, SEGMENT_ID_LEN);
+    struct sl_rc rc = segment_seal(work, t->key, vectors, t->column_count, (uint32_t)b->rows,
+                                   &s->bytes, &s->ref, err);
+    free(vectors);
+    return rc;
+}
+
+/* The first of the full batches, mu held before and after. */
+static void seal_step(struct pipeline *p, struct segment_work **work, struct out *o) {
+    struct gathered *g = p->full;
+    p->full = g->next;
+    p->full_last = p->full == NULL ? NULL : p->full_last;
+    o->state = OUT_SEALING;
+    o->seq = p->sealing++;
+    pthread_mutex_unlock(&p->mu);
+    struct sl_error err = {0};
+    struct sl_rc rc = *work == NULL ? segment_work_new(work) : SL_OK;
+    if (sl_is_ok(rc)) {
+        rc = seal(p, *work, &g->batch, &o->segment, &err);
+    }
+    pthread_mutex_lock(&p->mu);
+    g->next = p->free_gathered;
+    p->free_gathered = g;
+    pthread_cond_broadcast(&p->work);
+    if (sl_failed(rc)) {
+        err.code = rc.code;
+        broken(p, &err);
+        return;
+    }
+    o->state = OUT_READY;
+    pipeline_wake_taker(p);
+}
+
+/* ---- A worker ---- */
+
+/* All runs are converted. */
+static bool converted(const struct pipeline *p) {
+    bool all = p->fetched && p->next == p->tail;
+    for (unsigned i = 0; i < p->lane_count; i++) {
+        all = all && !p->lanes[i].busy && !p->lanes[i].in_run;
+    }
+    return all;
+}
+
+/* What the lanes still hold becomes segments, unless the load fails anyway. */
+static void flush(struct pipeline *p) {
+    for (unsigned i = 0; i < p->lane_count; i++) {
+        struct gathered *g = p->lanes[i].gathered;
+        if (g != NULL && g->batch.rows > 0 && p->failure.kind == PIPELINE_FINE) {
+            gathered_out(p, &p->lanes[i]);
+        }
+    }
+    p->flushed = true;
+    pthread_cond_broadcast(&p->work);
+    pipeline_wake_taker(p);
+}
+
+void workers_main(struct pipeline *p) {
+    struct segment_work *work = NULL;
+    pthread_mutex_lock(&p->mu);
+    while (!pipeline_aborted(p) && !p->broken) {
+        struct out *o = p->full != NULL ? out_free(p) : NULL;
+        struct lane *l = o == NULL ? lane_find(p) : NULL;
+        if (o != NULL) {
+            seal_step(p, &work, o);
+        } else if (l != NULL) {
+            lane_step(p, l);
+        } else if (!p->flushed && converted(p)) {
+            flush(p);
+        } else if (p->flushed && p->full == NULL) {
+            break;
+        } else {
+            pthread_cond_wait(&p->work, &p->mu);
+        }
+    }
+    pthread_mutex_unlock(&p->mu);
+    segment_work_free(work);
+}
+
+/* ---- Their state ---- */
+
+static struct sl_rc gathered_make(struct pipeline *p, struct sl_error *err) {
+    struct copy_convert_conf conf = p->conf.convert;
+    conf.batch_rows = SEGMENT_ROWS;
+    conf.batch_bytes = PIPELINE_SEGMENT_BYTES;
+    for (unsigned i = 0; i < p->conf.workers; i++) {
+        struct sl_rc rc = copy_batch_init(&p->gathered[i].batch, &conf);
+        ENSURE(sl_is_ok(rc), err, rc.code, "out of memory");
+        p->gathered[i].next = p->free_gathered;
+        p->free_gathered = &p->gathered[i];
+    }
+    for (unsigned i = 0; i < PIPELINE_OUTS; i++) {
+        p->outs[i].segment.bytes = BUF_INIT(LIMIT_SEGMENT_BYTES);
+    }
+    return SL_OK;
+}
+
+static struct sl_rc batches_make(struct pipeline *p, struct sl_error *err) {
+    unsigned n = 2 * p->lane_count + 2;
+    p->batches = calloc(n, sizeof *p->batches);
+    ENSURE(p->batches != NULL, err, SL_E_NOMEM, "out of memory");
+    for (unsigned i = 0; i < n; i++) {
+        struct sl_rc rc =
+            p->conf.table != NULL ? SL_OK : copy_batch_init(&p->batches[i].batch, &p->conf.convert);
+        ENSURE(sl_is_ok(rc), err, rc.code, "out of memory");
+        p->batch_count++;
+        pipeline_batch_free(p, &p->batches[i]);
+    }
+    return SL_OK;
+}
+
+struct sl_rc workers_init(struct pipeline *p, struct sl_error *err) {
+    const struct pipeline_table *t = p->conf.table;
+    p->lane_count = t == NULL ? p->conf.workers : t->ordered ? 1 : (p->conf.workers + 1) / 2;
+    for (unsigned i = 0; i < p->lane_count; i++) {
+        struct sl_rc rc = copy_converter_new(&p->conf.convert, &p->lanes[i].converter);
+        ENSURE(sl_is_ok(rc), err, rc.code, "out of memory");
+    }
+    TRY(batches_make(p, err));
+    return t != NULL ? gathered_make(p, err) : SL_OK;
+}
+
+void workers_fini(struct pipeline *p) {
+    for (unsigned i = 0; i < p->batch_count; i++) {
+        copy_batch_fini(&p->batches[i].batch);
+        copy_bad_rows_fini(&p->batches[i].bad);
+    }
+    free(p->batches);
+    for (unsigned i = 0; i < PIPELINE_WORKERS; i++) {
+        copy_converter_free(p->lanes[i].converter);
+        copy_batch_fini(&p->gathered[i].batch);
+    }
+    for (unsigned i = 0; i < PIPELINE_OUTS; i++) {
+        buf_fini(&p->outs[i].segment.bytes);
+    }
+}
