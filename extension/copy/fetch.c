@@ -307,7 +307,7 @@ static struct sl_rc fetch_entries(struct fetch *f, const struct copy_manifest_en
         struct sl_rc rc = fetch_file(f, entries[i].bucket, entries[i].key, err);
         if (sl_failed(rc) && !entries[i].mandatory && is_absent(f)) {
             f->failure.kind = PIPELINE_FINE;
-            *err = (struct sl_error){0};
+            sl_error_clear(err);
             continue;
         }
         TRY(rc);
