@@ -240,17 +240,22 @@ bool cluster_key_rotating(void) {
     return keys->count > 1;
 }
 
-bool cluster_key_is_newest(const struct wrap_name *name) {
-    return memcmp(name->parent, keys->key[keys->count - 1].id, KEY_ID_LEN) == 0;
-}
-
 struct sl_rc cluster_key_finish(struct sl_error *err) {
     SL_CLEANUP(buf_fini) struct buf bytes = BUF_INIT(LIMIT_KEY_FILE_BYTES);
     struct cluster_file f;
     int kms;
     TRY(read_file(&bytes, &f, err));
     if (f.count > 1) {
-        f.key[0] = f.key[f.count - 1];
+        /* Ours, not the file's newest: of a rotation that failed as it began, that one is in the
+         * file and has never been used. */
+        const uint8_t *id = keys->key[keys->count - 1].id;
+        size_t in_use = 0;
+        while (in_use < f.count && memcmp(f.key[in_use].id, id, KEY_ID_LEN) != 0) {
+            in_use++;
+        }
+        ENSURE(in_use < f.count, err, SL_E_CORRUPT,
+               "its file does not hold the cluster key in use");
+        f.key[0] = f.key[in_use];
         f.count = 1;
         TRY(write_file(&f, err));
     }

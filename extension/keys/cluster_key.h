@@ -24,13 +24,11 @@ struct sl_rc cluster_key_unwrap(struct slice record, const struct wrap_name *wan
                                 struct secret *ret, struct sl_error *err);
 
 /* Rotation, restartable at any point: a new key is made, recorded beside the old one and published
- * (cluster_key_begin); the database keys are wrapped anew by who calls cluster_key_newest on each;
- * the old one goes (cluster_key_finish). One at a time: both hold the rotation's lock. begin:
- * SL_E_EXISTS while another runs, KMS's codes. */
+ * (cluster_key_begin); the keys' own process wraps the database keys anew; the old one goes
+ * (cluster_key_finish, which also clears up after a begin that failed). One at a time: both hold
+ * the rotation's lock. begin: SL_E_EXISTS while another runs, KMS's codes. */
 struct sl_rc cluster_key_begin(struct sl_error *err);
 bool cluster_key_rotating(void);
-/* Is it wrapped under the newest? Held. */
-bool cluster_key_is_newest(const struct wrap_name *name);
 struct sl_rc cluster_key_finish(struct sl_error *err);
 void cluster_rotation_lock(void);
 void cluster_rotation_unlock(void);

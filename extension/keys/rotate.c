@@ -43,7 +43,8 @@ Datum sealift_rotate_encryption_key(PG_FUNCTION_ARGS) {
     PG_RETURN_VOID();
 }
 
-/* One database's key under the newest cluster key. Gone with its database: nothing to do. */
+/* One database's key under the newest cluster key; once more if it is already, since the flush of
+ * an earlier attempt may have failed. Gone with its database: nothing to do. */
 static struct sl_rc rewrap(Oid database, struct sl_error *err) {
     char folder[KEY_PATH_MAX], path[KEY_PATH_MAX + 8], temporary[KEY_PATH_MAX];
     uint8_t record[WRAP_RECORD_LEN];
@@ -61,16 +62,12 @@ static struct sl_rc rewrap(Oid database, struct sl_error *err) {
     TRY(rc);
     TRY(wrap_name(buf_slice(&was), &name, err));
     cluster_keys_hold();
-    bool done = cluster_key_is_newest(&name);
-    rc = done ? SL_OK : cluster_key_unwrap(buf_slice(&was), &name, &key, err);
-    if (sl_is_ok(rc) && !done) {
-        rc = cluster_key_wrap(&name, secret_view(&key), record, err);
-    }
+    rc = cluster_key_unwrap(buf_slice(&was), &name, &key, err);
+    rc = sl_is_ok(rc) ? cluster_key_wrap(&name, secret_view(&key), record, err) : rc;
     cluster_keys_release();
-    if (sl_is_ok(rc) && !done) {
-        rc =
-            key_file_write(path, temporary, slice_of(record, sizeof record), KEY_FILE_REPLACE, err);
-    }
+    rc = sl_is_ok(rc) ? key_file_write(path, temporary, slice_of(record, sizeof record),
+                                       KEY_FILE_REPLACE, err)
+                      : rc;
     if (sl_failed(rc) && access(folder, F_OK) != 0) {
         sl_error_clear(err);
         return SL_OK;

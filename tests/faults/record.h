@@ -77,6 +77,7 @@ struct faults_control {
     _Atomic int64_t countdown;
     _Atomic uint64_t failed;  /* calls that were made to fail */
     _Atomic uint32_t no_room; /* the disk is full: no file gets a block that it doesn't have */
+    _Atomic uint64_t flushed; /* not 0: of the flushes only those of this inode fail */
 };
 
 #endif

@@ -44,9 +44,10 @@ class Log:
     def full(self):
         return struct.unpack_from('<I', self.page, 36)[0] != 0
 
-    def fail(self, process, kinds, error, nth, sticky=False):
-        """makes the nth call of these kinds by the process fail, and with `sticky` all after it"""
+    def fail(self, process, kinds, error, nth, sticky=False, flushed=None):
+        """makes the nth call of these kinds by the process fail, and with `sticky` all after it; of the flushes those of the file `flushed` alone"""
         struct.pack_into('<I', self.page, 40, 0)
+        struct.pack_into('<Q', self.page, 96, os.stat(flushed).st_ino if flushed else 0)
         struct.pack_into('<Ii20sqQ', self.page, 44, int(sticky), error, process.encode(), nth, 0)
         struct.pack_into('<I', self.page, 40, sum(KINDS[k] for k in kinds))
 

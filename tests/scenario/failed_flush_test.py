@@ -1,4 +1,8 @@
-"""A flush of kms that fails, each in turn: the call is refused, a new kms takes over, what was acknowledged is there, the log verifies."""
+"""A flush that fails, each in turn.
+
+Of kms: the call is refused, a new kms takes over, what was acknowledged is there, the log verifies. Of PostgreSQL, while the cluster
+key is rotated: the rotation is refused or ends, and the next start still has the key that the tables' keys are wrapped under.
+"""
 import errno
 import os
 import sys
@@ -53,6 +57,26 @@ class FailedFlush(unittest.TestCase):
         self.assertEqual(set(kept) - listed, set())
         r = self.s.run([SEALIFT, 'audit', 'verify', '--data', self.s.data])
         self.assertEqual(r.code, 0, r)
+
+    def test_rotation(self):
+        """The names of the new files are flushed by their folder: of the cluster keys when both are in it, when one is left; of a database's key between."""
+        s = self.s
+        s.sqlv('create table kept (a int); insert into kept values (7)')
+        keys = os.path.join(s.data, 'warehouse')
+        database = os.path.join(keys, s.sqlv('select oid from pg_database where datname = current_database()'))
+        for folder, nth, refused in ((keys, 1, True), (database, 1, False), (keys, 2, False)):
+            with self.subTest(folder=folder, nth=nth):
+                s.log.fail('postgres', ['sync'], errno.EIO, nth, flushed=folder)
+                r = s.aws('redshift rotate-encryption-key --cluster-identifier local')
+                self.assertEqual(r.code != 0, refused, r)
+                deadline = time.time() + WAIT_S
+                while s.awsj('redshift describe-clusters --cluster-identifier local')['Clusters'][0]['ClusterStatus'] != 'available':
+                    self.assertLess(time.time(), deadline, 'the rotation does not end\n' + s.logs())
+                    time.sleep(0.2)
+                self.assertEqual(s.log.pass_all(), 1)
+                s.down()
+                s.up()
+                self.assertEqual(s.sqlv('select a from kept'), '7', s.logs())
 
 
 if __name__ == '__main__':
