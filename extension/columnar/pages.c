@@ -14,6 +14,7 @@
 #include "access/generic_xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xloginsert.h"
+#include "access/xlogutils.h"
 #include "catalog/pg_class.h"
 #include "catalog/storage.h"
 #include "miscadmin.h"
@@ -22,6 +23,7 @@
 #include "storage/checksum.h"
 #include "storage/lmgr.h"
 #include "storage/smgr.h"
+#include "storage/standby.h"
 #include "utils/rel.h"
 
 #include "extension/columnar/fail.h"
@@ -29,6 +31,7 @@
 enum {
     RMGR_SEALED = 178,
     RECORD_PAGES = 0x00,
+    RECORD_FREED = 0x10,
     HEAD_MAGIC = 0x534c5441,
     HEAD_VERSION = 1,
     GROUP_PAGES = 32, /* pages of one record */
@@ -41,7 +44,14 @@ struct head {
     uint8 storage[STORAGE_ID_LEN];
     uint64 next_row;
     BlockNumber next_block;
-    uint32 unused;
+    uint32 run_count;
+    struct pages_run runs[]; /* up to pd_lower */
+};
+
+/* What lay in blocks that may be used again was removed by transactions up to this one. */
+struct freed_record {
+    RelFileNode node;
+    TransactionId latest;
 };
 
 struct record {
@@ -57,7 +67,7 @@ typedef union {
 
 /* ---- segment pages ---- */
 
-static uint32 pages_for(size_t bytes) {
+uint32 pages_for(size_t bytes) {
     return (uint32)((bytes + PAGE_BYTES - 1) / PAGE_BYTES);
 }
 
@@ -171,7 +181,7 @@ static Buffer lock_head(Relation rel, int mode) {
     LockBuffer(buffer, mode);
     const struct head *h = head_of(BufferGetPage(buffer));
     if (PageIsNew(BufferGetPage(buffer)) || h->magic != HEAD_MAGIC || h->version != HEAD_VERSION ||
-        h->next_block == 0) {
+        h->next_block == 0 || h->run_count > PAGES_RUNS_MAX) {
         UnlockReleaseBuffer(buffer);
         fail_damaged(rel, "its file has no head");
     }
@@ -193,35 +203,147 @@ static void grow(Relation rel, BlockNumber end) {
     }
 }
 
+/* The head's new state, logged: `end` behind the runs. Ends the buffer's lock. */
+static void write_head(Relation rel, Buffer buffer, const struct head *next) {
+    GenericXLogState *log = GenericXLogStart(rel);
+    Page page = GenericXLogRegisterBuffer(log, buffer, 0);
+    Size len = sizeof *next + next->run_count * sizeof next->runs[0];
+    memcpy(head_of(page), next, len);
+    ((PageHeader)page)->pd_lower = (LocationIndex)((char *)head_of(page) + len - page);
+    GenericXLogFinish(log);
+    UnlockReleaseBuffer(buffer);
+}
+
+typedef union {
+    struct head head;
+    char room[sizeof(struct head) + PAGES_RUNS_MAX * sizeof(struct pages_run)];
+} head_buffer;
+
+static void read_head(Buffer buffer, head_buffer *ret) {
+    const struct head *h = head_of(BufferGetPage(buffer));
+    memcpy(ret, h, sizeof *h + h->run_count * sizeof h->runs[0]);
+}
+
+/* The smallest run with room, from its begin; false when there is none. */
+static bool take_from_runs(Relation rel, struct head *h, uint32 blocks, BlockNumber *ret) {
+    struct pages_run *best = NULL;
+    for (uint32 i = 0; i < h->run_count; i++) {
+        struct pages_run *run = &h->runs[i];
+        if (run->first == 0 || run->first >= h->next_block ||
+            run->blocks > h->next_block - run->first) {
+            fail_damaged(rel, "its file's head contradicts itself");
+        }
+        if (run->blocks >= blocks && (best == NULL || run->blocks < best->blocks)) {
+            best = run;
+        }
+    }
+    if (best == NULL) {
+        return false;
+    }
+    *ret = best->first;
+    best->first += blocks;
+    best->blocks -= blocks;
+    if (best->blocks == 0) {
+        h->run_count--;
+        memmove(best, best + 1, (Size)((char *)&h->runs[h->run_count] - (char *)best));
+    }
+    return true;
+}
+
 struct pages_range pages_reserve(Relation rel, size_t bytes, uint32 rows) {
     uint32 blocks = pages_for(bytes);
+    head_buffer next;
+    struct pages_range range = {.first_block = 0};
     LockRelationForExtension(rel, ExclusiveLock);
     Buffer buffer = lock_head(rel, BUFFER_LOCK_EXCLUSIVE);
-    const struct head *now = head_of(BufferGetPage(buffer));
-    struct pages_range range = {.first_block = now->next_block, .first_row = now->next_row};
-    if (blocks > MaxBlockNumber - range.first_block ||
+    read_head(buffer, &next);
+    range.first_row = next.head.next_row;
+    bool again = blocks > 0 && take_from_runs(rel, &next.head, blocks, &range.first_block);
+    if (blocks > MaxBlockNumber - next.head.next_block ||
         range.first_row + rows > (uint64)PAGES_ROW_LIMIT) {
         ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                         errmsg("table \"%s\" has reached its greatest size",
                                RelationGetRelationName(rel))));
     }
+    if (!again) {
+        range.first_block = next.head.next_block;
+        next.head.next_block += blocks;
+    }
     if (blocks > 0) {
         grow(rel, range.first_block + blocks);
     }
-    GenericXLogState *log = GenericXLogStart(rel);
-    struct head *next = head_of(GenericXLogRegisterBuffer(log, buffer, 0));
-    next->next_block += blocks;
-    next->next_row += rows;
-    GenericXLogFinish(log);
-    UnlockReleaseBuffer(buffer);
+    next.head.next_row += rows;
+    write_head(rel, buffer, &next.head);
     UnlockRelationForExtension(rel, ExclusiveLock);
     return range;
 }
 
+int pages_take_runs(Relation rel, struct pages_run *ret, BlockNumber *ret_end) {
+    head_buffer next;
+    Buffer buffer = lock_head(rel, BUFFER_LOCK_EXCLUSIVE);
+    read_head(buffer, &next);
+    int count = (int)next.head.run_count;
+    memcpy(ret, next.head.runs, sizeof *ret * (Size)count);
+    *ret_end = next.head.next_block;
+    if (count == 0) {
+        UnlockReleaseBuffer(buffer);
+        return 0;
+    }
+    next.head.run_count = 0;
+    write_head(rel, buffer, &next.head);
+    return count;
+}
+
+static void log_freed(Relation rel, TransactionId latest) {
+    struct freed_record r = {.node = rel->rd_node, .latest = latest};
+    XLogBeginInsert();
+    XLogRegisterData((char *)&r, sizeof r);
+    (void)XLogInsert(RMGR_SEALED, RECORD_FREED);
+}
+
+void pages_give_runs(Relation rel, const struct pages_run *runs, int count, TransactionId latest) {
+    head_buffer next;
+    if (rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT) {
+        if (TransactionIdIsValid(latest)) {
+            log_freed(rel, latest);
+        }
+        /* Whoever removed what lay there has committed, but maybe not on the disk yet; a crash must
+         * not bring it back once its blocks have other content. */
+        XLogFlush(GetXLogInsertRecPtr());
+    }
+    LockRelationForExtension(rel, ExclusiveLock);
+    Buffer buffer = lock_head(rel, BUFFER_LOCK_EXCLUSIVE);
+    read_head(buffer, &next);
+    bool cut = count > 0 && runs[count - 1].first + runs[count - 1].blocks == next.head.next_block;
+    if (cut) {
+        next.head.next_block = runs[--count].first;
+    }
+    memcpy(next.head.runs, runs, sizeof *runs * (Size)count);
+    next.head.run_count = (uint32)count;
+    write_head(rel, buffer, &next.head);
+    if (cut) {
+        RelationTruncate(rel, next.head.next_block);
+    }
+    UnlockRelationForExtension(rel, ExclusiveLock);
+}
+
 /* ---- replay ---- */
+
+static void redo_freed(XLogReaderState *reader) {
+    struct freed_record r;
+    memcpy(&r, XLogRecGetData(reader), sizeof r);
+    if (InHotStandby) {
+        ResolveRecoveryConflictWithSnapshot(r.latest, r.node);
+    }
+}
 
 static void redo(XLogReaderState *reader) {
     struct record r;
+    if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) == RECORD_FREED &&
+        XLogRecGetDataLen(reader) == sizeof(struct freed_record)) {
+        redo_freed(reader);
+        return;
+    }
     memcpy(&r, XLogRecGetData(reader), sizeof r);
     if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) != RECORD_PAGES ||
         XLogRecGetDataLen(reader) != sizeof r + r.bytes) {
@@ -236,13 +358,27 @@ static void redo(XLogReaderState *reader) {
 
 static void describe(StringInfo out, XLogReaderState *reader) {
     struct record r;
+    if ((XLogRecGetInfo(reader) & ~XLR_INFO_MASK) == RECORD_FREED) {
+        struct freed_record f;
+        memcpy(&f, XLogRecGetData(reader), sizeof f);
+        appendStringInfo(out, "rel %u/%u/%u; latest %u", f.node.spcNode, f.node.dbNode,
+                         f.node.relNode, f.latest);
+        return;
+    }
     memcpy(&r, XLogRecGetData(reader), sizeof r);
     appendStringInfo(out, "rel %u/%u/%u; first block %u; %u bytes", r.node.spcNode, r.node.dbNode,
                      r.node.relNode, r.first, r.bytes);
 }
 
 static const char *identify(uint8 info) {
-    return (info & ~XLR_INFO_MASK) == RECORD_PAGES ? "PAGES" : NULL;
+    switch (info & ~XLR_INFO_MASK) {
+    case RECORD_PAGES:
+        return "PAGES";
+    case RECORD_FREED:
+        return "FREED";
+    default:
+        return NULL;
+    }
 }
 
 void pages_init(void) {

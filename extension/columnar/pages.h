@@ -30,6 +30,24 @@ struct pages_range {
 };
 struct pages_range pages_reserve(Relation rel, size_t bytes, uint32 rows);
 
+/* Runs of blocks that nobody needs, kept in the head: reservations take from them first. */
+struct pages_run {
+    BlockNumber first;
+    uint32 blocks;
+};
+enum { PAGES_RUNS_MAX = 1000 };
+
+/* Takes the whole list away (`ret` has room for PAGES_RUNS_MAX), so that nothing below *ret_end is
+ * reserved before a list is given back. */
+int pages_take_runs(Relation rel, struct pages_run *ret, BlockNumber *ret_end);
+/* The new list, in order, of at most PAGES_RUNS_MAX. A run that ends where the file does is cut off
+ * it. Transactions up to `latest` removed what lay there (invalid: nobody): a standby ends queries
+ * that could still read it. */
+void pages_give_runs(Relation rel, const struct pages_run *runs, int count, TransactionId latest);
+
+/* Blocks that so many bytes take. */
+uint32 pages_for(size_t bytes);
+
 /* Logs and writes a segment into its reserved blocks. */
 void pages_write(Relation rel, BlockNumber first_block, struct slice bytes);
 /* Reads [offset, offset + len) of the segment that begins at first_block. */

@@ -4,6 +4,7 @@
 
 #include "access/genam.h"
 #include "access/heapam.h"
+#include "access/heapam_xlog.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -12,6 +13,8 @@
 #include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "executor/tuptable.h"
+#include "storage/bufmgr.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -507,4 +510,64 @@ void rows_load(Relation rel, const struct rows_storage *s, Snapshot snapshot,
             fail_damaged(rel, "segments overlap");
         }
     }
+}
+
+/* ---- space ---- */
+
+static int by_first_block(const void *a, const void *b) {
+    const struct pages_run *x = a, *y = b;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* False: gone for all. */
+static bool may_be_needed(TupleTableSlot *slot, TransactionId horizon, TransactionId *latest) {
+    BufferHeapTupleTableSlot *held = (BufferHeapTupleTableSlot *)slot;
+    HeapTuple tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
+    LockBuffer(held->buffer, BUFFER_LOCK_SHARE);
+    bool dead = HeapTupleSatisfiesVacuum(tuple, horizon, held->buffer) == HEAPTUPLE_DEAD;
+    if (dead) {
+        HeapTupleHeaderAdvanceLatestRemovedXid(tuple->t_data, latest);
+    }
+    LockBuffer(held->buffer, BUFFER_LOCK_UNLOCK);
+    return !dead;
+}
+
+struct pages_run *rows_used(Relation rel, const struct rows_storage *s, int *ret_count,
+                            TransactionId *ret_latest) {
+    Relation table = table_open(catalog_oid("segment"), AccessShareLock);
+    Relation index = index_open(catalog_oid("segment_storage"), AccessShareLock);
+    TransactionId horizon = GetOldestNonRemovableTransactionId(table);
+    TupleTableSlot *slot = table_slot_create(table, NULL);
+    IndexScanDesc scan = index_beginscan(table, index, SnapshotAny, 1, 0);
+    struct row_scan row = {.rel = table};
+    int cap = 16, count = 0;
+    struct pages_run *runs = palloc_array(struct pages_run, cap);
+    ScanKeyData key;
+    ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, PointerGetDatum(s->id));
+    index_rescan(scan, &key, 1, NULL, 0);
+    *ret_latest = InvalidTransactionId;
+    while (index_getnext_slot(scan, ForwardScanDirection, slot)) {
+        struct rows_segment seg;
+        if (!may_be_needed(slot, horizon, ret_latest)) {
+            continue;
+        }
+        row.tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
+        heap_deform_tuple(row.tuple, RelationGetDescr(table), row.values, row.nulls);
+        read_segment(rel, s, &row, &seg);
+        if (seg.whole.len > 0) {
+            continue;
+        }
+        if (count == cap) {
+            cap *= 2;
+            runs = repalloc_huge(runs, (Size)cap * sizeof *runs);
+        }
+        runs[count++] = (struct pages_run){seg.first_block, pages_for(seg.ref.bytes)};
+    }
+    index_endscan(scan);
+    ExecDropSingleTupleTableSlot(slot);
+    index_close(index, NoLock);
+    table_close(table, NoLock);
+    qsort(runs, (size_t)count, sizeof *runs, by_first_block);
+    *ret_count = count;
+    return runs;
 }

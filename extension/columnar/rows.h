@@ -11,6 +11,7 @@
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
+#include "extension/columnar/pages.h"
 #include "lib/columnar/catalog_mac.h"
 #include "lib/columnar/segment.h"
 
@@ -80,6 +81,12 @@ void rows_deletes_add(const struct rows_storage *s, const struct segment_ref *re
                       struct rows_deletes *d, CommandId cid);
 void rows_segment_remove(const ItemPointerData *tid, CommandId cid);
 void rows_deletes_remove(const ItemPointerData *tid, CommandId cid);
+
+/* Runs of blocks, by their begin, that any snapshot may still need, of rows that are not yet gone
+ * for all; *ret_latest: the newest transaction that removed one that is gone, or invalid. In the
+ * current memory context. */
+struct pages_run *rows_used(Relation rel, const struct rows_storage *s, int *ret_count,
+                            TransactionId *ret_latest);
 
 /* The OID of sealift.storage, for locks. */
 Oid rows_storage_table(void);

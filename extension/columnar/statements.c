@@ -26,6 +26,7 @@
 #include "extension/columnar/fail.h"
 #include "extension/columnar/gather.h"
 #include "extension/columnar/rows.h"
+#include "extension/columnar/vacuum.h"
 
 static ExecutorStart_hook_type next_start;
 static ExecutorFinish_hook_type next_finish;
@@ -163,10 +164,18 @@ static void utility(PlannedStmt *stmt, const char *text, bool read_only_tree,
     bool inside = IsTransactionState();
     CommandId cid = inside ? GetCurrentCommandId(false) : 0;
     LocalTransactionId transaction = MyProc->lxid;
+    bool vacuum =
+        IsA(stmt->utilityStmt, VacuumStmt) && ((VacuumStmt *)stmt->utilityStmt)->is_vacuumcmd;
+    if (vacuum) {
+        vacuum_begin_statement();
+    }
     if (next_utility != NULL) {
         next_utility(stmt, text, read_only_tree, context, params, env, dest, qc);
     } else {
         standard_ProcessUtility(stmt, text, read_only_tree, context, params, env, dest, qc);
+    }
+    if (vacuum) {
+        vacuum_end_statement();
     }
     if (inside && IsTransactionState() && MyProc->lxid == transaction) {
         gather_flush_command(cid);

@@ -1,13 +1,15 @@
 /* VACUUM of sealed tables: small segments and those with many deleted rows are written anew as full
  * ones, and several delete vectors of a segment become one. It runs under ShareUpdateExclusiveLock,
  * as UPDATE and DELETE do, so nobody else deletes or moves rows meanwhile; readers go on with the
- * old segments. Their space in the file is a gap until VACUUM FULL. */
+ * old segments. Their space is used again once no snapshot is left that could want it. */
 #include "extension/columnar/table.h"
 
 #include "access/multixact.h"
+#include "access/relation.h"
 #include "access/xact.h"
 #include "commands/vacuum.h"
 #include "pgstat.h"
+#include "storage/lmgr.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
@@ -18,6 +20,8 @@
 #include "extension/columnar/fail.h"
 #include "extension/columnar/pending.h"
 #include "extension/columnar/reader.h"
+#include "extension/columnar/space.h"
+#include "extension/columnar/vacuum.h"
 #include "extension/columnar/writer.h"
 #include "lib/base/limits.h"
 #include "lib/columnar/deletes.h"
@@ -37,7 +41,8 @@ static void become_ordinary(void) {
 }
 
 static bool is_small(const struct rows_segment *seg) {
-    return seg->ref.rows - reader_deleted(seg) < SMALL_ROWS && seg->ref.bytes < SMALL_BYTES;
+    uint32_t live = seg->ref.rows - reader_deleted(seg);
+    return live > 0 && live < SMALL_ROWS && seg->ref.bytes < SMALL_BYTES;
 }
 
 static bool is_full_of_holes(const struct rows_segment *seg) {
@@ -107,8 +112,42 @@ static void join_deletes(Relation rel, struct reader *reader, int index, Command
     pending_added(s->id, joined.mac, -(int64)joined.count);
 }
 
+/* Tables of the running statement. */
+static List *vacuumed;
+
+static void remember(Relation rel) {
+    MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+    vacuumed = list_append_unique_oid(vacuumed, RelationGetRelid(rel));
+    MemoryContextSwitchTo(before);
+}
+
+void vacuum_begin_statement(void) {
+    list_free(vacuumed);
+    vacuumed = NIL;
+}
+
+/* What was replaced is free once the transactions that did it are over, and no snapshot is older.
+ */
+void vacuum_end_statement(void) {
+    ListCell *lc;
+    foreach (lc, vacuumed) {
+        Oid relid = lfirst_oid(lc);
+        if (!ConditionalLockRelationOid(relid, ShareUpdateExclusiveLock)) {
+            continue;
+        }
+        Relation rel = try_relation_open(relid, NoLock);
+        if (rel != NULL) {
+            space_reclaim(rel);
+            relation_close(rel, NoLock);
+        }
+    }
+    vacuum_begin_statement();
+}
+
 void table_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy strategy) {
     become_ordinary();
+    space_reclaim(rel);
+    remember(rel);
     MemoryContext own =
         AllocSetContextCreate(CurrentMemoryContext, "sealed vacuum", ALLOCSET_DEFAULT_SIZES);
     MemoryContext before = MemoryContextSwitchTo(own);

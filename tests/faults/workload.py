@@ -188,6 +188,8 @@ class Workload:
             begun = self.begin()
             self.s.sqlv('delete from loads where batch = %d' % batch)
             self.note(begun, None, ('batch', batch, ABSENT))
+        if i % 2:  # writes what is left anew, and over what it replaced before
+            self.s.sqlv('vacuum loads')
 
     # -- what must hold -----------------------------------------------------------------------------------------------
 
