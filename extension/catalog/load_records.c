@@ -147,7 +147,7 @@ static void put_load(struct records *r, const struct load_facts *facts, const st
     put_int(r, (int64)atomic_load(&c->size));
     put_int(r, scanned);
     put_int(r, fetched);
-    put_int(r, result->reject_count);
+    put_int(r, result->rejected);
     put_text(r, result->message != NULL ? result->message : "");
 }
 

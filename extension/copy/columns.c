@@ -89,7 +89,8 @@ static void column_of(Relation rel, Form_pg_attribute att, struct copy_column *c
     }
 }
 
-static void take_column(Relation rel, AttrNumber attnum, bool *taken, struct copy_columns *c) {
+static void take_column(Relation rel, AttrNumber attnum, bool explicit_ids, bool *taken,
+                        struct copy_columns *c) {
     TupleDesc desc = RelationGetDescr(rel);
     if (attnum < 1 || attnum > desc->natts || TupleDescAttr(desc, attnum - 1)->attisdropped) {
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -102,7 +103,7 @@ static void take_column(Relation rel, AttrNumber attnum, bool *taken, struct cop
                         errmsg("column \"%s\" is a generated column", NameStr(att->attname)),
                         errdetail("Generated columns cannot be used in COPY.")));
     }
-    if (att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS) {
+    if (att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS && !explicit_ids) {
         ereport(ERROR,
                 (errcode(ERRCODE_GENERATED_ALWAYS),
                  errmsg("cannot load values into identity column \"%s\"", NameStr(att->attname))));
@@ -126,16 +127,21 @@ void copy_columns_init(Relation rel, const struct copy_spec *spec, struct copy_c
     for (int i = 0; i < (spec->natts > 0 ? spec->natts : desc->natts); i++) {
         Form_pg_attribute att = spec->natts > 0 ? NULL : TupleDescAttr(desc, i);
         if (att == NULL) {
-            take_column(rel, spec->attnums[i], taken, &c);
+            take_column(rel, spec->attnums[i], spec->explicit_ids, taken, &c);
         } else if (!att->attisdropped && att->attgenerated == '\0' &&
-                   att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS) {
-            take_column(rel, (AttrNumber)(i + 1), taken, &c);
+                   (att->attidentity != ATTRIBUTE_IDENTITY_ALWAYS || spec->explicit_ids)) {
+            take_column(rel, (AttrNumber)(i + 1), spec->explicit_ids, taken, &c);
         }
     }
     if (c.natts == 0) {
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
                  errmsg("relation \"%s\" has no column to load", RelationGetRelationName(rel))));
+    }
+    if (spec->width_count > 0 && spec->width_count != (size_t)c.natts) {
+        ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+                        errmsg("FIXEDWIDTH names %zu columns, the table or column list has %d",
+                               spec->width_count, c.natts)));
     }
     c.default_attnums = palloc(sizeof *c.default_attnums * (Size)(desc->natts + 1));
     c.default_exprs = palloc(sizeof(Expr *) * (Size)(desc->natts + 1));

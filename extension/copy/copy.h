@@ -30,10 +30,17 @@ struct copy_spec {
     enum delimited_format format;   /* DELIMITED_PLAIN or DELIMITED_CSV */
     char delimiter;                 /* 0: '|', or ',' for CSV */
     char quote;                     /* CSV only; 0: '"' */
-    const char *null_as;            /* NULL: "\N" */
+    bool escape, removequotes;      /* DELIMITED_PLAIN only */
+    const uint32_t *widths;         /* DELIMITED_FIXED: one a column */
+    size_t width_count;
+    struct copy_format date_format, time_format;
+    const char *null_as; /* NULL: "\N" */
     struct copy_options options;
-    int ignoreheader; /* rows dropped at the start of every file */
-    int maxerror;     /* the load fails at this many rejects; 0 and 1: at the first */
+    int ignoreheader;     /* rows dropped at the start of every file */
+    int maxerror;         /* the load fails at this many rejects; 0 and 1: at the first */
+    bool ignoreallerrors; /* at none */
+    bool noload;          /* rows are read and checked, not inserted */
+    bool explicit_ids;    /* GENERATED ALWAYS AS IDENTITY columns are filled from fields */
 
     const char *region;   /* the bucket's, which is the scope of the signature */
     const char *endpoint; /* https://host:port, path style */
@@ -78,12 +85,15 @@ struct copy_reject {
     int field_count;
 };
 
+enum { COPY_REJECTS_KEPT = 100 * 1000 };
+
 struct copy_result {
-    int64_t rows;  /* inserted */
-    int64_t files; /* read to the end */
-    int64_t bytes; /* fetched, as stored in S3 */
-    struct copy_reject *rejects;
+    int64_t rows;                /* inserted */
+    int64_t files;               /* read to the end */
+    int64_t bytes;               /* fetched, as stored in S3 */
+    struct copy_reject *rejects; /* the first COPY_REJECTS_KEPT of them */
     int reject_count;
+    int64_t rejected; /* all */
 
     /* Set when the load failed: the caller records the rejects and raises the error, which undoes
      * the rows. message is NULL after a success. */

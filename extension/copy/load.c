@@ -106,7 +106,7 @@ static void open_target(struct load *l) {
     ExecOpenIndices(l->target, false);
     copy_columns_init(rel, l->spec, &l->columns);
     l->columns.constrained |= rel->rd_rel->relispartition;
-    l->direct = direct_begin(rel, &l->columns);
+    l->direct = l->spec->noload ? NULL : direct_begin(rel, &l->columns);
     for (int i = 0; i < GROUP_ROWS; i++) {
         l->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
     }
@@ -176,6 +176,10 @@ static void insert_group(struct load *l, const struct copy_batch *batch, size_t 
 static void keep_reject(struct load *l, const struct pipeline_batch *b,
                         const struct copy_bad_row *bad) {
     struct copy_result *ret = l->ret;
+    ret->rejected++;
+    if (ret->reject_count == COPY_REJECTS_KEPT) {
+        return;
+    }
     MemoryContext before = MemoryContextSwitchTo(l->results);
     if (ret->reject_count == l->reject_cap) {
         l->reject_cap = l->reject_cap > 0 ? 2 * l->reject_cap : REJECTS_BEFORE_GROWTH;
@@ -196,11 +200,11 @@ static void keep_reject(struct load *l, const struct pipeline_batch *b,
 static bool take_batch(struct load *l, const struct pipeline_batch *b) {
     for (size_t i = 0; i < b->bad.count; i++) {
         keep_reject(l, b, &b->bad.rows[i]);
-        if (l->ret->reject_count >= l->reject_limit) {
+        if (l->ret->rejected >= l->reject_limit) {
             return false;
         }
     }
-    for (size_t from = 0; from < b->batch.rows; from += GROUP_ROWS) {
+    for (size_t from = 0; from < b->batch.rows && !l->spec->noload; from += GROUP_ROWS) {
         CHECK_FOR_INTERRUPTS();
         size_t left = b->batch.rows - from;
         insert_group(l, &b->batch, from, left < GROUP_ROWS ? (int)left : GROUP_ROWS);
@@ -316,7 +320,7 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
     l->ret = ret;
     l->results = CurrentMemoryContext;
     l->wake_fd = -1;
-    l->reject_limit = spec->maxerror > 1 ? spec->maxerror : 1;
+    l->reject_limit = spec->ignoreallerrors ? INT_MAX : spec->maxerror > 1 ? spec->maxerror : 1;
     open_target(l);
     bool csv = spec->format == DELIMITED_CSV;
     struct role_conf role = {
@@ -342,7 +346,13 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
                               .delimiter = spec->delimiter ? (uint8_t)spec->delimiter
                                            : csv           ? ','
                                                            : '|',
-                              .quote = spec->quote ? (uint8_t)spec->quote : '"'},
+                              .quote = spec->quote ? (uint8_t)spec->quote : '"',
+                              .escape = spec->escape,
+                              .removequotes = spec->removequotes,
+                              .widths = spec->widths,
+                              .width_count = spec->width_count},
+                    .date_format = spec->date_format,
+                    .time_format = spec->time_format,
                     .null_as = null_text(spec),
                     .options = spec->options,
                     .columns = l->columns.columns,

@@ -147,14 +147,25 @@ static enum unpack_format compression_option(DefElem *d) {
 }
 
 /* Where an option without a value is kept, or NULL. */
-static bool *flag_of(struct copy_options *o, const char *name) {
+static bool *flag_of(struct copy_spec *spec, const char *name) {
+    struct copy_options *o = &spec->options;
     const struct {
         const char *name;
         bool *flag;
-    } flags[] = {{"emptyasnull", &o->emptyasnull}, {"blanksasnull", &o->blanksasnull},
-                 {"trimblanks", &o->trimblanks},   {"truncatecolumns", &o->truncatecolumns},
-                 {"fillrecord", &o->fillrecord},   {"acceptanydate", &o->acceptanydate},
-                 {"roundec", &o->roundec},         {"ignoreblanklines", &o->ignoreblanklines}};
+    } flags[] = {{"emptyasnull", &o->emptyasnull},
+                 {"blanksasnull", &o->blanksasnull},
+                 {"trimblanks", &o->trimblanks},
+                 {"truncatecolumns", &o->truncatecolumns},
+                 {"fillrecord", &o->fillrecord},
+                 {"acceptanydate", &o->acceptanydate},
+                 {"roundec", &o->roundec},
+                 {"ignoreblanklines", &o->ignoreblanklines},
+                 {"manifest", &spec->manifest},
+                 {"escape", &spec->escape},
+                 {"removequotes", &spec->removequotes},
+                 {"noload", &spec->noload},
+                 {"ignoreallerrors", &spec->ignoreallerrors},
+                 {"explicit_ids", &spec->explicit_ids}};
     for (size_t i = 0; i < lengthof(flags); i++) {
         if (strcmp(name, flags[i].name) == 0) {
             return flags[i].flag;
@@ -163,12 +174,59 @@ static bool *flag_of(struct copy_options *o, const char *name) {
     return NULL;
 }
 
+static void raise_option(struct sl_rc rc, const struct sl_error *err) {
+    if (sl_failed(rc)) {
+        ereport(ERROR,
+                (errcode(ERRCODE_SYNTAX_ERROR), errmsg("%s", sl_error_message(err, rc.code))));
+    }
+}
+
+static void set_widths(struct copy_spec *spec, const char *text) {
+    struct sl_error err = {0};
+    uint32_t *widths = palloc(sizeof *widths * COPY_MAX_COLUMNS);
+    spec->format = DELIMITED_FIXED;
+    spec->widths = widths;
+    raise_option(
+        delimited_widths(slice_cstr(text), widths, COPY_MAX_COLUMNS, &spec->width_count, &err),
+        &err);
+}
+
+/* Options of the data's form; false: not one of them. */
+static bool format_option(struct copy_spec *spec, DefElem *d) {
+    const char *name = d->defname;
+    struct sl_error err = {0};
+    if (strcmp(name, "compression") == 0) {
+        spec->compression = compression_option(d);
+    } else if (strcmp(name, "csv") == 0) {
+        spec->format = defGetBoolean(d) ? DELIMITED_CSV : DELIMITED_PLAIN;
+    } else if (strcmp(name, "fixedwidth") == 0) {
+        set_widths(spec, defGetString(d));
+    } else if (strcmp(name, "delimiter") == 0) {
+        spec->delimiter = char_option(d);
+    } else if (strcmp(name, "quote") == 0) {
+        spec->quote = char_option(d);
+    } else if (strcmp(name, "null_as") == 0) {
+        spec->null_as = defGetString(d);
+    } else if (strcmp(name, "dateformat") == 0) {
+        raise_option(copy_format_date_option(slice_cstr(defGetString(d)), &spec->date_format, &err),
+                     &err);
+    } else if (strcmp(name, "timeformat") == 0) {
+        raise_option(copy_format_time_option(slice_cstr(defGetString(d)), &spec->time_format, &err),
+                     &err);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* Options by the names that lib/dialect writes. */
 static void one_option(struct copy_spec *spec, DefElem *d, struct secrets *secrets) {
     const char *name = d->defname;
-    bool *flag = strcmp(name, "manifest") == 0 ? &spec->manifest : flag_of(&spec->options, name);
+    bool *flag = flag_of(spec, name);
     if (flag != NULL) {
         *flag = defGetBoolean(d);
+    } else if (format_option(spec, d)) {
+        return;
     } else if (strcmp(name, "acceptinvchars") == 0) {
         spec->options.acceptinvchars = true;
         spec->options.invalid_char = (uint8_t)char_option(d);
@@ -176,16 +234,6 @@ static void one_option(struct copy_spec *spec, DefElem *d, struct secrets *secre
         set_roles(spec, defGetString(d));
     } else if (strcmp(name, "credentials") == 0) {
         open_keys(spec, defGetString(d), secrets);
-    } else if (strcmp(name, "compression") == 0) {
-        spec->compression = compression_option(d);
-    } else if (strcmp(name, "csv") == 0) {
-        spec->format = defGetBoolean(d) ? DELIMITED_CSV : DELIMITED_PLAIN;
-    } else if (strcmp(name, "delimiter") == 0) {
-        spec->delimiter = char_option(d);
-    } else if (strcmp(name, "quote") == 0) {
-        spec->quote = char_option(d);
-    } else if (strcmp(name, "null_as") == 0) {
-        spec->null_as = defGetString(d);
     } else if (strcmp(name, "ignoreheader") == 0) {
         spec->ignoreheader = int_option(d, INT_MAX);
     } else if (strcmp(name, "maxerror") == 0) {
@@ -286,12 +334,12 @@ static void report(const struct copy_result *result, const char *table) {
     ereport(INFO,
             (errmsg_internal("Load into table '%s' completed, %lld record(s) loaded successfully.",
                              table, (long long)result->rows)));
-    if (result->reject_count > 0) {
+    if (result->rejected > 0) {
         ereport(INFO,
                 (errmsg_internal(
-                    "Load into table '%s' completed, %d record(s) could not be loaded.  Check "
+                    "Load into table '%s' completed, %lld record(s) could not be loaded.  Check "
                     "'stl_load_errors' system table for details.",
-                    table, result->reject_count)));
+                    table, (long long)result->rejected)));
     }
 }
 

@@ -205,6 +205,11 @@ static enum copy_code convert_text(struct copy_converter *c, const struct copy_c
         copy_replace_invalid(c->scratch.ptr, s.len, o->invalid_char);
         code = copy_check_text(s, false, why);
     }
+    if (code == COPY_E_LINE && slice_eq(c->conf.null_as, slice_of("", 1))) {
+        snprintf(why, COPY_REASON_MAX + 1,
+                 "NUL in a field of more than one byte under NULL AS '\\0'");
+        code = COPY_E_NUL;
+    }
     if (code != COPY_OK) {
         return code;
     }
@@ -247,13 +252,13 @@ static enum copy_code convert_value(const struct copy_column *col, struct copy_v
     case COPY_BOOL:
         return copy_parse_bool(s, &v->v.b[row], why);
     case COPY_DATE:
-        return copy_parse_date(s, &v->v.i32[row], why);
+        return copy_format_date(&conf->date_format, s, &v->v.i32[row], why);
     case COPY_TIME:
         return copy_parse_time(s, &v->v.i64[row], why);
     case COPY_TIMESTAMP:
-        return copy_parse_timestamp(s, false, &v->v.i64[row], &zoned, why);
+        return copy_format_timestamp(&conf->time_format, s, false, &v->v.i64[row], &zoned, why);
     case COPY_TIMESTAMPTZ:
-        code = copy_parse_timestamp(s, true, &v->v.i64[row], &zoned, why);
+        code = copy_format_timestamp(&conf->time_format, s, true, &v->v.i64[row], &zoned, why);
         v->presence[row] = zoned || local_is_utc ? COPY_VALUE : COPY_LOCAL;
         return code;
     case COPY_NUMERIC:
@@ -275,13 +280,10 @@ static bool is_date(const struct copy_column *col) {
     return col->type == COPY_DATE || col->type == COPY_TIMESTAMP || col->type == COPY_TIMESTAMPTZ;
 }
 
-/* Is the field NULL? Of a field that is no text, *s loses its blanks. */
+/* Is the text of a field NULL? Of a field that is no text, *s loses its blanks. */
 static bool is_null(const struct copy_converter *c, const struct copy_column *col,
-                    const struct delimited_field *f, struct slice *s) {
+                    struct slice *s) {
     const struct copy_options *o = &c->conf.options;
-    if (!f->quoted && slice_eq(*s, c->conf.null_as)) {
-        return true;
-    }
     if (!is_text(col)) {
         *s = slice_trim(*s);
         return s->len == 0;
@@ -307,7 +309,7 @@ static enum copy_code convert_field(struct copy_converter *c, struct copy_batch 
     struct copy_vector *v = &b->columns[at];
     struct slice s = {c->data.ptr + f->start, f->len};
     v->presence[b->rows] = COPY_VALUE;
-    if (is_null(c, col, f, &s)) {
+    if (!f->quoted && slice_eq(s, c->conf.null_as)) {
         return put_null(col, v, b->rows, why);
     }
     if (f->doubled) {
@@ -318,6 +320,10 @@ static enum copy_code convert_field(struct copy_converter *c, struct copy_batch 
             return COPY_OK;
         }
         s = slice_of(out, delimited_undouble(&c->split, f, out));
+    }
+    /* with ESCAPE the null string may itself be escaped: \\N */
+    if (is_null(c, col, &s) || (c->conf.split.escape && slice_eq(s, c->conf.null_as))) {
+        return put_null(col, v, b->rows, why);
     }
     if (is_text(col)) {
         return convert_text(c, col, b, v, s, why, ret_nomem);
@@ -372,6 +378,14 @@ static bool convert_row(struct copy_converter *c, struct copy_batch *b,
     }
     bool fewer = row->field_count < columns && row->fault == DELIMITED_FINE;
     bool missing = fewer && !c->conf.options.fillrecord;
+    if (missing && c->conf.split.format == DELIMITED_FIXED) {
+        bool empty = row->end == row->start;
+        refuse(r, empty ? COPY_E_EMPTY_LINE : COPY_E_FEW_COLUMNS, (int32_t)stored, SLICE_EMPTY,
+               row->end - row->start,
+               empty ? "Input line contained no data"
+                     : "Input data had fewer columns than the table");
+        return false;
+    }
     for (size_t i = 0; i < sound; i++) {
         const struct delimited_field *f = &c->fields[i];
         if (missing && i + 1 == sound) {

@@ -8,6 +8,7 @@
 #define SL_CODEC_COPY_CONVERT_H
 
 #include "lib/base/buf.h"
+#include "lib/codec/copy_format.h"
 #include "lib/codec/delimited.h"
 
 enum copy_type {
@@ -53,6 +54,7 @@ struct copy_convert_conf {
     struct delimited_conf split;
     struct slice null_as;
     struct copy_options options;
+    struct copy_format date_format, time_format; /* zeroed: the defaults */
     const struct copy_column *columns;
     size_t column_count; /* 1..COPY_MAX_COLUMNS */
     size_t max_rejects;  /* a filling stops after that many */

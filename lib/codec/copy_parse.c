@@ -305,28 +305,27 @@ static bool char_at(struct slice s, size_t at, uint8_t c) {
     return at < s.len && s.ptr[at] == c;
 }
 
-/* YYYY-MM-DD at the start, as days since 2000-01-01. */
-static bool date_at(struct slice s, int32_t *ret) {
+bool copy_days(int y, int m, int d, int32_t *ret) {
     static const uint8_t month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int y = number_at(s, 0, 4);
-    int m = number_at(s, 5, 2);
-    int d = number_at(s, 8, 2);
-    if (y < 1 || m < 1 || m > 12 || d < 1 || !char_at(s, 4, '-') || !char_at(s, 7, '-') ||
-        d > month_days[m - 1]) {
-        return false;
-    }
     bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-    if (m == 2 && d == 29 && !leap) {
+    if (m < 1 || m > 12 || d < 1 || d > month_days[m - 1] || (m == 2 && d == 29 && !leap)) {
         return false;
     }
     /* years that begin in March put the leap day last; 719468 days lie before 1970 in that count */
     int year = m <= 2 ? y - 1 : y;
-    int era = year / 400;
+    int era = (year >= 0 ? year : year - 399) / 400;
     int of_era = year - era * 400;
     int day = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + d - 1;
     int of_era_day = of_era * 365 + of_era / 4 - of_era / 100 + day;
     *ret = era * 146097 + of_era_day - 719468 - 10957;
     return true;
+}
+
+/* YYYY-MM-DD at the start, as days since 2000-01-01. */
+static bool date_at(struct slice s, int32_t *ret) {
+    int y = number_at(s, 0, 4);
+    return y >= 1 && char_at(s, 4, '-') && char_at(s, 7, '-') &&
+           copy_days(y, number_at(s, 5, 2), number_at(s, 8, 2), ret);
 }
 
 /* HH:MI:SS[.ffffff] at *at, as microseconds; *at moves behind it. */

@@ -8,15 +8,18 @@
 enum copy_code {
     COPY_OK = 0,
     COPY_E_EXTRA_COLUMNS = 1202,
+    COPY_E_FEW_COLUMNS = 1203,
     COPY_E_LENGTH = 1204,
     COPY_E_DATE = 1205,
     COPY_E_TIMESTAMP = 1206,
     COPY_E_DIGIT = 1207,
     COPY_E_FLOAT = 1208,
     COPY_E_BOOL = 1210,
+    COPY_E_EMPTY_LINE = 1211,
     COPY_E_NOT_NULL = 1213,
     COPY_E_DELIMITER = 1214,
     COPY_E_LINE = 1216,
+    COPY_E_NUL = 1218,
     COPY_E_UTF8 = 1220,
     COPY_E_INTEGER_RANGE = 1222,
 };
@@ -35,6 +38,13 @@ enum copy_code copy_parse_time(struct slice s, int64_t *ret, copy_reason why);
 /* *ret_zoned: an offset was given and applied (allowed with `zone` only). */
 enum copy_code copy_parse_timestamp(struct slice s, bool zone, int64_t *ret, bool *ret_zoned,
                                     copy_reason why);
+/* The same by DATEFORMAT and TIMEFORMAT. */
+enum copy_code copy_format_date(const struct copy_format *f, struct slice s, int32_t *ret,
+                                copy_reason why);
+enum copy_code copy_format_timestamp(const struct copy_format *f, struct slice s, bool zone,
+                                     int64_t *ret, bool *ret_zoned, copy_reason why);
+/* Days from 2000-01-01 to a date of the Gregorian calendar; year 0 is 1 BC. False: no such day. */
+bool copy_days(int y, int m, int d, int32_t *ret);
 /* Valid UTF-8 without NUL? `ascii_only` refuses multibyte characters (CHAR). */
 enum copy_code copy_check_text(struct slice s, bool ascii_only, copy_reason why);
 /* Each byte of p[0, n) that is not part of a valid character becomes `c`. */

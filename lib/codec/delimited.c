@@ -1,12 +1,15 @@
 /* Splitter of COPY text; see delimited.h. The data is first reduced to the offsets of the bytes
  * that can matter (the marks), window by window; a small state machine then walks the marks. */
-#include "lib/codec/delimited.h"
-
-#include "lib/base/rc.h"
+#include "lib/codec/delimited_in.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+
+/* The third byte that marks are made of. */
+static uint8_t third_mark(const struct delimited_conf *conf) {
+    return conf->format == DELIMITED_CSV ? conf->quote : conf->escape ? '\\' : conf->delimiter;
+}
 
 typedef size_t (*index_fn)(const struct delimited_conf *, const uint8_t *, size_t, uint32_t,
                            uint32_t *);
@@ -14,7 +17,7 @@ typedef size_t (*index_fn)(const struct delimited_conf *, const uint8_t *, size_
 static size_t index_scalar(const struct delimited_conf *conf, const uint8_t *p, size_t n,
                            uint32_t base, uint32_t *out) {
     uint8_t delimiter = conf->delimiter;
-    uint8_t quote = conf->format == DELIMITED_CSV ? conf->quote : delimiter;
+    uint8_t quote = third_mark(conf);
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         if (p[i] == delimiter || p[i] == '\n' || p[i] == quote) {
@@ -39,8 +42,7 @@ __attribute__((target("avx2,bmi"))) static size_t index_avx2(const struct delimi
                                                              uint32_t base, uint32_t *out) {
     __m256i delimiter = _mm256_set1_epi8((char)conf->delimiter);
     __m256i lf = _mm256_set1_epi8('\n');
-    __m256i quote =
-        _mm256_set1_epi8((char)(conf->format == DELIMITED_CSV ? conf->quote : conf->delimiter));
+    __m256i quote = _mm256_set1_epi8((char)third_mark(conf));
     size_t count = 0;
     size_t i = 0;
     for (; i + 64 <= n; i += 64) {
@@ -76,8 +78,7 @@ void delimited_start(struct delimited *d, const struct delimited_conf *conf, str
     d->mark_at = 0;
 }
 
-/* The next mark, or false at the end of the data. */
-static bool next_mark(struct delimited *d, uint32_t *ret) {
+bool delimited_mark(struct delimited *d, uint32_t *ret) {
     while (d->mark_at == d->mark_count) {
         size_t n = d->data.len - d->scanned;
         if (n == 0) {
@@ -97,7 +98,7 @@ static bool blank(uint8_t c) {
     return c == ' ' || c == '\t';
 }
 
-static uint32_t line_end(const struct delimited *d, uint32_t start, uint32_t lf) {
+uint32_t delimited_line_end(const struct delimited *d, uint32_t start, uint32_t lf) {
     return lf > start && d->data.ptr[lf - 1] == '\r' ? lf - 1 : lf;
 }
 
@@ -110,13 +111,13 @@ static bool next_plain(struct delimited *d, struct delimited_field *fields, size
     bool ended = false;
     while (!ended) {
         uint32_t end;
-        if (!next_mark(d, &mark)) {
+        if (!delimited_mark(d, &mark)) {
             end = (uint32_t)d->data.len;
             row->end = end;
             d->at = d->data.len;
             ended = true;
         } else if (p[mark] == '\n') {
-            end = line_end(d, start, mark);
+            end = delimited_line_end(d, start, mark);
             row->end = end;
             row->lines = 1;
             d->at = (size_t)mark + 1;
@@ -213,14 +214,14 @@ static bool next_csv(struct delimited *d, struct delimited_field *fields, size_t
     const uint8_t *p = d->data.ptr;
     struct csv_field f = {.start = row->start};
     uint32_t mark;
-    while (next_mark(d, &mark)) {
+    while (delimited_mark(d, &mark)) {
         uint8_t c = p[mark];
         if (c == d->conf.quote) {
             csv_quote(d, &f, row, mark);
         } else if (f.state == CSV_INSIDE) {
             row->lines += c == '\n';
         } else if (c == '\n') {
-            row->end = line_end(d, f.state == CSV_AFTER ? f.close + 1 : f.start, mark);
+            row->end = delimited_line_end(d, f.state == CSV_AFTER ? f.close + 1 : f.start, mark);
             row->lines++;
             d->at = (size_t)mark + 1;
             csv_close(d, &f, row, row->end, fields, max_fields);
@@ -242,14 +243,28 @@ bool delimited_next(struct delimited *d, struct delimited_field *fields, size_t 
         return false;
     }
     *ret = (struct delimited_row){.start = (uint32_t)d->at};
-    return d->conf.format == DELIMITED_CSV ? next_csv(d, fields, max_fields, ret)
-                                           : next_plain(d, fields, max_fields, ret);
+    if (d->conf.format == DELIMITED_CSV) {
+        return next_csv(d, fields, max_fields, ret);
+    }
+    if (d->conf.format == DELIMITED_FIXED) {
+        return delimited_next_fixed(d, fields, max_fields, ret);
+    }
+    return d->conf.escape || d->conf.removequotes
+               ? delimited_next_escaped(d, fields, max_fields, ret)
+               : next_plain(d, fields, max_fields, ret);
 }
 
 size_t delimited_undouble(const struct delimited *d, const struct delimited_field *field,
                           uint8_t *out) {
     const uint8_t *p = d->data.ptr + field->start;
     size_t n = 0;
+    if (!field->doubled) {
+        memcpy(out, p, field->len);
+        return field->len;
+    }
+    if (d->conf.format != DELIMITED_CSV) {
+        return delimited_unescape(slice_of(p, field->len), out);
+    }
     for (uint32_t i = 0; i < field->len; i++) {
         out[n++] = p[i];
         if (p[i] == d->conf.quote && i + 1 < field->len && p[i + 1] == d->conf.quote) {
@@ -265,6 +280,9 @@ size_t delimited_cut(const struct delimited_conf *conf, struct slice data,
         return 0;
     }
     bool quotes = conf->format == DELIMITED_CSV && memchr(data.ptr, conf->quote, data.len) != NULL;
+    if (conf->format == DELIMITED_PLAIN && conf->escape) {
+        return delimited_cut_escaped(data);
+    }
     if (!quotes) {
         const uint8_t *lf = memrchr(data.ptr, '\n', data.len);
         return lf ? (size_t)(lf - data.ptr) + 1 : 0;

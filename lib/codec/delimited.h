@@ -1,9 +1,13 @@
-/* Rows and fields of COPY text, plain delimited and CSV.
+/* Rows and fields of COPY text: plain delimited, CSV and of fixed width.
  *
  * Lines end with LF; a CR before it belongs to the line end. Plain: every delimiter separates,
- * nothing quotes. CSV: a field whose first byte after blanks is the quote runs to the matching
- * quote; doubled quotes stand for one, delimiters and line ends inside are data; blanks around the
- * quotes are dropped. A quote elsewhere makes the row invalid, but does not change where it ends.
+ * nothing quotes. Plain with `escape`: a backslash takes the next byte, a line end too, as data; a
+ * NUL ends the row's data. Plain with `removequotes`: a field whose first byte is ' or " runs to
+ * the delimiter or line end behind the same quote; the two are dropped. Fixed: a field is a number
+ * of characters (a byte that is no UTF-8 counts as one). CSV: a field whose first byte after blanks
+ * is the quote runs to the matching quote; doubled quotes stand for one, delimiters and line ends
+ * inside are data; blanks around the quotes are dropped. A quote elsewhere makes the row invalid,
+ * but does not change where it ends.
  *
  * Two steps, so that one thread can cut a stream into runs of whole rows and others can split them:
  * delimited_cut finds where the last whole row ends, delimited_next yields rows with their fields.
@@ -11,15 +15,25 @@
 #ifndef SL_CODEC_DELIMITED_H
 #define SL_CODEC_DELIMITED_H
 
+#include "lib/base/rc.h"
 #include "lib/base/slice.h"
 
-enum delimited_format { DELIMITED_PLAIN, DELIMITED_CSV };
+enum delimited_format { DELIMITED_PLAIN, DELIMITED_CSV, DELIMITED_FIXED };
 
 struct delimited_conf {
     enum delimited_format format;
-    uint8_t delimiter; /* any byte but CR, LF */
-    uint8_t quote;     /* CSV: any byte but CR, LF, blank, delimiter */
+    uint8_t delimiter;      /* any byte but CR, LF */
+    uint8_t quote;          /* CSV: any byte but CR, LF, blank, delimiter */
+    bool escape;            /* PLAIN */
+    bool removequotes;      /* PLAIN */
+    const uint32_t *widths; /* FIXED: characters of each field, none 0 */
+    size_t width_count;
 };
+
+/* "label:width,label:width" (labels are anything without colon and comma). `ret` has room for `max`
+ * widths; SL_E_PARSE with a detail. */
+struct sl_rc delimited_widths(struct slice spec, uint32_t *ret, size_t max, size_t *ret_count,
+                              struct sl_error *err);
 
 /* Scans are vectorised where the CPU allows; DELIMITED_SCALAR forces the byte-wise twin (tests). */
 enum delimited_scan { DELIMITED_BEST, DELIMITED_SCALAR };
@@ -38,7 +52,7 @@ struct delimited_field {
     uint32_t len;
     uint32_t raw_start; /* where the field began, quotes and blanks included */
     bool quoted;
-    bool doubled; /* holds doubled quotes, see delimited_undouble */
+    bool doubled; /* holds doubled quotes or escapes, see delimited_undouble */
 };
 
 enum delimited_fault {
@@ -77,8 +91,8 @@ void delimited_start(struct delimited *d, const struct delimited_conf *conf, str
 /* The next row; false at the end. */
 bool delimited_next(struct delimited *d, struct delimited_field *fields, size_t max_fields,
                     struct delimited_row *ret);
-/* Copies a field with doubled quotes made single; `out` has room for field->len. Returns the
- * length. */
+/* Copies a field with doubled quotes made single and escapes taken off; `out` has room for
+ * field->len. Returns the length. */
 size_t delimited_undouble(const struct delimited *d, const struct delimited_field *field,
                           uint8_t *out);
 

@@ -119,7 +119,7 @@ class Copy(SealiftTest):
         self.refused(s.sql("BEGIN READ ONLY; COPY t FROM 's3://bkt/good' IAM_ROLE '%s'" % self.role), 'read-only')
 
     def test_refused_by_name(self):
-        for options, text in (('PARQUET', 'COPY option PARQUET is not supported yet'), ('FIXEDWIDTH', 'COPY option FIXEDWIDTH is not supported yet'),
+        for options, text in (('PARQUET', 'COPY option PARQUET is not supported yet'), ('ORC', 'COPY option ORC is not supported yet'),
                               ('NONSENSE', 'syntax error at or near "NONSENSE"'), ("DELIMITER 'ab'", 'single ASCII character'), ('GZIP GZIP', 'more than once')):
             self.refused(self.copy('good', options), text)
         self.refused(self.s.sql("COPY t FROM 's3://bkt/good'"), 'needs IAM_ROLE')

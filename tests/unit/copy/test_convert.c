@@ -499,8 +499,7 @@ static void test_null_as(void **state) {
     conf.null_as = slice_of("", 1);
     expect(&conf, slice_of("1|\0|t\n", 6), "(1,NULL,true)", "NUL");
     expect(&conf, slice_of("1|a\0b|t\n", 8),
-           "1/1/2/1216 Missing newline: Unexpected character 0x00 found at location 1",
-           "NUL in text");
+           "1/1/2/1218 NUL in a field of more than one byte under NULL AS '\\0'", "NUL in text");
 }
 
 /* Lengths around the border between short and long headers, and padding. */
@@ -624,13 +623,153 @@ static void test_names(void **state) {
     assert_string_equal(copy_type_name(&columns[TZ]), "timestamptz");
 }
 
+/* Values under DATEFORMAT and TIMEFORMAT; a NULL result: no value of that format. */
+static const struct {
+    int column;
+    const char *format, *in, *out;
+} formats[] = {
+    {DA, "MM/DD/YYYY", "02/29/2000", "(59)"},
+    {DA, "MM/DD/YYYY", "02/29/2000 10:00:00", "(59)"},
+    {DA, "MM/DD/YYYY", "02/29/2001", NULL},
+    {DA, "MM/DD/YYYY", "2/9/2001", "1/0/0/1205 Invalid Date Format - length must be 10 or more"},
+    {DA, "DD-MON-YY", "01-jan-00", "(0)"},
+    {DA, "DD-MON-YY", "01-JAN-70", "(-10957)"},
+    {DA, "DD-MON-YY", "01-JAN-69", "(25203)"},
+    {DA, "DD-MON-YY", "01-JNA-69", NULL},
+    {DA, "YYYYMMDD", "20000102", "(1)"},
+    {DA, "YYYY", "2000", "(0)"},
+    {DA, "YYYY-MM-DD HH24:MI", "2000-01-02 23:59", "(1)"},
+    {DA, "YYYY-MM-DD HH24:MI", "2000-01-02 24:59", NULL},
+    {TS, "YYYY-MM-DDTHH24:MI:SSZ", "2000-01-01T00:00:01Z", "(1000000)"},
+    {TS, "YYYY-MM-DDTHH:MI:SS", "2000-01-01T00:00:01.5", "(1500000)"},
+    {TS, "YYYY-MM-DD HH:MI:SS.SSS", "2000-01-01 00:00:01.25", "(1250000)"},
+    {TS, "YYYY-MM-DD HH:MI:SS.SSS", "2000-01-01 00:00:01", "(1000000)"},
+    {TS, "YYYY-MM-DD HH:MI:SS.SSS", "2000-01-01 00:00:01.1234567", NULL},
+    {TS, "MM/DD/YYYY HH12:MI AM", "01/01/2000 12:30 AM", "(1800000000)"},
+    {TS, "MM/DD/YYYY HH12:MI AM", "01/01/2000 12:30 pm", "(45000000000)"},
+    {TS, "MM/DD/YYYY HH12:MI AM", "01/01/2000 13:30 PM", NULL},
+    {TS, "MM/DD/YYYY HH12:MI AM", "01/01/2000 00:30 AM", NULL},
+    {TS, "YYYY-MM-DD HH:MI:SS", "2000-01-01 00:00:00+00", NULL},
+    {TS, "YYYY-MM-DD", "2000-01-02", "(86400000000)"},
+    {TS, "epochsecs", "946684801", "(1000000)"},
+    {TS, "epochsecs", "-1", "(-946684801000000)"},
+    {TS, "epochsecs", "1.5", NULL},
+    {TS, "epochsecs", "9223372036854775807", NULL},
+    {TS, "epochmillisecs", "946684800001", "(1000)"},
+    {TS, "epochmillisecs", "x", NULL},
+    {TZ, "epochsecs", "946684801", "(1000000)"},
+    {TZ, "YYYY-MM-DD HH:MI:SS", "2000-01-01 00:00:00", "(local 0)"},
+    {DA, "auto", "2000-01-01", "(0)"},
+    {DA, "auto", "J2451545", "(0)"},
+    {DA, "auto", "J5373485", NULL},
+    {DA, "auto", "January 1, 2000", "(0)"},
+    {DA, "auto", "1 Jan 2000", "(0)"},
+    {DA, "auto", "Sat, 01 Jan 2000", "(0)"},
+    {DA, "auto", "2000/JAN/01", "(0)"},
+    {DA, "auto", "2000.001", "(0)"},
+    {DA, "auto", "00.001", "(0)"},
+    {DA, "auto", "2000.366", "(365)"},
+    {DA, "auto", "2001.366", NULL},
+    {DA, "auto", "1/2/2000", "(1)"},
+    {DA, "auto", "13.01.2000", "(12)"},
+    {DA, "auto", "13/01/2000", NULL},
+    {DA, "auto", "4713-01-01 BC", "(-2451507)"},
+    {DA, "auto", "4714-01-01 BC", NULL},
+    {DA, "auto", "2000-01-01 AD", "(0)"},
+    {DA, "auto", "0000-01-01 BC", NULL},
+    {DA, "auto", "2000", NULL},
+    {DA, "auto", "Jan 2000", NULL},
+    {DA, "auto", "Jan Feb 2000", NULL},
+    {DA, "auto", "2000-01-01-01", NULL},
+    {DA, "auto", "1234567890", NULL},
+    {DA, "auto", "20000101T", NULL},
+    {DA, "auto", "-", NULL},
+    {TS, "auto", "2000-01-01", "(0)"},
+    {TS, "auto", "2000-01-01T00:00:01.5Z", "(1500000)"},
+    {TS, "auto", "20000101 000001", "(1000000)"},
+    {TS, "auto", "000101 000001", "(1000000)"},
+    {TS, "auto", "1 Jan 00:00:01 2000 PST", "(1000000)"},
+    {TS, "auto", "2000-01-01 00:00:01-08", "(1000000)"},
+    {TS, "auto", "2000-01-01 1:00 PM", "(46800000000)"},
+    {TS, "auto", "2000-01-01 PM", NULL},
+    {TS, "auto", "2000-01-01 1:00 PM AM", NULL},
+    {TS, "auto", "2000-01-01 00:00:00 XYZ", NULL},
+    {TS, "auto", "2000-01-01 00:00:00 UTC UTC", NULL},
+    {TS, "auto", "2000-01-01 00:00:00+16", NULL},
+    {TS, "auto", "2000-01-01 00:00:00:00", NULL},
+    {TZ, "auto", "2000-01-01 00:00:00-0830", "(30600000000)"},
+    {TZ, "auto", "2000-01-01 00:00:00+01:30", "(-5400000000)"},
+    {TZ, "auto", "2000-01-01 00:00:00 EST", "(18000000000)"},
+    {TZ, "auto", "2000-01-01 00:00:00", "(local 0)"},
+};
+
+static void date_and_time_formats(void **state) {
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        struct copy_convert_conf conf = conf_of(&columns[formats[i].column], 1);
+        struct slice format = slice_cstr(formats[i].format);
+        bool date = formats[i].column == DA;
+        assert_true(sl_is_ok(date ? copy_format_date_option(format, &conf.date_format, NULL)
+                                  : copy_format_time_option(format, &conf.time_format, NULL)));
+        struct buf out = BUF_INIT(4096), want = BUF_INIT(4096);
+        run(&conf, slice_cstr(formats[i].in), &out);
+        if (formats[i].out != NULL) {
+            buf_puts(&want, formats[i].out);
+        } else {
+            buf_printf(&want, "1/0/0/%s format or value [%s]",
+                       date ? "1205 Invalid date" : "1206 Invalid timestamp", formats[i].format);
+        }
+        if (!slice_eq(buf_slice(&out), buf_slice(&want))) {
+            fail_msg("%s as %s: %.*s, not %.*s", formats[i].in, formats[i].format,
+                     SLICE_FMT(buf_slice(&out)), SLICE_FMT(buf_slice(&want)));
+        }
+        buf_fini(&out);
+        buf_fini(&want);
+    }
+}
+
+static void formats_that_are_none(void **state) {
+    static const char *const texts[] = {
+        "",
+        "MM-DD",
+        "YYYY-YY",
+        "YYYY-MM-MM",
+        "YYYY-MON-MM",
+        "YYYY HH12",
+        "YYYY-MM-DDOF",
+        "YYYY-MM-DD TZ",
+        "AUTO",
+        "YYYY-MM-DD HH HH24",
+        "YYYY-Q",
+        "YYYY1",
+        "YYYY-MM-DD-----------------------------",
+        "epochsec",
+        "YYYY-MM-DD                                                               "};
+    struct copy_format f;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct sl_error err = {0};
+        if (sl_is_ok(copy_format_date_option(slice_cstr(texts[i]), &f, &err)) ||
+            sl_is_ok(copy_format_time_option(slice_cstr(texts[i]), &f, &err))) {
+            fail_msg("\"%s\" is taken", texts[i]);
+        }
+        assert_non_null(strstr(err.detail, "FORMAT \""));
+    }
+    assert_true(sl_failed(copy_format_date_option(SLICE_LIT("epochsecs"), &f, NULL)));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),    cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_options),   cmocka_unit_test(test_row_options),
-        cmocka_unit_test(test_null_as),   cmocka_unit_test(test_text_forms),
-        cmocka_unit_test(test_batches),   cmocka_unit_test(test_reject_limit),
-        cmocka_unit_test(test_raw_texts), cmocka_unit_test(test_row_limit),
+        cmocka_unit_test(date_and_time_formats),
+        cmocka_unit_test(formats_that_are_none),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_row_options),
+        cmocka_unit_test(test_null_as),
+        cmocka_unit_test(test_text_forms),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_reject_limit),
+        cmocka_unit_test(test_raw_texts),
+        cmocka_unit_test(test_row_limit),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

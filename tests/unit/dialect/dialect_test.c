@@ -21,7 +21,8 @@ static bool print;
 static struct sl_rc seal(void *ctx, const char *what, struct slice user, struct slice secret,
                          struct buf *out, struct sl_error *err) {
     bool password = strcmp(what, "password") == 0;
-    assert_true(password || strcmp(what, "copy-credentials") == 0);
+    assert_true(password || strcmp(what, "copy-credentials") == 0 ||
+                strcmp(what, "master-symmetric-key") == 0);
     assert_true(password == (user.len > 0));
     buf_printf(out, password ? "SCRAM-SHA-256$%.*s:" : "sealed:1:", SLICE_FMT(user));
     for (size_t i = secret.len; i-- > 0;) {
@@ -248,11 +249,15 @@ static void no_secret_leaves(void **state) {
         "aws_secret_access_key=x;token=wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY'; SELECT 'a'",
         "COPY t FROM 's3://b/p' REGION 'r' ACCESS_KEY_ID 'AKIA' SECRET_ACCESS_KEY 'x' "
         "SESSION_TOKEN 'wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY' -- end",
+        "COPY t FROM 's3://b/p' ENCRYPTED CREDENTIALS 'aws_iam_role=r;master_symmetric_key="
+        "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY' JSON 'auto'",
+        "COPY t FROM 's3://b/p' IAM_ROLE 'r' MASTER_SYMMETRIC_KEY "
+        "'wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY' ENCRYPTED",
     };
     size_t good = 0;
     for (size_t i = 0; i < 200 * 1000; i++) {
         char text[512];
-        const char *from = texts[i % 4];
+        const char *from = texts[i % 6];
         size_t len = strlen(from), start = (size_t)(strstr(from, "s3://") - from) + 5;
         memcpy(text, from, len);
         for (size_t n = random_below(4); n > 0; n--) {

@@ -1,0 +1,204 @@
+"""Files as they should not be, and each option of COPY on a file that needs it: rows, codes, positions and messages. One instance, one upload."""
+import gzip
+import json
+import os
+import unittest
+
+from harness import SealiftTest, allow
+
+FAILED = "Load into table 't' failed.  Check 'stl_load_errors' system table for details."
+AB = 'a integer, b varchar(20)'
+MIB = 1024 * 1024
+
+
+class Case:
+    """options on data into a table of columns: rows (texts of psql, NULL as ~), errors (line, column, code, position, reason), and what the client is told."""
+
+    def __init__(self, name, columns, data, options='', rows=(), errors=(), says=None, select='*', columns_list=''):
+        self.name, self.columns, self.options, self.columns_list, self.select = name, columns, options, columns_list, select
+        self.data = data.encode() if isinstance(data, str) else data
+        self.rows, self.errors, self.says = list(rows), list(errors), says
+        # a load that rejects rows fails, unless its options say how many it may
+        self.fails = (bool(errors) and 'MAXERROR' not in options and 'IGNOREALLERRORS' not in options) or says is not None
+
+
+def digits(value, at, kind='Integer', character=None):
+    return "Invalid digit, Value '%s', Pos %d, Type: %s" % (character if character is not None else value[at], at, kind)
+
+
+DATE = "Invalid date format or value [%s]"
+STAMP = "Invalid timestamp format or value [%s]"
+UTF8 = 'String contains invalid or unsupported UTF-8 codepoints. Bad UTF-8 hex sequence: %s (error %d)'
+
+CASES = [
+    # -- the file as such
+    Case('empty file', AB, ''),
+    Case('empty gzip', AB, gzip.compress(b''), 'GZIP'),
+    Case('header only', AB, 'a|b\n', 'IGNOREHEADER 1'),
+    Case('header without line end', AB, 'a|b', 'IGNOREHEADER 1'),
+    Case('more headers than rows', AB, '1|a\n2|b\n', 'IGNOREHEADER 5'),
+    Case('no final newline', AB, '1|a\n2|b', rows=['1|a', '2|b']),
+    Case('crlf', AB, '1|a\r\n2|b\r\n', rows=['1|a', '2|b']),
+    Case('crlf and quotes', AB, '1,"a"\r\n2,"b\r\nc"\r\n', 'CSV', rows=['1|a', '2|b/c'], select="a, replace(b, chr(13) || chr(10), '/')"),
+    Case('empty line', AB, '1|a\n\n2|b\n', errors=[(2, 'a', 1214, 0, 'Delimiter not found')]),
+    Case('empty line ignored', AB, '1|a\n\n\r\n2|b\n', 'IGNOREBLANKLINES', rows=['1|a', '2|b']),
+    Case('too many columns', AB, '1|a|x\n', errors=[(1, '', 1202, 3, 'Extra column(s) found')]),
+    Case('too few columns', AB + ', c integer', '1|a\n', errors=[(1, 'b', 1214, 2, 'Delimiter not found')]),
+    Case('no delimiter in the file', AB, '1,a\n', errors=[(1, 'a', 1214, 0, 'Delimiter not found')]),
+    Case('fillrecord', AB + ', c integer', '1\n2|b\n3|c|4\n', 'FILLRECORD', rows=['1||~', '2|b|~', '3|c|4']),
+    Case('nul in a text', AB, b'1|a\x00b\n', errors=[(1, 'b', 1216, 2, 'Missing newline: Unexpected character 0x00 found at location 1')]),
+    Case('nul in a number', AB, b'1\x00|a\n', errors=[(1, 'a', 1207, 0, digits('', 1, character='\\x00'))]),
+    Case('control characters', AB, b'1|\x01\x7f\t\n', rows=['1|3'], select='a, length(b)'),
+    Case('gzip of members', AB, gzip.compress(b'1|a\n2|') + gzip.compress(b'b\n') + gzip.compress(b''), 'GZIP', rows=['1|a', '2|b']),
+    Case('cut gzip', AB, gzip.compress(b'1|a\n' * 1000)[:-5], 'GZIP', says='The file is not in GZIP format or is damaged'),
+    Case('not gzip', AB, '1|a\n', 'GZIP', says='The file is not in GZIP format or is damaged'),
+    Case('gzip that is not said', AB, gzip.compress(b'1|a\n', mtime=0), errors=[(1, 'a', 1214, 0, 'Delimiter not found')]),
+    Case('gzip bomb in one row', AB, gzip.compress(bytes(64 * MIB)), 'GZIP', errors=[(1, '', 1216, 0, 'Invalid line: larger than the limit of 4 MB')]),
+    Case('row of 4 MB', 'a integer, b varchar(max)', '1|' + '\n2|'.join('x' * 65535 for _ in range(3)) + '\n', rows=['1|65535', '2|65535', '2|65535'], select='a, length(b)'),
+    Case('row at the limit', AB, b'1|a' + b' ' * (4 * MIB - 3) + b'\n', 'TRIMBLANKS', rows=['1|a']),
+    Case('row over the limit', AB, b'2|b\n1|a' + b' ' * (4 * MIB - 2) + b'\n', 'TRIMBLANKS', errors=[(2, '', 1216, 0, 'Invalid line: larger than the limit of 4 MB')]),
+    Case('a million empty fields', AB, b'1|' + b'|' * 1000000 + b'\n', errors=[(1, '', 1202, 2, 'Extra column(s) found')]),
+    Case('1600 columns', ', '.join('c%d integer' % i for i in range(1600)), '|'.join(str(i) for i in range(1600)) + '\n', rows=['0|800|1599'], select='c0, c800, c1599'),
+    Case('1599 of 1600 columns', ', '.join('c%d integer' % i for i in range(1600)), '|'.join('1' * 1599) + '\n',
+         errors=[(1, 'c1598', 1214, 2 * 1598, 'Delimiter not found')]),
+
+    # -- numbers
+    Case('letters in an integer', AB, '1x|a\n', errors=[(1, 'a', 1207, 0, digits('1x', 1))]),
+    Case('a sign alone', AB, '-|a\n', errors=[(1, 'a', 1207, 0, digits('', 1, character=''))]),
+    Case('blanks in an integer', AB, ' 1 |a\n   |b\n', rows=['1|a', '~|b']),
+    Case('smallint too large', 'a smallint', '32767\n32768\n', errors=[(2, 'a', 1222, 0, 'Overflow (Short valid range -32768 to 32767)')]),
+    Case('integer too small', 'a integer', '-2147483649\n', errors=[(1, 'a', 1222, 0, 'Overflow (Integer valid range -2147483648 to 2147483647)')]),
+    Case('bigint of forty digits', 'a bigint', '9' * 40 + '\n', errors=[(1, 'a', 1222, 0, 'Overflow (Long valid range -9223372036854775808 to 9223372036854775807)')]),
+    Case('decimals cut', 'a numeric(5,2)', '1.999\n-1.999\n', rows=['-1.99', '1.99']),
+    Case('decimals rounded', 'a numeric(5,2)', '1.995\n-1.995\n', 'ROUNDEC', rows=['-2.00', '2.00']),
+    Case('decimal too large', 'a numeric(5,2)', '1000\n', errors=[(1, 'a', 1207, 0, 'Overflow for NUMERIC(5,2)')]),
+    Case('decimal with two points', 'a numeric(5,2)', '1.2.3\n', errors=[(1, 'a', 1207, 0, digits('1.2.3', 3, 'Decimal'))]),
+    Case('float in words', 'a double precision', '1e400\n', errors=[(1, 'a', 1208, 0, 'Floating point value out of range')]),
+    Case('hexadecimal float', 'a real', '0x10\n', errors=[(1, 'a', 1208, 0, 'Invalid floating point value')]),
+    Case('boolean', 'a boolean', 'maybe\n', errors=[(1, 'a', 1210, 0, 'Unknown boolean format')]),
+
+    # -- texts
+    Case('too long', AB, '1|' + 'x' * 21 + '\n', errors=[(1, 'b', 1204, 2, 'String length exceeds DDL length')]),
+    Case('too long, cut', AB, '1|' + 'x' * 19 + 'é\n', 'TRUNCATECOLUMNS', rows=['1|19'], select='a, octet_length(b)'),
+    Case('char too long', 'a char(2)', 'abc\n', errors=[(1, 'a', 1204, 0, 'Char length exceeds DDL length')]),
+    Case('char of two bytes', 'a char(5)', 'é\n', errors=[(1, 'a', 1220, 0, 'Multibyte character not supported for CHAR (Hint: Try using VARCHAR). Invalid char: c3 a9')]),
+    Case('bad utf-8: lone continuation', AB, b'1|a\xa4b\n', errors=[(1, 'b', 1220, 2, UTF8 % ('a4', 3))]),
+    Case('bad utf-8: cut', AB, b'1|\xe2\x82\n', errors=[(1, 'b', 1220, 2, UTF8 % ('e2 82', 2))]),
+    Case('bad utf-8: surrogate', AB, b'1|\xed\xa0\x80\n', errors=[(1, 'b', 1220, 2, UTF8 % ('ed a0 80', 5))]),
+    Case('bad utf-8: overlong', AB, b'1|\xc0\xaf\n', errors=[(1, 'b', 1220, 2, UTF8 % ('c0 af', 9))]),
+    Case('bad utf-8 replaced', AB, b'1|a\xa4\xe2\x82b\n', "ACCEPTINVCHARS AS '^'", rows=['1|a^^^b']),
+    Case('trailing blanks', AB + ', c char(3)', '1|a  |b  \n', rows=['1|3|1'], select='a, octet_length(b), length(c)'),
+    Case('trailing blanks trimmed', AB, '1|a  \n', 'TRIMBLANKS', rows=['1|1'], select='a, octet_length(b)'),
+
+    # -- nulls
+    Case('null strings', AB, '\\N|\\N\n1|\\n\n', rows=['1|\\n', '~|~']),
+    Case('null as', AB, 'x|x\n1|\\N\n', "NULL AS 'x'", rows=['1|\\N', '~|~']),
+    Case('null as nul', AB, b'1|\x00\n', "NULL AS '\\0'", rows=['1|~']),
+    Case('null as nul, longer', AB, b'1|\x00\x00\n', "NULL AS '\\000'", errors=[(1, 'b', 1218, 2, "NUL in a field of more than one byte under NULL AS '\\0'")]),
+    Case('empty fields', AB, '|\n', rows=['~|']),
+    Case('empty as null', AB, '1|\n2| \n', 'EMPTYASNULL', rows=['1|~', '2| ']),
+    Case('blanks as null', AB, '1|\n2| \t\n', 'BLANKSASNULL', rows=['1|', '2|~']),
+    Case('not null', 'a integer, b integer not null', '1|\n', errors=[(1, 'b', 1213, 2, 'Missing data for not-null field')]),
+
+    # -- CSV
+    Case('csv', AB, '1,"a,""b"""\n2, "c" \n', 'CSV', rows=['1|a,"b"', '2|c']),
+    Case('csv with its own quote', AB, '1;%a;%%b%\n', "CSV QUOTE '%' DELIMITER ';'", rows=['1|a;%b']),
+    Case('csv: quote in a bare field', AB, '1,a"b\n', 'CSV', errors=[(1, 'b', 1214, 2, 'Invalid quote formatting for CSV')]),
+    Case('csv: text behind a quote', AB, '1,"a"b\n', 'CSV', errors=[(1, 'b', 1214, 2, 'Invalid quote formatting for CSV')]),
+    Case('csv: open quote', AB, '1,"a\n2,b\n', 'CSV', errors=[(1, 'b', 1214, 2, 'Delimited value missing end quote')]),
+    Case('csv: line numbers over quoted newlines', AB, '1,"a\nb"\nx,c\n', 'CSV', errors=[(3, 'a', 1207, 0, digits('x', 0))]),
+    Case('csv: quoted null string', AB, '1,"\\N"\n2,\\N\n', 'CSV', rows=['1|\\N', '2|~']),
+
+    # -- ESCAPE and REMOVEQUOTES
+    Case('escape', AB, '1|a\\|b\\\\\\\nc\n2|\\N\n3|\\\\N\n', 'ESCAPE', rows=['1|a|b\\/c', '2|~', '3|~'], select="a, replace(b, chr(10), '/')"),
+    Case('no escape', AB, '1|a\\|b\n', errors=[(1, '', 1202, 4, 'Extra column(s) found')]),
+    Case('escape: line numbers', AB, '1|a\\\nb\nx|c\n', 'ESCAPE', errors=[(3, 'a', 1207, 0, digits('x', 0))]),
+    Case('escape: nul ends the record', AB, b'1|ab\x00cd|e\n2|f\n', 'ESCAPE', rows=['1|ab', '2|f']),
+    Case('escape: at the end of the file', AB, '1|a\\', 'ESCAPE', rows=['1|a\\']),
+    Case('removequotes', AB, '1|"a|b"\n2|\'c\'\n3|\' \'d\' \'\n4|e\'\n"5"|""\n', 'REMOVEQUOTES', rows=['1|a|b', '2|c', "3| 'd' ", "4|e'", '5|']),
+    Case('removequotes: open quote', AB, "1|'a\n", 'REMOVEQUOTES', errors=[(1, 'b', 1214, 2, 'Delimited value missing end quote')]),
+    Case('removequotes with escape', AB, '1|"a\\"|"\n2|\\"b\\"\n3|"\\N"\n', 'REMOVEQUOTES ESCAPE', rows=['1|a"|', '2|"b"', '3|~']),
+
+    # -- FIXEDWIDTH
+    Case('fixed width', AB, '  1abc\n 22é€ \n', "FIXEDWIDTH 'a:3,b:3'", rows=['1|abc', '22|é€ ']),
+    Case('fixed width: short', AB, '  1\n', "FIXEDWIDTH 'a:3,b:3'", errors=[(1, 'b', 1203, 3, 'Input data had fewer columns than the table')]),
+    Case('fixed width: empty line', AB, '\n', "FIXEDWIDTH 'a:3,b:3'", errors=[(1, 'a', 1211, 0, 'Input line contained no data')]),
+    Case('fixed width: long', AB, '  1abcd\n', "FIXEDWIDTH 'a:3,b:3'", errors=[(1, '', 1202, 6, 'Extra column(s) found')]),
+    Case('fixed width of no form', AB, '', "FIXEDWIDTH 'a:0,b:3'", says='Invalid FIXEDWIDTH column specification "a:0"'),
+    Case('fixed width of too few', AB, '', "FIXEDWIDTH 'a:3'", says='FIXEDWIDTH names 1 columns, the table or column list has 2'),
+
+    # -- dates and times
+    Case('date too short', 'a date', '2001-1-1\n', errors=[(1, 'a', 1205, 0, 'Invalid Date Format - length must be 10 or more')]),
+    Case('no such day', 'a date', '2001-02-29\n', errors=[(1, 'a', 1205, 0, DATE % 'YYYY-MM-DD')]),
+    Case('timestamp without seconds', 'a timestamp', '2001-02-03 04:05\n', errors=[(1, 'a', 1206, 0, STAMP % 'YYYY-MM-DD HH24:MI:SS')]),
+    Case('any date', 'a date, b timestamp', 'x|y\n', 'ACCEPTANYDATE', rows=['~|~']),
+    Case('dateformat', 'a date', '02/28/1999\n', "DATEFORMAT 'MM/DD/YYYY'", rows=['1999-02-28']),
+    Case('dateformat with a month', 'a date', 'Jan-01-1999 12:00:00\n', "DATEFORMAT AS 'MON-DD-YYYY'", rows=['1999-01-01']),
+    Case('dateformat: wrong', 'a date', '02-28-1999\n2/8/1999\n', "DATEFORMAT 'MM/DD/YYYY' MAXERROR 5",
+         errors=[(1, 'a', 1205, 0, DATE % 'MM/DD/YYYY'), (2, 'a', 1205, 0, 'Invalid Date Format - length must be 10 or more')]),
+    Case('dateformat of no form', 'a date', '', "DATEFORMAT 'YYYY-QQ'", says='Invalid DATEFORMAT "YYYY-QQ"'),
+    Case('dateformat auto', 'a date', '19960108\n960109\nJ2451187\nJan-08-95 BC\n08/JAN/1999\n1996.008\n01/09/99\n', "DATEFORMAT 'auto'",
+         rows=['0095-01-08 BC', '1996-01-08', '1996-01-08', '1996-01-09', '1999-01-08', '1999-01-08', '1999-01-09']),
+    Case('dateformat auto: none', 'a date', 'soon\n', "DATEFORMAT 'auto'", errors=[(1, 'a', 1205, 0, DATE % 'auto')]),
+    Case('timeformat', 'a timestamp', '03.02.2001 04:05:06.5 PM\n', "TIMEFORMAT 'DD.MM.YYYY HH12:MI:SS AM'", rows=['2001-02-03 16:05:06.5']),
+    Case('timeformat auto', 'a timestamp', '2019-02-11T05:09:12.195Z\n19960108 040809\n17 Dec 07:37:16 1997 PST\n12/17/1997 07:37:16.00 PST\nJ2345678 04:05:06.789\n', "TIMEFORMAT 'auto'",
+         rows=['1710-02-23 04:05:06.789', '1996-01-08 04:08:09', '1997-12-17 07:37:16', '1997-12-17 07:37:16', '2019-02-11 05:09:12.195']),
+    Case('timeformat auto with zones', 'a timestamptz', '17 Dec 07:37:16 1997 PST\n1997-12-17 07:37:16-08\n', "TIMEFORMAT 'auto'", rows=['1997-12-17 15:37:16+00'] * 2),
+    Case('epochsecs', 'a timestamp, b timestamptz', '981173106|981173106\n', "TIMEFORMAT 'epochsecs'", rows=['2001-02-03 04:05:06|2001-02-03 04:05:06+00']),
+    Case('epochmillisecs', 'a timestamp', '981173106789\n', "TIMEFORMAT 'epochmillisecs'", rows=['2001-02-03 04:05:06.789']),
+    Case('epochsecs beyond time', 'a timestamp', '9' * 18 + '\n', "TIMEFORMAT 'epochsecs'", errors=[(1, 'a', 1206, 0, STAMP % 'epochsecs')]),
+    Case('timeformat with a zone', 'a timestamptz', '', "TIMEFORMAT 'YYYY-MM-DD HH:MI:SSOF'", says='Invalid TIMEFORMAT "YYYY-MM-DD HH:MI:SSOF"'),
+
+    # -- what a load does with errors, and with nothing
+    Case('maxerror', AB, '1|a\nx|b\ny|c\n4|d\n', 'MAXERROR 3', rows=['1|a', '4|d'], errors=[(2, 'a', 1207, 0, digits('x', 0)), (3, 'a', 1207, 0, digits('y', 0))]),
+    Case('ignoreallerrors', AB, 'x|a\n' * 50 + '1|b\n', 'IGNOREALLERRORS', rows=['1|b'], errors=[(i + 1, 'a', 1207, 0, digits('x', 0)) for i in range(50)]),
+    Case('noload', AB, '1|a\n2|b\n', 'NOLOAD'),
+    Case('noload of bad rows', AB, '1|a\nx|b\n', 'NOLOAD', errors=[(2, 'a', 1207, 0, digits('x', 0))]),
+    Case('identity', 'a integer identity(7, 2), b varchar(20)', 'x\ny\n', rows=['7|x', '9|y']),
+    Case('explicit ids', 'a integer identity(1, 1), b varchar(20)', '40|x\n40|y\n', 'EXPLICIT_IDS', rows=['40|x', '40|y']),
+    Case('identity that is named', 'a integer identity(1, 1), b varchar(20)', '40|x\n', columns_list='(a, b)', says='cannot load values into identity column "a"'),
+    Case('statistics and encodings', AB, '1|a\n', 'COMPUPDATE PRESET STATUPDATE ON COMPROWS 1000', rows=['1|a']),
+]
+
+
+class Hostile(SealiftTest):
+    @classmethod
+    def prepare(cls):
+        s = cls.s
+        s.aws('s3 mb s3://bkt')
+        cls.role = s.put_role('Redshift-Loader', [allow(['s3:GetObject', 's3:ListBucket'])])
+        folder = os.path.join(s.work, 'objects')
+        os.mkdir(folder)
+        for i, case in enumerate(CASES):
+            with open(os.path.join(folder, '%03d' % i), 'wb') as f:
+                f.write(case.data)
+        r = s.aws(['s3', 'cp', '--recursive', folder, 's3://bkt/c'])
+        assert r.code == 0, r
+
+    def run_case(self, i, case):
+        copy = "COPY t %s FROM 's3://bkt/c/%03d' IAM_ROLE '%s' %s" % (case.columns_list, i, self.role, case.options)
+        steps = ["set timezone = 'UTC'", 'drop table if exists t', 'create table t (%s)' % case.columns, copy, 'select %s from t' % case.select, '\\echo --',
+                 r"select line_number, trim(colname), err_code, position, trim(err_reason) from stl_load_errors where query = pg_last_copy_id() order by line_number"]
+        args = [x for step in steps for x in ('-c', step)]
+        r = self.s.run(['psql', '-X', '-q', '-A', '-t', '-P', 'null=~'] + args)
+        rows, _, errors = r.out.partition('--\n')
+        return rows.splitlines(), errors.splitlines(), r.err
+
+    def test_cases(self):
+        self.assertGreaterEqual(len(CASES), 60)
+        for i, case in enumerate(CASES):
+            with self.subTest(case.name):
+                rows, errors, said = self.run_case(i, case)
+                want = '' if not case.fails else case.says or FAILED
+                self.assertIn(want, said)
+                self.assertEqual('ERROR:' in said, case.fails, said)
+                self.assertEqual(sorted(rows), sorted(case.rows), said)
+                self.assertEqual(errors, ['%d|%s|%d|%d|%s' % e for e in case.errors])
+                if not case.fails:
+                    self.assertIn("completed, %d record(s) loaded successfully." % len(case.rows), said)
+                    if case.errors:
+                        self.assertIn("completed, %d record(s) could not be loaded." % len(case.errors), said)
+
+
+if __name__ == '__main__':
+    unittest.main()
