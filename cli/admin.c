@@ -9,10 +9,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "gateway/backend/lookup.h"
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/rdr.h"
+#include "lib/crypto/crypto.h"
 #include "lib/ipc/frame.h"
 
 enum { CLIENT_MS = 1000, BACKLOG = 8 };
@@ -52,6 +54,33 @@ struct answer {
     int fd; /* passed along, or -1 */
 };
 
+/* A session of sealift_gateway, its startup packet sent. */
+static struct sl_rc open_session(const struct supervisor *s, struct slice database, int *ret_fd,
+                                 struct sl_error *err) {
+    char path[INSTANCE_PATH_MAX];
+    struct backend_target t = {.socket_path = path};
+    SL_CLEANUP(secret_fini) struct secret key = {0};
+    SL_CLEANUP(buf_fini) struct buf b = {.max = LIMIT_PG_HELD_BYTES, .wipe = true};
+    ENSURE(database.len > 0 && slice_find(database, 0) == database.len, err, SL_E_PARSE,
+           "admin request: no database's name");
+    instance_path(s->in, "run/pg/.s.PGSQL.5432", path, sizeof path);
+    memcpy(t.token, s->token[SEAM_POSTGRES], SEAM_TOKEN_LEN);
+    TRY(secret_random(&key, AES256_KEY_LEN));
+    struct sl_rc rc =
+        backend_startup_put(&t, SLICE_LIT(LOOKUP_ROLE), database, NULL, 0, &key, &b, err);
+    secret_wipe(&t, sizeof t);
+    t.socket_path = path;
+    TRY(rc);
+    int fd;
+    TRY(backend_connect(&t, &fd, err));
+    if (send(fd, b.ptr, b.len, MSG_NOSIGNAL) != (ssize_t)b.len) {
+        close(fd);
+        return sl_fail(err, SL_E_SQL_NOT_READY, "The warehouse is not accepting connections.");
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
 static struct sl_rc handle(struct supervisor *s, uint8_t type, struct slice payload,
                            struct answer *a, struct sl_error *err) {
     switch (type) {
@@ -63,6 +92,8 @@ static struct sl_rc handle(struct supervisor *s, uint8_t type, struct slice payl
         ENSURE(payload.len > 0 && payload.len <= LIMIT_ROOT_WORD_BYTES, err, SL_E_LIMIT,
                "a passphrase or PIN has 1 to %d bytes", LIMIT_ROOT_WORD_BYTES);
         return supervise_unseal(s, payload, err);
+    case ADMIN_SQL:
+        return open_session(s, payload, &a->fd, err);
     case ADMIN_TLS:
         ENSURE(payload.len == 0, err, SL_E_PARSE, "admin request: payload not expected");
         return supervise_reload_tls(s, err);
@@ -177,10 +208,20 @@ struct sl_rc admin_call(const struct instance *in, enum admin_request type, stru
     return rc;
 }
 
-struct sl_rc admin_kms(const struct instance *in, int *ret_fd, struct sl_error *err) {
+static struct sl_rc connection(const struct instance *in, enum admin_request type,
+                               struct slice payload, int *ret_fd, struct sl_error *err) {
     int fd = -1;
-    TRY(admin_call(in, ADMIN_KMS, SLICE_EMPTY, CLIENT_MS * 10, NULL, &fd, err));
+    TRY(admin_call(in, type, payload, CLIENT_MS * 10, NULL, &fd, err));
     ENSURE(fd >= 0, err, SL_E_PARSE, "the supervisor passed no connection");
     *ret_fd = fd;
     return SL_OK;
+}
+
+struct sl_rc admin_kms(const struct instance *in, int *ret_fd, struct sl_error *err) {
+    return connection(in, ADMIN_KMS, SLICE_EMPTY, ret_fd, err);
+}
+
+struct sl_rc admin_sql(const struct instance *in, struct slice database, int *ret_fd,
+                       struct sl_error *err) {
+    return connection(in, ADMIN_SQL, database, ret_fd, err);
 }

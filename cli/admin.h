@@ -11,6 +11,7 @@
 enum admin_request {
     ADMIN_KMS = 'K',    /* answer carries a connection to kms on the supervisor's edge (seam RPC) */
     ADMIN_UNSEAL = 'U', /* payload: the passphrase or PIN that the keyholder waits for */
+    ADMIN_SQL = 'S',    /* payload: a database. The answer carries a session of sealift_gateway */
     ADMIN_TLS = 'T',    /* one's own certificate is read again; s3 and gateway look for new ones */
 };
 enum { ADMIN_BYTES_MAX = 64 * 1024 };
@@ -27,5 +28,9 @@ struct sl_rc admin_call(const struct instance *in, enum admin_request type, stru
                         int timeout_ms, struct buf *ret_answer, int *ret_fd, struct sl_error *err);
 /* A connection to kms on the supervisor's edge; SL_E_SEALED while the keys are sealed. */
 struct sl_rc admin_kms(const struct instance *in, int *ret_fd, struct sl_error *err);
+/* A connection to the warehouse whose startup packet, as the role sealift_gateway, is sent
+ * (gateway/backend/question.h goes on). SL_E_SQL_NOT_READY while there is none. */
+struct sl_rc admin_sql(const struct instance *in, struct slice database, int *ret_fd,
+                       struct sl_error *err);
 
 #endif

@@ -30,6 +30,7 @@ static const struct verb {
     {"up", verb_up, "start everything and supervise it"},
     {"env", verb_env, "print shell lines for aws, SDKs and psql"},
     {"status", verb_status, "show what runs and what protects the keys"},
+    {"loads", verb_loads, "show what the warehouse loads, and how far it is"},
     {"down", verb_down, "stop everything"},
     {"account", verb_account, "add an account, with its user admin and an access key"},
     {"audit", verb_audit, "verify and search the record of every use of a key"},

@@ -9,6 +9,7 @@ int verb_status(int argc, char **argv);
 int verb_down(int argc, char **argv);
 int verb_account(int argc, char **argv);
 int verb_audit(int argc, char **argv);
+int verb_loads(int argc, char **argv);
 int verb_clock(int argc, char **argv);
 int verb_tls(int argc, char **argv);
 int verb_keys(int argc, char **argv);

@@ -51,10 +51,10 @@ CREATE VIEW sealift.own_load_state WITH (security_barrier) AS
   WHERE pg_has_role(current_user, 'sealift_admin', 'member') OR userid = (SELECT oid::integer FROM pg_catalog.pg_roles WHERE rolname = current_user);
 
 CREATE VIEW sealift.loads AS
-  SELECT r.userid, r.query, r.session, l.*, 100 AS percent, ''::text AS current_file
+  SELECT r.userid, r.query, r.session, r.at, l.*, 100 AS percent, ''::text AS current_file
   FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_lines(r.query, r.kind, r.part, r.sealed) l WHERE r.kind = 'l'
   UNION ALL
-  SELECT userid, query, session, transaction_id, database_name, 'running', table_id, table_name, start_time, NULL, data_source, file_format, rows, plain,
+  SELECT userid, query, session, NULL, transaction_id, database_name, 'running', table_id, table_name, start_time, NULL, data_source, file_format, rows, plain,
     files::integer, size, done::integer, fetched, errors, '', percent, current_file
   FROM sealift.own_load_state WHERE database_name = current_database();
 

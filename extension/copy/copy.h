@@ -47,6 +47,8 @@ struct copy_spec {
     const char
         *ca_file; /* PEM bundle the endpoint's certificate is checked against; NULL: system's */
 
+    unsigned stall_ms; /* a read is tried anew when nothing came for so long; 0: 60 s */
+
     enum copy_auth auth;
     const char *const *roles; /* COPY_AUTH_ROLES: "default", an ARN, or a chain of ARNs */
     int role_count;

@@ -334,7 +334,10 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
         .token = spec->token,
     };
     struct pipeline_conf conf = {
-        .s3 = {.endpoint = spec->endpoint, .region = spec->region, .ca_file = spec->ca_file},
+        .s3 = {.endpoint = spec->endpoint,
+               .region = spec->region,
+               .ca_file = spec->ca_file,
+               .stall_timeout_ms = spec->stall_ms},
         .bucket = spec->bucket,
         .prefix = spec->prefix,
         .manifest = spec->manifest,

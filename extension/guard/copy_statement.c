@@ -348,6 +348,7 @@ void copy_statement_run(const CopyStmt *stmt, ParseState *pstate, QueryCompletio
                              .region = guard_region,
                              .endpoint = guard_s3_endpoint,
                              .ca_file = guard_ca_file,
+                             .stall_ms = (unsigned)guard_s3_stall_ms,
                              .kms_socket = guard_kms_socket,
                              .edge_token = session_edge_token()};
     struct secrets *secrets = new_secrets();

@@ -11,6 +11,7 @@
 extern char *guard_s3_endpoint, *guard_ca_file, *guard_kms_socket, *guard_region, *guard_account,
     *guard_cluster, *guard_master_user;
 extern bool guard_ephemeral;
+extern int guard_s3_stall_ms;
 
 void utility_init(void);
 void log_guard_init(void);

@@ -19,6 +19,7 @@ PG_MODULE_MAGIC;
 char *guard_s3_endpoint, *guard_ca_file, *guard_kms_socket, *guard_region, *guard_account,
     *guard_cluster, *guard_master_user;
 bool guard_ephemeral;
+int guard_s3_stall_ms;
 
 /* An invariant that broke in lib/ ends this one session. */
 static void panic_to_fatal(const char *file, int line, const char *what) {
@@ -48,6 +49,10 @@ void _PG_init(void) {
     DefineCustomBoolVariable("sealift.ephemeral", "May the warehouse be emptied?", NULL,
                              &guard_ephemeral, false, PGC_POSTMASTER, GUC_NO_SHOW_ALL, NULL, NULL,
                              NULL);
+    DefineCustomIntVariable("sealift.s3_stall_timeout",
+                            "A read of COPY is tried anew when nothing came for so long.", NULL,
+                            &guard_s3_stall_ms, 60 * 1000, 100, 60 * 60 * 1000, PGC_POSTMASTER,
+                            GUC_NO_SHOW_ALL | GUC_UNIT_MS, NULL, NULL, NULL);
     sl_set_panic_hook(panic_to_fatal);
     session_init();
     cluster_key_settings();

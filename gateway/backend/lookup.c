@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "gateway/backend/question.h"
 #include "gateway/wire/message.h"
 #include "lib/base/clock.h"
 #include "lib/base/rdr.h"
@@ -36,28 +37,6 @@ void lookup_free(struct lookup *l) {
     }
 }
 
-static struct sl_rc read_message(struct net_conn *c, int64_t deadline, uint8_t *ret_type,
-                                 struct buf *ret) {
-    uint8_t head[5];
-    TRY(net_read_exact(c, head, sizeof head, deadline));
-    struct rdr r = rdr_of(slice_of(head + 1, 4));
-    uint32_t len = rdr_u32(&r);
-    if (len < 4 || len - 4 > LIMIT_PG_HELD_BYTES) {
-        return sl_rc_of(SL_E_SQL_PROTOCOL);
-    }
-    buf_reset(ret);
-    if (len > 4) {
-        uint8_t *p = buf_reserve(ret, len - 4);
-        if (p == NULL) {
-            return sl_rc_of(SL_E_NOMEM);
-        }
-        TRY(net_read_exact(c, p, len - 4, deadline));
-        ret->len = len - 4;
-    }
-    *ret_type = head[0];
-    return SL_OK;
-}
-
 static struct sl_rc login(struct net_conn *c, const struct backend_target *t, int64_t deadline,
                           struct sl_error *err) {
     SL_CLEANUP(secret_fini) struct secret key = {0};
@@ -67,19 +46,7 @@ static struct sl_rc login(struct net_conn *c, const struct backend_target *t, in
     TRY(backend_startup_put(t, SLICE_LIT(LOOKUP_ROLE), SLICE_LIT(LOOKUP_DATABASE), NULL, 0, &key,
                             &b, err));
     TRY(net_write(c, buf_slice(&b), deadline));
-    for (;;) {
-        uint8_t type;
-        TRY(read_message(c, deadline, &type, &b));
-        if (type == 'Z') {
-            return SL_OK;
-        }
-        if (type == 'E') {
-            struct slice text = message_error_field(buf_slice(&b), 'M');
-            return sl_fail(err, SL_E_SQL_NOT_READY, "%.*s", SLICE_FMT(text));
-        }
-        ENSURE(type != 'R' || (b.len == 4 && memcmp(b.ptr, "\0\0\0", 4) == 0), err,
-               SL_E_SQL_NOT_READY, "PostgreSQL asks the gateway for a password.");
-    }
+    return question_begin(c, deadline, err);
 }
 
 static struct sl_rc open_conn(const struct backend_target *t, int64_t deadline,
@@ -139,7 +106,7 @@ static struct sl_rc ask(struct net_conn *c, struct slice user, int64_t deadline,
     struct sl_rc rc = SL_OK;
     for (;;) {
         uint8_t type;
-        TRY(read_message(c, deadline, &type, &b));
+        TRY(question_read(c, deadline, &type, &b));
         if (type == 'Z') {
             return rc;
         }
@@ -192,42 +159,23 @@ struct sl_rc lookup_verifier(struct lookup *l, struct slice user, struct buf *ou
     return SL_OK;
 }
 
-static struct sl_rc run(struct net_conn *c, struct slice statement, int64_t deadline,
-                        enum sl_code refused, struct sl_error *err) {
-    SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
-    message_put(&b, 'Q', statement);
-    TRY(net_write(c, buf_slice(&b), deadline));
-    struct sl_rc rc = SL_OK;
-    for (;;) {
-        uint8_t type;
-        TRY(read_message(c, deadline, &type, &b));
-        if (type == 'Z') {
-            return rc;
-        }
-        if (type == 'E') {
-            struct slice text = message_error_field(buf_slice(&b), 'M');
-            rc = sl_fail(err, refused, "%.*s", SLICE_FMT(text));
-        }
-    }
-}
-
-/* On a connection of its own; `statement` with its NUL. */
+/* On a connection of its own. */
 static struct sl_rc run_alone(struct lookup *l, struct slice statement, int64_t timeout_ms,
                               enum sl_code refused, struct sl_error *err) {
     int64_t deadline = clock_mono_ms() + timeout_ms;
     struct net_conn *c = NULL;
     TRY(open_conn(l->target, deadline, &c, err));
-    struct sl_rc rc = run(c, statement, deadline, refused, err);
+    struct sl_rc rc = question_ask(c, statement, deadline, refused, NULL, NULL, err);
     net_conn_free(c);
     return rc;
 }
 
 struct sl_rc lookup_rotate(struct lookup *l, struct sl_error *err) {
-    return run_alone(l, SLICE_LIT("SELECT sealift.rotate_encryption_key()\0"), LIMIT_SQL_BACKEND_MS,
+    return run_alone(l, SLICE_LIT("SELECT sealift.rotate_encryption_key()"), LIMIT_SQL_BACKEND_MS,
                      SL_E_REDSHIFT_CLUSTER_STATE, err);
 }
 
 struct sl_rc lookup_reset(struct lookup *l, struct sl_error *err) {
-    return run_alone(l, SLICE_LIT("SELECT sealift.reset()\0"), LIMIT_SQL_RESET_MS,
-                     SL_E_SQL_NOT_READY, err);
+    return run_alone(l, SLICE_LIT("SELECT sealift.reset()"), LIMIT_SQL_RESET_MS, SL_E_SQL_NOT_READY,
+                     err);
 }

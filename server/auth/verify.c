@@ -103,8 +103,7 @@ static struct sl_rc find_identity(const struct auth_env *env, const struct sigv4
         rc = sl_fail(err, SL_E_TOKEN_INVALID,
                      "The security token included in the request is invalid.");
     } else if (env->now_ms / 1000 >= sts->expires_s) {
-        rc = sl_fail(err, SL_E_TOKEN_EXPIRED,
-                     "The security token included in the request is expired");
+        rc = sl_fail(err, SL_E_TOKEN_EXPIRED, "%s", sl_code_info(SL_E_TOKEN_EXPIRED)->text);
     } else {
         rc = auth_sts_caller(env, sts, key_id, a, err, ret);
     }

@@ -1,9 +1,14 @@
 """What is seen of loads: the views of what ended and of what runs, whose rows they show, how long they are kept."""
 import gzip
 import os
+import pty
+import random
+import re
+import signal
 import subprocess
 
-from harness import SealiftTest, allow
+from harness import SEALIFT, SealiftTest, allow
+from midload import Gate, Session, within
 
 INT, BIG, TIME, TEXT = 'integer', 'bigint', 'timestamp without time zone', 'text'
 
@@ -204,3 +209,121 @@ class LoadViews(SealiftTest):
         r = subprocess.run(['/usr/lib/postgresql/15/bin/postgres', '--single', '-D', folder, 'dev'], input=sql + '\n', stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **who)
         self.assertEqual(r.returncode, 0, r.stdout)
         self.assertNotIn('ERROR', r.stdout)
+
+
+class RunningLoads(SealiftTest):
+    """What is seen while a load stands still in its middle, and of it afterwards: by other sessions and by `sealift loads`."""
+
+    @classmethod
+    def prepare(cls):
+        s = cls.s
+        assert s.aws('s3 mb s3://bkt').code == 0
+        cls.role = s.put_role('Redshift-Loader', [allow(['s3:GetObject', 's3:ListBucket'])])
+        rnd = random.Random(1)
+        cls.size = 0
+        for i in range(8):
+            data = ''.join('%d|%030x\n' % (n, rnd.getrandbits(120)) for n in range(20000))
+            cls.size += len(data)
+            s.write('big', data)
+            assert s.aws('s3 cp big s3://bkt/big/%d' % i).code == 0
+        s.sqlv('create table t (a integer, b varchar(40))')
+        s.sqlv("create user other password 'Other12345'")
+        cls.gate = Gate(s)
+        cls.out = os.path.join(s.work, 'watch.out')
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.gate.close()
+        super().tearDownClass()
+
+    def loads(self, *args):
+        return self.accepted(self.s.run([SEALIFT, 'loads', '--data', self.s.data, *args])).splitlines()
+
+    def begin(self):
+        session = Session(self.s)
+        self.gate.hold(900000)
+        session.begin("COPY t FROM 's3://bkt/big/' IAM_ROLE '%s';" % self.role)
+        self.gate.wait_held()
+        within(60, lambda: int(self.s.sqlv('select coalesce(max(bytes_loaded), 0) from stv_load_state')) > 800000)
+        return session
+
+    def test_views(self):
+        s = self.s
+        session = self.begin()
+        state = s.sqlv("select session = pid, session, slice, abs(extract(epoch from recordtime - (now() at time zone 'UTC'))) < 60, bytes_to_load, bytes_loaded between 800000 and 900000,"
+                       " bytes_to_load_compressed, bytes_loaded_compressed, lines > 0, num_files, num_files_complete, trim(current_file) ~ '^s3://bkt/big/[0-7]$',"
+                       " pct_complete = bytes_loaded * 100 / bytes_to_load from stv_load_state")
+        self.assertRegex(state, '^t.%d.0.t.%d.t.0.0.t.8.[01].t.t$' % (session.pid, self.size))
+        history = "select query_id, status, end_time is null, duration > 0, table_name, database_name, data_source, source_file_count, source_file_bytes, session_id from sys_load_history"
+        n = s.sqlv("select query from stv_load_state")
+        self.assertEqual(s.sqlv(history + " where status = 'running'"), '%s|running|t|t|t|dev|s3://bkt/big/|8|%d|%d' % (n, self.size, session.pid))
+        other = dict(user='other', password='Other12345')
+        self.assertEqual(s.sqlv('select count(*) from stv_load_state', **other), '0')
+        self.assertEqual(s.sqlv("select count(*) from sys_load_history", **other), '0')
+        s.sqlv('create database second')
+        self.assertEqual(s.sqlv('select count(*) from stv_load_state', database='second'), '1')  # the cluster's
+        self.assertEqual(s.sqlv('select count(*) from sys_load_history', database='second'), '0')
+        s.sqlv('drop database second')
+        self.gate.release()
+        self.assertIn('160000 record(s)', session.answer())
+        self.assertEqual(s.sqlv("select status, loaded_rows, duration = round(extract(epoch from end_time - start_time) * 1000000) from sys_load_history where query_id = " + n), 'completed|160000|t')
+        self.assertEqual(s.sqlv('select count(*) from stv_load_state'), '0')
+        session.close()
+
+    def test_loads(self):
+        self.refused(self.s.sql("COPY t FROM 's3://bkt/none' IAM_ROLE '%s'" % self.role), "The specified S3 prefix 'none' does not exist")
+        session = self.begin()
+        with open(self.out, 'wb') as f:
+            watch = subprocess.Popen([SEALIFT, 'loads', '--watch', '--data', self.s.data], env=self.s.env, stdout=f, stderr=subprocess.PIPE, text=True)
+        at = r'[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}  #[0-9]+  dev\.t  '
+        running = at + r'\[#+\.+\] +[0-9]+%  8[0-9]{2}\.[0-9] kB of [56]\.[0-9] MB, [01] of 8 files, [0-9,]+ rows, [0-9.]+ s  s3://bkt/big/[0-7]  \(awsuser\)$'
+        completed = at + r'completed  [56]\.[0-9] MB, 8 files, 160,000 rows, [0-9.]+ s  s3://bkt/big/  \(awsuser\)$'
+        lines = self.loads()
+        self.assertRegex(lines[-1], '^' + running)
+        self.assertRegex(lines[-2], '^' + at + r"failed     0 B, 0 files, 0 rows, [0-9.]+ s  The specified S3 prefix 'none' does not exist  \(awsuser\)$")
+        self.assertEqual(len(self.loads('--last', '1')), 2)
+        within(30, lambda: re.search(running, self.watched(), re.M))
+        self.gate.release()
+        session.answer()
+        within(30, lambda: re.search(completed, self.watched(), re.M))
+        watch.send_signal(signal.SIGINT)
+        self.assertEqual(watch.communicate(timeout=30)[1], '')
+        self.assertNotIn('\033', self.watched())
+        self.assertRegex(self.loads()[-1], '^' + completed)
+        session.close()
+
+    def watched(self):
+        with open(self.out) as f:
+            return f.read()
+
+    def test_watch_on_a_terminal(self):
+        session = self.begin()
+        near, far = pty.openpty()
+        watch = subprocess.Popen([SEALIFT, 'loads', '--watch', '--data', self.s.data], env=self.s.env, stdout=far, stderr=subprocess.PIPE, text=True)
+        os.close(far)
+        seen = b''
+        while b'[##' not in seen or b'\033[J' not in seen:
+            seen += os.read(near, 65536)
+        self.gate.release()
+        session.answer()
+        while b'160,000 rows' not in seen:
+            seen += os.read(near, 65536)
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=30)
+        os.close(near)
+        session.close()
+
+    def test_verb(self):
+        s = self.s
+        self.assertIn('--watch', self.accepted(s.run([SEALIFT, 'loads', '--help'])))
+        self.assertIn('loads', self.accepted(s.run([SEALIFT, 'help'])))
+        for bad in (['--last', 'x'], ['--last', '-1'], ['now'], ['--follow']):
+            self.refused(s.run([SEALIFT, 'loads', '--data', s.data, *bad]), 'sealift: ')
+        # A database that isn't open to all: the others are shown.
+        s.sqlv('create database closed')
+        s.sqlv('revoke connect on database closed from public')
+        self.assertIn('database closed: permission denied for database "closed"', s.run([SEALIFT, 'loads', '--data', s.data]).err)
+        s.sqlv('drop database closed')
+        s.down()
+        self.refused(s.run([SEALIFT, 'loads', '--data', s.data]), 'Sealift is not up on')
+        s.up()
