@@ -287,6 +287,8 @@ class Accounts(SealiftTest):
                 self.denied(u.s3.get_object, get, **k)
         set_policy('s3:CreateBucket', {'StringEquals': {'s3:LocationConstraint': 'eu-west-1'}})
         self.denied(u.s3.create_bucket, 's3:CreateBucket', Bucket='here')
+        # Who may not, is told nothing of what else is wrong.
+        self.denied(u.s3.create_bucket, 's3:CreateBucket', Bucket='here', CreateBucketConfiguration={'LocationConstraint': 'No Region'})
         u.s3.create_bucket(Bucket='there', CreateBucketConfiguration={'LocationConstraint': 'eu-west-1'})
         with self.subTest('presigned'):
             set_policy(get, {'StringEquals': {'s3:authType': 'REST-QUERY-STRING'}})

@@ -58,7 +58,11 @@ class S3(SealiftTest):
             self.assertEqual(r['ResponseMetadata']['HTTPStatusCode'], 206)
         self.assertEqual(self.code(c.get_object, Bucket='bkt', Key='r', Range='bytes=300000-'), ('InvalidRange', 416))
         etag = c.head_object(Bucket='bkt', Key='r')['ETag']
-        self.assertEqual(self.code(c.get_object, Bucket='bkt', Key='r', IfMatch='"x"')[1], 412)
+        for call, given, named in ((c.get_object, {'IfMatch': '"x"'}, 'If-Match'),
+                                   (c.copy_object, {'CopySource': 'bkt/r', 'CopySourceIfNoneMatch': etag}, 'x-amz-copy-source-If-None-Match')):
+            with self.assertRaises(ClientError) as e:
+                call(Bucket='bkt', Key='r', **given)
+            self.assertEqual((e.exception.response['ResponseMetadata']['HTTPStatusCode'], e.exception.response['Error']['Condition']), (412, named))
         self.assertEqual(self.code(c.get_object, Bucket='bkt', Key='r', IfNoneMatch=etag)[1], 304)
 
     def test_multipart(self):

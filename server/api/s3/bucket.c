@@ -141,7 +141,11 @@ struct sl_rc s3_create_bucket(struct s3_call *c) {
         s3_condition(c, "s3:LocationConstraint", region);
         s3_tags_conditions(c, "aws:RequestTag/", "aws:TagKeys", &c->tags);
     }
-    TRY(s3_authorize_for(c, NULL, "s3:CreateBucket", &c->bucket_arn, 1));
+    struct sl_rc may = s3_authorize_for(c, NULL, "s3:CreateBucket", &c->bucket_arn, 1);
+    if (sl_failed(may)) {
+        s3_untell(c);
+        return may;
+    }
     if (sl_failed(region_rc)) {
         *c->err = later;
         return region_rc;

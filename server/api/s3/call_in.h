@@ -87,6 +87,8 @@ struct sl_rc s3_invalid(struct s3_call *c, const char *name, struct slice value,
                         ...) SL_PRINTF(4, 5);
 /* 501 for a header that asks for what isn't here. */
 struct sl_rc s3_not_implemented(struct s3_call *c, const char *header);
+/* Another error than the one that was about to be raised: nothing is told of that. */
+void s3_untell(struct s3_call *c);
 /* The call goes on: the next error is told by itself. */
 void s3_forget_error(struct s3_call *c);
 /* An error that errors.def does not know. */

@@ -85,15 +85,17 @@ static void put_bytes(struct buf *out, const char *element, struct slice s) {
 
 /* The condition that did not hold, of a copy's source or of the object itself. */
 static const char *failed_condition(const struct s3_call *c) {
-    static const char *const names[] = {"x-amz-copy-source-If-Match",
-                                        "x-amz-copy-source-If-None-Match",
-                                        "x-amz-copy-source-If-Modified-Since",
-                                        "x-amz-copy-source-If-Unmodified-Since",
-                                        "If-Match",
-                                        "If-None-Match"};
+    static const struct {
+        const char *header, *shown;
+    } names[] = {{"x-amz-copy-source-if-match", "x-amz-copy-source-If-Match"},
+                 {"x-amz-copy-source-if-none-match", "x-amz-copy-source-If-None-Match"},
+                 {"x-amz-copy-source-if-modified-since", "x-amz-copy-source-If-Modified-Since"},
+                 {"x-amz-copy-source-if-unmodified-since", "x-amz-copy-source-If-Unmodified-Since"},
+                 {"if-match", "If-Match"},
+                 {"if-none-match", "If-None-Match"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (s3_header(c, names[i]).ptr != NULL) {
-            return names[i];
+        if (s3_header(c, names[i].header).ptr != NULL) {
+            return names[i].shown;
         }
     }
     return "If-Unmodified-Since";

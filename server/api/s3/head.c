@@ -51,10 +51,14 @@ struct sl_rc s3_fail_as(struct s3_call *c, int status, const char *code, const c
     return sl_fail(c->err, SL_E_S3_INVALID_REQUEST, "%s", message);
 }
 
-void s3_forget_error(struct s3_call *c) {
-    sl_error_clear(c->err);
+void s3_untell(struct s3_call *c) {
     c->code_override = NULL;
     c->extra_count = 0;
+}
+
+void s3_forget_error(struct s3_call *c) {
+    sl_error_clear(c->err);
+    s3_untell(c);
 }
 
 static struct sl_rc read_uint(struct s3_call *c, const char *name, struct slice v, uint64_t max,

@@ -97,7 +97,9 @@ static struct sl_rc to_text(struct s3_call *c, const struct s3_tags *tags, size_
     struct sl_rc rc = buf_check(&text, c->err);
     *ret = arena_copy(c->a, buf_slice(&text));
     buf_fini(&text);
-    return rc;
+    TRY(rc);
+    ENSURE(ret->ptr != NULL, c->err, SL_E_NOMEM, "request needs too much memory");
+    return SL_OK;
 }
 
 static struct sl_rc tag_of(const struct xml *e, struct context_pair *ret) {
