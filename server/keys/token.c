@@ -1,11 +1,14 @@
 /* PKCS#11 by direct calls; see token.h. The module's path comes from the domain key file, so what
- * it names must be a file that only its owner (root or this user) can write. It stays mapped after
- * use: many modules can't be unloaded safely, and the sandbox leaves it nothing to do. */
+ * it names must be a file that only its owner (root or this user) can write or replace. It stays
+ * mapped after use: many modules can't be unloaded safely, and the sandbox leaves it nothing to do.
+ */
 #include "server/keys/token.h"
 
 #include <dlfcn.h>
 #include <p11-kit/pkcs11.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,12 +39,31 @@ static struct sl_rc ck(CK_RV rv, const char *what, struct sl_error *err) {
     return SL_OK;
 }
 
-static struct sl_rc load(const char *path, struct session *s, struct sl_error *err) {
+/* The file `path`, without links, and each folder above it belongs to root or this user, and only
+ * its owner can put another file in its place. */
+static struct sl_rc check_owners(const char *path, struct sl_error *err) {
+    char part[PATH_MAX];
     struct stat st;
-    ENSURE(stat(path, &st) == 0, err, SL_E_NOT_FOUND, "PKCS#11 module %s: %m", path);
-    ENSURE(S_ISREG(st.st_mode) && (st.st_uid == 0 || st.st_uid == geteuid()) &&
-               (st.st_mode & 022) == 0,
-           err, SL_E_ACCESS_DENIED, "PKCS#11 module %s: others can write it", path);
+    snprintf(part, sizeof part, "%s", path);
+    for (bool file = true;; file = false) {
+        ENSURE(stat(part, &st) == 0, err, SL_E_NOT_FOUND, "PKCS#11 module %s: %m", part);
+        bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX) != 0;
+        ENSURE(S_ISREG(st.st_mode) == file && (st.st_uid == 0 || st.st_uid == geteuid()) &&
+                   ((st.st_mode & 022) == 0 || sticky),
+               err, SL_E_ACCESS_DENIED, "PKCS#11 module %s: others can write %s", path,
+               file ? "it" : part);
+        if (part[1] == '\0') {
+            return SL_OK;
+        }
+        char *slash = strrchr(part, '/');
+        slash[slash == part] = '\0';
+    }
+}
+
+static struct sl_rc load(const char *named, struct session *s, struct sl_error *err) {
+    char path[PATH_MAX];
+    ENSURE(realpath(named, path) != NULL, err, SL_E_NOT_FOUND, "PKCS#11 module %s: %m", named);
+    TRY(check_owners(path, err));
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     ENSURE(module != NULL, err, SL_E_NOT_FOUND, "PKCS#11 module %s can't be loaded", path);
     CK_C_GetFunctionList list = (CK_C_GetFunctionList)dlsym(module, "C_GetFunctionList");

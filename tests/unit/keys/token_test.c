@@ -79,7 +79,35 @@ static void wraps_in_the_token(void **state) {
     secret_fini(&wrong);
 }
 
+/* A module that somebody else could write, or put another in the place of, is not loaded. */
+static void module_is_its_owners(void **state) {
+    char folder[64], line[256];
+    struct root_token t = {.token = "none", .key = "none"};
+    uint8_t nonce[GCM_NONCE_LEN] = {0}, cipher[48] = {0}, plain[32];
+    struct slice sealed = slice_of(cipher, sizeof cipher);
+    static const struct {
+        mode_t folder, file;
+        enum sl_code code;
+    } cases[] = {{0755, 0666, SL_E_ACCESS_DENIED},
+                 {0777, 0644, SL_E_ACCESS_DENIED},
+                 {0775, 0644, SL_E_ACCESS_DENIED},
+                 {01777, 0644, SL_E_NOT_FOUND}, /* the token: nobody else can rename it there */
+                 {0755, 0644, SL_E_NOT_FOUND}};
+    snprintf(folder, sizeof folder, "%s/modules", dir);
+    snprintf(t.module, sizeof t.module, "%s/modules/../modules/hsm.so", dir);
+    snprintf(line, sizeof line, "mkdir %s && cp " MODULE " %s/hsm.so", folder, folder);
+    assert_int_equal(system(line), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(chmod(folder, cases[i].folder), 0);
+        assert_int_equal(chmod(t.module, cases[i].file), 0);
+        struct sl_rc rc =
+            token_unwrap(&t, SLICE_LIT("1234567"), nonce, SLICE_EMPTY, sealed, plain, NULL);
+        assert_int_equal(rc.code, cases[i].code);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(wraps_in_the_token)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(wraps_in_the_token),
+                                       cmocka_unit_test(module_is_its_owners)};
     return cmocka_run_group_tests(tests, start, end);
 }
