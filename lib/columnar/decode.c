@@ -114,6 +114,11 @@ static bool avx2(void) {
 #endif
 }
 
+void decode_steps(const uint32_t *codes, size_t n, int64_t base, uint64_t step,
+                  enum vector_kind kind, uint8_t *out, bool plain) {
+    (!plain && avx2() ? reference_avx2 : reference_any)(codes, n, base, step, kind, out);
+}
+
 static struct sl_rc read_reference(struct encode_work *w, struct slice *body, size_t n,
                                    enum vector_kind kind, uint8_t *out, struct sl_error *err) {
     const uint8_t *p;
@@ -126,7 +131,7 @@ static struct sl_rc read_reference(struct encode_work *w, struct slice *body, si
     TRY(ints_open(body, n, 64, &a, err));
     if (a.width <= 32) {
         TRY(ints_get32(&w->ints, &a, w->codes, err));
-        (avx2() ? reference_avx2 : reference_any)(w->codes, n, base, step, kind, out);
+        decode_steps(w->codes, n, base, step, kind, out, false);
         return SL_OK;
     }
     TRY(ints_get64(&w->ints, &a, w->wide, err));

@@ -50,4 +50,9 @@ struct sl_rc decode_column(struct encode_work *w, enum encoding encoding, enum v
                            uint32_t rows, uint32_t nulls, struct slice body,
                            struct vector_memory *memory, struct vector *ret, struct sl_error *err);
 
+/* Values of integers from how many steps above the base they are: its loop, with and without vector
+ * instructions, for the tests. */
+void decode_steps(const uint32_t *codes, size_t n, int64_t base, uint64_t step,
+                  enum vector_kind kind, uint8_t *out, bool plain);
+
 #endif

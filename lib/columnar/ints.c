@@ -108,12 +108,12 @@ AVX2 static void split64_avx2(const uint64_t *v, size_t n, unsigned width, uint8
     split_body(NULL, v, n, width, out);
 }
 
-static void split(const uint32_t *v32, const uint64_t *v64, size_t n, unsigned width,
-                  uint8_t *out) {
+void ints_split(const uint32_t *v32, const uint64_t *v64, size_t n, unsigned width, uint8_t *out,
+                bool plain) {
     if (v32 != NULL) {
-        (avx2() ? split32_avx2 : split32)(v32, n, width, out);
+        (!plain && avx2() ? split32_avx2 : split32)(v32, n, width, out);
     } else {
-        (avx2() ? split64_avx2 : split64)(v64, n, width, out);
+        (!plain && avx2() ? split64_avx2 : split64)(v64, n, width, out);
     }
 }
 
@@ -189,7 +189,7 @@ static struct sl_rc put_flat(struct ints_work *w, const uint32_t *v32, const uin
     uint8_t *p = buf_reserve(out, (packed > planes ? packed : planes) + 8);
     TRY(buf_check(out, NULL));
     if (packed > SMALL_BYTES) {
-        split(v32, v64, n, width, p);
+        ints_split(v32, v64, n, width, p, false);
         TRY(planes_promise(w, p, n, width, &promise));
     }
     if (promise < packed - packed / 16) {
@@ -421,6 +421,10 @@ void ints_merge32(const uint8_t *p, unsigned width, size_t n, uint32_t *out, boo
     (!plain && avx2() ? merge32_avx2 : merge32)(p, width, n, out);
 }
 
+void ints_merge64(const uint8_t *p, unsigned width, size_t n, uint64_t *out, bool plain) {
+    (!plain && avx2() ? merge64_avx2 : merge64)(p, width, n, out);
+}
+
 static void flat32(const struct ints *a, uint32_t *out) {
     if (a->width == 0) {
         memset(out, 0, a->n * sizeof *out);
@@ -437,7 +441,7 @@ static void flat64(const struct ints *a, uint64_t *out) {
     } else if (a->form == INTS_PACKED) {
         unpack_rest64(a->bytes.ptr, a->bytes.len, a->width, 0, a->n, out);
     } else {
-        (avx2() ? merge64_avx2 : merge64)(a->bytes.ptr, a->width, a->n, out);
+        ints_merge64(a->bytes.ptr, a->width, a->n, out, false);
     }
 }
 

@@ -54,5 +54,9 @@ static inline unsigned ints_width(uint64_t v) {
 void ints_unpack32(const uint8_t *p, size_t len, unsigned width, size_t n, uint32_t *out,
                    bool plain);
 void ints_merge32(const uint8_t *p, unsigned width, size_t n, uint32_t *out, bool plain);
+void ints_merge64(const uint8_t *p, unsigned width, size_t n, uint64_t *out, bool plain);
+/* The planes of either v32 or v64. */
+void ints_split(const uint32_t *v32, const uint64_t *v64, size_t n, unsigned width, uint8_t *out,
+                bool plain);
 
 #endif

@@ -1,5 +1,6 @@
 /* Each encoding at its edges, there and back through sealed segments, and that it is chosen where
  * it should be. */
+#include "lib/columnar/encode_in.h"
 #include "tests/unit/columnar/rig.h"
 
 #include <float.h>
@@ -64,6 +65,31 @@ static __int128 rising(enum vector_kind kind, uint32_t row) {
 }
 static __int128 stepped(enum vector_kind kind, uint32_t row) {
     return (__int128)(row * 2654435761U >> 23) * 100 - 20000;
+}
+
+/* Steps above a base, by both loops: each integer kind, its sums wrapping around. */
+static void test_step_twins(void **state) {
+    enum { N = 333 };
+    static uint32_t codes[N];
+    static __int128 fast[N + 1], plain[N + 1];
+    int64_t base;
+    uint64_t step;
+    for (size_t n = 1; n <= N; n += n < 40 ? 1 : 67) {
+        for (size_t k = 0; k <= sizeof ints / sizeof ints[0]; k++) {
+            enum vector_kind kind = k == 0 ? VECTOR_BOOL : ints[k - 1];
+            crypto_random(codes, sizeof codes);
+            crypto_random(&base, sizeof base);
+            crypto_random(&step, sizeof step);
+            memset(fast, 1, sizeof fast);
+            memset(plain, 1, sizeof plain);
+            decode_steps(codes, n, base, step, kind, (uint8_t *)fast, false);
+            decode_steps(codes, n, base, step, kind, (uint8_t *)plain, true);
+            assert_memory_equal(fast, plain, sizeof fast);
+            uint64_t last = (uint64_t)base + step * codes[n - 1];
+            size_t width = vector_width(kind);
+            assert_memory_equal((uint8_t *)fast + (n - 1) * width, &last, width < 8 ? width : 8);
+        }
+    }
 }
 
 static void test_ints(void **state) {
@@ -422,13 +448,13 @@ static void test_random(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ints),           cmocka_unit_test(test_wide),
-        cmocka_unit_test(test_bool),           cmocka_unit_test(test_all_null),
-        cmocka_unit_test(test_null_rubbish),   cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_nan_bits),       cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_stubborn_texts), cmocka_unit_test(test_shared),
-        cmocka_unit_test(test_compression),    cmocka_unit_test(test_long_text),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_step_twins), cmocka_unit_test(test_ints),
+        cmocka_unit_test(test_wide),       cmocka_unit_test(test_bool),
+        cmocka_unit_test(test_all_null),   cmocka_unit_test(test_null_rubbish),
+        cmocka_unit_test(test_floats),     cmocka_unit_test(test_nan_bits),
+        cmocka_unit_test(test_texts),      cmocka_unit_test(test_stubborn_texts),
+        cmocka_unit_test(test_shared),     cmocka_unit_test(test_compression),
+        cmocka_unit_test(test_long_text),  cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests_name("encode", tests, set_up, tear_down);
 }

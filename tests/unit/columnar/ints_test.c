@@ -120,6 +120,39 @@ static void test_twins(void **state) {
     }
 }
 
+/* Planes of both widths of input: written alike, and of random values what merging gives back. */
+static void test_plane_twins(void **state) {
+    enum { N = 777 };
+    static uint32_t narrow[N];
+    static uint64_t wide[N], back[N];
+    static uint8_t fast[N * 8 + 64], plain[N * 8 + 64];
+    for (unsigned width = 1; width <= 64; width++) {
+        for (size_t n = 0; n <= N; n += n < 40 ? 1 : 67) {
+            crypto_random((uint8_t *)wide, sizeof wide);
+            for (size_t i = 0; i < n; i++) {
+                wide[i] &= mask_of(width);
+                narrow[i] = (uint32_t)wide[i];
+            }
+            memset(fast, 1, sizeof fast);
+            memset(plain, 1, sizeof plain);
+            ints_split(NULL, wide, n, width, fast, false);
+            ints_split(NULL, wide, n, width, plain, true);
+            assert_memory_equal(fast, plain, sizeof fast);
+            for (int way = 0; way < 2; way++) {
+                memset(back, 1, sizeof back);
+                ints_merge64(fast, width, n, back, way == 1);
+                assert_memory_equal(back, wide, n * sizeof *wide);
+            }
+            if (width <= 32) {
+                ints_split(narrow, NULL, n, width, plain, false);
+                assert_memory_equal(fast, plain, sizeof fast);
+                ints_split(narrow, NULL, n, width, plain, true);
+                assert_memory_equal(fast, plain, sizeof fast);
+            }
+        }
+    }
+}
+
 /* Arrays that no writer makes. */
 static void test_refusals(void **state) {
     static const struct {
@@ -161,9 +194,8 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths),
-        cmocka_unit_test(test_one_run),
-        cmocka_unit_test(test_twins),
+        cmocka_unit_test(test_widths),   cmocka_unit_test(test_one_run),
+        cmocka_unit_test(test_twins),    cmocka_unit_test(test_plane_twins),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests_name("ints", tests, set_up, tear_down);
