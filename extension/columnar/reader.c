@@ -254,14 +254,20 @@ static void absent_column(struct open_column *c, TupleDesc desc, int attribute) 
     c->value = getmissingattr(desc, attribute + 1, &c->is_null);
 }
 
-/* Values of a fixed length at aligned addresses. */
-static void align_fixed(struct reader *r, struct open_column *c, const FormData_pg_attribute *att) {
-    Size step = c->step = MAXALIGN(att->attlen), need = step * ((Size)c->vector.rows + 1);
+/* Values at aligned addresses, each `step` bytes from the one before. */
+static void allot(struct reader *r, struct open_column *c, Size step) {
+    Size need = step * ((Size)c->vector.rows + 1);
+    c->step = step;
     if (c->fixed_cap < need) {
         c->fixed = c->fixed == NULL ? MemoryContextAllocHuge(r->context, need)
                                     : repalloc_huge(c->fixed, need);
         c->fixed_cap = need;
     }
+}
+
+/* Values of a fixed length. */
+static void align_fixed(struct reader *r, struct open_column *c, const FormData_pg_attribute *att) {
+    allot(r, c, MAXALIGN(att->attlen));
     for (uint32_t i = 0; i < c->vector.rows; i++) {
         if (vector_is_null(&c->vector, i)) {
             continue;
@@ -270,7 +276,24 @@ static void align_fixed(struct reader *r, struct open_column *c, const FormData_
         if (bytes.len != (size_t)att->attlen) {
             fail_damaged(r->rel, "a value has a wrong length");
         }
-        memcpy(c->fixed + i * step, bytes.ptr, bytes.len);
+        memcpy(c->fixed + i * c->step, bytes.ptr, bytes.len);
+    }
+}
+
+/* Lists of at most 100 OIDs or numbers, which PostgreSQL reads as they lie, behind four bytes of
+ * length, for it never toasts them. */
+static void align_list(struct reader *r, struct open_column *c) {
+    size_t longest = 0;
+    for (uint32_t i = 0; i < c->vector.rows; i++) {
+        longest = Max(longest, vector_is_null(&c->vector, i) ? 0 : vector_bytes(&c->vector, i).len);
+    }
+    allot(r, c, MAXALIGN(VARHDRSZ + longest));
+    for (uint32_t i = 0; i < c->vector.rows; i++) {
+        if (!vector_is_null(&c->vector, i)) {
+            struct slice bytes = vector_bytes(&c->vector, i);
+            SET_VARSIZE(c->fixed + i * c->step, VARHDRSZ + bytes.len);
+            memcpy(VARDATA(c->fixed + i * c->step), bytes.ptr, bytes.len);
+        }
     }
 }
 
@@ -305,6 +328,8 @@ static void decode(struct reader *r, struct open_segment *o, TupleDesc desc, int
                &err);
     if (form.fixed) {
         align_fixed(r, c, att);
+    } else if (att->atttypid == OIDVECTOROID || att->atttypid == INT2VECTOROID) {
+        align_list(r, c);
     }
 }
 

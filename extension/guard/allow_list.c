@@ -304,7 +304,6 @@ void allow_list_check(const Node *n) {
     case T_CreateSchemaStmt:
     case T_CreateSeqStmt:
     case T_AlterSeqStmt:
-    case T_IndexStmt:
     case T_TruncateStmt:
     case T_AlterObjectSchemaStmt:
     case T_AlterDefaultPrivilegesStmt:
@@ -320,6 +319,8 @@ void allow_list_check(const Node *n) {
     case T_CreateDomainStmt:
     case T_AlterDomainStmt:
         return;
+    case T_IndexStmt: /* said here: CONCURRENTLY would leave an invalid one behind */
+        refuse("an index", NULL);
     case T_LoadStmt:
         forbid("LOAD a library");
     case T_AlterSystemStmt:

@@ -15,7 +15,7 @@ BIN = '/usr/lib/postgresql/15/bin'
 class StockPostgres:
     """A PostgreSQL of one's own, without Sealift, on a socket in a temporary folder."""
 
-    def __init__(self):
+    def __init__(self, superuser='awsuser'):
         self.work = tempfile.mkdtemp(prefix='slpg')
         self.wrap = []
         if os.geteuid() == 0:
@@ -23,7 +23,7 @@ class StockPostgres:
             os.chown(self.work, user.pw_uid, user.pw_gid)
             self.wrap = ['runuser', '-u', 'postgres', '--']
         self.data = os.path.join(self.work, 'd')
-        self.tool('initdb', '-D', self.data, '--encoding=UTF8', '--locale=C', '--auth=trust', '--no-sync', '-U', 'awsuser')
+        self.tool('initdb', '-D', self.data, '--encoding=UTF8', '--locale=C', '--auth=trust', '--no-sync', '-U', superuser)
         self.tool('pg_ctl', '-D', self.data, '-w', '-l', os.path.join(self.work, 'log'), '-o', "-c listen_addresses='' -k %s -c timezone=UTC" % self.work, 'start')
 
     def tool(self, name, *args):
