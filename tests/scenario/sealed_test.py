@@ -15,6 +15,7 @@ ROUNDS = 100 if SOAK else 2
 REFUSED = {
     'create index on r (a)': 'an index is not supported',
     'create unique index on r (a)': 'an index is not supported',
+    'create index concurrently on r (a)': 'an index is not supported',
     'alter table r add primary key (a)': 'an index is not supported',
     'insert into r values (1) on conflict do nothing': 'ON CONFLICT is not supported',
     'select * from r for update': 'a row lock (FOR UPDATE, FOR SHARE) is not supported',

@@ -17,6 +17,8 @@ select v from types where v > 'a' order by v;
 select * from types where b is null and i4 is null and v is null;
 create table wide as select i as a, repeat(chr(97 + i % 26), i * 100) as t from generate_series(1, 200) i;
 select sum(length(t)), min(t) = repeat('a', 2600), count(distinct t) from wide;
+create table vectors as select '1 2 3'::oidvector as o, '4 5'::int2vector as i union all select null, '6' union all select '', '';
+select o, i, o[0], i[1] from vectors order by i;
 create type mood as enum ('sad', 'ok', 'happy');
 create table moods (m mood);
 insert into moods values ('ok'), ('sad'), (null), ('happy');
