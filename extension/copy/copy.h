@@ -10,6 +10,7 @@
 #include "extension/copy/watch.h"
 #include "lib/base/slice.h"
 #include "lib/codec/copy_convert.h"
+#include "lib/codec/transcode.h"
 #include "lib/codec/unpack.h"
 #include "lib/crypto/secret.h"
 
@@ -26,12 +27,14 @@ struct copy_spec {
     const AttrNumber *attnums;
     int natts;
 
-    enum unpack_format compression; /* of each file */
-    enum delimited_format format;   /* DELIMITED_PLAIN or DELIMITED_CSV */
-    char delimiter;                 /* 0: '|', or ',' for CSV */
-    char quote;                     /* CSV only; 0: '"' */
-    bool escape, removequotes;      /* DELIMITED_PLAIN only */
-    const uint32_t *widths;         /* DELIMITED_FIXED: one a column */
+    const struct secret *master_key; /* of client-side encryption; or NULL */
+    enum unpack_format compression;  /* of each file */
+    enum transcode_from encoding;
+    enum delimited_format format; /* DELIMITED_PLAIN or DELIMITED_CSV */
+    char delimiter;               /* 0: '|', or ',' for CSV */
+    char quote;                   /* CSV only; 0: '"' */
+    bool escape, removequotes;    /* DELIMITED_PLAIN only */
+    const uint32_t *widths;       /* DELIMITED_FIXED: one a column */
     size_t width_count;
     struct copy_format date_format, time_format;
     const char *null_as; /* NULL: "\N" */

@@ -110,11 +110,15 @@ void copy_failure_pipeline(Relation rel, const struct copy_spec *spec,
         set(ret, text, detail_block(spec, text, context, "aws_credentials"),
             sl_code_info(f->err.code)->sqlstate);
         break;
+    case PIPELINE_DECRYPT:
+        set(ret, text, detail_block(spec, text, context, "file_reader"), "XX000");
+        break;
     case PIPELINE_UNPACK:
         text = psprintf("The file is not in %s format or is damaged: %s", upper_name(spec), text);
         set(ret, text, detail_block(spec, text, context, "file_reader"), "XX000");
         break;
     case PIPELINE_ROW_SIZE:
+    case PIPELINE_ENCODING: /* the reject is load.c's */
         copy_failure_rejects(rel, ret);
         break;
     default:

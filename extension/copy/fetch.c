@@ -1,6 +1,7 @@
 /* The fetching thread: list, get, decompress, drop header rows, cut into runs of whole rows. Bytes
  * are decompressed straight into the run's slot; what stands behind its last whole row moves on to
  * the next slot. */
+#include "extension/copy/decode.h"
 #include "extension/copy/pipeline_in.h"
 
 #include <stdio.h>
@@ -24,7 +25,7 @@ struct fetch {
     /* the file at hand */
     const char *object; /* bucket/key: in `failure` */
     size_t file;        /* its place in conf.watch */
-    struct unpack *z;   /* or NULL: the file as it is */
+    struct decode *decode;
     bool seen;          /* a byte of it has come */
     uint64_t line;      /* number of the slot's first line */
     uint64_t skip_rows; /* header rows still to drop */
@@ -130,40 +131,46 @@ static void drop_header(struct fetch *f) {
     r->len -= at;
 }
 
-static struct sl_rc on_bytes(void *ctx, struct slice in, struct sl_error *err) {
-    struct fetch *f = ctx;
-    f->seen |= in.len > 0;
-    watch_bytes(f->p->conf.watch, f->file, in.len, 0);
+static struct sl_rc decode_bytes(struct fetch *f, struct slice *in, bool last, uint8_t *out,
+                                 size_t room, size_t *ret_len, struct sl_error *err) {
+    static const enum pipeline_failed kinds[] = {[DECODE_DECRYPT] = PIPELINE_DECRYPT,
+                                                 [DECODE_UNPACK] = PIPELINE_UNPACK,
+                                                 [DECODE_TRANSCODE] = PIPELINE_ENCODING};
+    struct sl_rc rc =
+        decode_feed(f->decode, s3client_meta(f->s3), in, last, out, room, ret_len, err);
+    if (sl_failed(rc)) {
+        f->failure.kind = kinds[decode_failed(f->decode)];
+    }
+    return rc;
+}
+
+/* `last`: the file ends behind these bytes. */
+static struct sl_rc take_bytes(struct fetch *f, struct slice in, bool last, struct sl_error *err) {
     while (true) {
         TRY(slot_room(f, err));
         struct run *r = f->run;
         size_t n = 0;
         size_t room = r->cap - r->len;
-        if (f->z != NULL) {
-            struct sl_rc rc = unpack_feed(f->z, &in, r->ptr + r->len, room, &n, err);
-            if (sl_failed(rc)) {
-                f->failure.kind = PIPELINE_UNPACK;
-                return rc;
-            }
-        } else {
-            n = in.len < room ? in.len : room;
-            if (n > 0) {
-                memcpy(r->ptr + r->len, in.ptr, n);
-            }
-            in = slice_sub(in, n, in.len);
-        }
+        TRY(decode_bytes(f, &in, last, r->ptr + r->len, room, &n, err));
         r->len += n;
         watch_bytes(f->p->conf.watch, f->file, 0, n);
         if (f->skip_rows > 0 && r->len > 0) {
             drop_header(f);
         }
         /* the decoder may hold output back while the slot is full */
-        if (in.len == 0 && (f->z == NULL || n < room)) {
+        if (in.len == 0 && n < room) {
             return SL_OK;
         }
         ENSURE(!atomic_load_explicit(&f->p->abort, memory_order_relaxed), err, SL_E_CLOSED,
                "The load was aborted.");
     }
+}
+
+static struct sl_rc on_bytes(void *ctx, struct slice in, struct sl_error *err) {
+    struct fetch *f = ctx;
+    f->seen |= in.len > 0;
+    watch_bytes(f->p->conf.watch, f->file, in.len, 0);
+    return take_bytes(f, in, false, err);
 }
 
 static struct sl_rc credentials(struct fetch *f, struct sl_error *err) {
@@ -199,6 +206,16 @@ static void name_object(struct fetch *f, const char *bucket, struct slice key) {
     snprintf(f->failure.object, sizeof f->failure.object, "%s/%.*s", bucket, SLICE_FMT(key));
 }
 
+/* What the decoder holds back until it knows that nothing follows. */
+static struct sl_rc end_bytes(struct fetch *f, struct sl_error *err) {
+    TRY(take_bytes(f, SLICE_EMPTY, true, err));
+    struct sl_rc rc = decode_end(f->decode, err);
+    if (sl_failed(rc)) {
+        f->failure.kind = PIPELINE_UNPACK;
+    }
+    return rc;
+}
+
 static struct sl_rc fetch_file(struct fetch *f, const char *bucket, struct slice key,
                                struct sl_error *err) {
     name_object(f, bucket, key);
@@ -207,22 +224,15 @@ static struct sl_rc fetch_file(struct fetch *f, const char *bucket, struct slice
     f->skip_rows = f->p->conf.ignoreheader;
     TRY(watch_begin(f->p->conf.watch, f->failure.object, err, &f->file));
     TRY(credentials(f, err));
-    if (f->p->conf.compression != UNPACK_NONE) {
-        TRY(unpack_new(f->p->conf.compression, &f->z));
-    }
+    TRY(decode_new(&f->p->conf.decode, &f->decode));
     uint64_t bytes = 0;
     struct sl_rc rc = s3client_get(f->s3, bucket, key, on_bytes, f, err, &bytes);
     if (rc.code == SL_E_COPY_S3) {
         note_s3(f, PIPELINE_S3_GET);
     }
-    if (sl_is_ok(rc) && f->z != NULL && f->seen) {
-        rc = unpack_end(f->z, err);
-        if (sl_failed(rc)) {
-            f->failure.kind = PIPELINE_UNPACK;
-        }
-    }
-    unpack_free(f->z);
-    f->z = NULL;
+    rc = sl_is_ok(rc) && f->seen ? end_bytes(f, err) : rc;
+    decode_free(f->decode);
+    f->decode = NULL;
     TRY(rc);
     /* a header row without a line end is all there was */
     if (f->run != NULL && f->run->len > 0 && f->skip_rows == 0) {
@@ -320,6 +330,28 @@ static struct sl_rc fetch_entries(struct fetch *f, const struct copy_manifest_en
     return SL_OK;
 }
 
+/* UNLOAD encrypts the manifests that it writes beside encrypted files; others are as they are. */
+static struct sl_rc open_manifest(struct fetch *f, struct buf *text, struct sl_error *err) {
+    const struct secret *key = f->p->conf.decode.master_key;
+    if (key == NULL || !envelope_is_sealed(s3client_meta(f->s3))) {
+        return SL_OK;
+    }
+    struct decode_conf conf = {.master_key = key};
+    struct slice rest = buf_slice(text);
+    SL_CLEANUP(buf_fini) struct buf plain = BUF_INIT(LIMIT_COPY_MANIFEST_BYTES);
+    uint8_t *out = buf_reserve(&plain, rest.len + AES_BLOCK_LEN);
+    ENSURE(out != NULL, err, SL_E_NOMEM, "out of memory for a manifest");
+    TRY(decode_new(&conf, &f->decode));
+    size_t n = 0;
+    struct sl_rc rc = decode_bytes(f, &rest, true, out, rest.len + AES_BLOCK_LEN, &n, err);
+    decode_free(f->decode);
+    f->decode = NULL;
+    TRY(rc);
+    buf_reset(text);
+    buf_put(text, slice_of(out, n));
+    return buf_check(text, err);
+}
+
 static struct sl_rc fetch_manifest(struct fetch *f, struct sl_error *err) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(MANIFEST_ARENA_BYTES);
     SL_CLEANUP(buf_fini) struct buf text = BUF_INIT(LIMIT_COPY_MANIFEST_BYTES);
@@ -333,6 +365,7 @@ static struct sl_rc fetch_manifest(struct fetch *f, struct sl_error *err) {
         note_s3(f, PIPELINE_S3_GET);
     }
     TRY(rc);
+    TRY(open_manifest(f, &text, err));
     rc = copy_manifest_parse(buf_slice(&text), &a, &entries, &count, err);
     if (sl_failed(rc)) {
         f->failure.kind = PIPELINE_MANIFEST;

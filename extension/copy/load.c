@@ -196,6 +196,18 @@ static void keep_reject(struct load *l, const struct pipeline_batch *b,
     MemoryContextSwitchTo(before);
 }
 
+/* A file that is not in its ENCODING is refused as a whole, at its first line. */
+static void keep_file_reject(struct load *l, const struct pipeline_failure *f) {
+    if (f->kind != PIPELINE_ENCODING) {
+        return;
+    }
+    struct pipeline_batch b = {0};
+    struct copy_bad_row bad = {.line = 1, .column = -1, .code = COPY_CODE_ENCODING};
+    snprintf(bad.reason, sizeof bad.reason, "%s", f->err.detail);
+    memcpy(b.object, f->object, sizeof b.object);
+    keep_reject(l, &b, &bad);
+}
+
 /* False: too many rejects. */
 static bool take_batch(struct load *l, const struct pipeline_batch *b) {
     for (size_t i = 0; i < b->bad.count; i++) {
@@ -287,6 +299,7 @@ static void run_load(struct load *l, const struct pipeline_conf *conf) {
             wait_for_work(l);
             break;
         case PIPELINE_FAIL:
+            keep_file_reject(l, pipeline_failure(l->pipeline));
             copy_failure_pipeline(l->rel, l->spec, pipeline_failure(l->pipeline), l->ret);
             return;
         case PIPELINE_END:
@@ -343,7 +356,9 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
         .manifest = spec->manifest,
         .credentials = role_credentials,
         .credentials_ctx = &role,
-        .compression = spec->compression,
+        .decode = {.master_key = spec->master_key,
+                   .compression = spec->compression,
+                   .encoding = spec->encoding},
         .ignoreheader = spec->ignoreheader > 0 ? (uint64_t)spec->ignoreheader : 0,
         .convert = {.split = {.format = spec->format,
                               .delimiter = spec->delimiter ? (uint8_t)spec->delimiter

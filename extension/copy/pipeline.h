@@ -7,11 +7,11 @@
 #ifndef SEALIFT_COPY_PIPELINE_H
 #define SEALIFT_COPY_PIPELINE_H
 
+#include "extension/copy/decode.h"
 #include "extension/copy/watch.h"
 #include "lib/awsclient/s3client.h"
 #include "lib/base/limits.h"
 #include "lib/codec/copy_convert.h"
-#include "lib/codec/unpack.h"
 #include "lib/columnar/segment.h"
 
 /* Gives the client credentials, and until when they hold (0: no end). Called from the fetching
@@ -47,7 +47,7 @@ struct pipeline_conf {
     bool manifest; /* prefix is the key of one (lib/codec/copy_manifest.h) */
     pipeline_credentials_fn credentials;
     void *credentials_ctx;
-    enum unpack_format compression;
+    struct decode_conf decode;
     uint64_t ignoreheader;
     struct copy_convert_conf convert;
     const struct pipeline_table *table; /* or NULL: rows come out in batches */
@@ -68,6 +68,8 @@ enum pipeline_failed {
     PIPELINE_NO_OBJECTS, /* nothing under the prefix, or none of the manifest's is there */
     PIPELINE_MANIFEST,
     PIPELINE_CREDENTIALS,
+    PIPELINE_DECRYPT,  /* client-side encryption: not the format, not the key, or damaged */
+    PIPELINE_ENCODING, /* not of ENCODING's */
     PIPELINE_UNPACK,   /* not of the compression's format, or damaged */
     PIPELINE_ROW_SIZE, /* a reject tells which */
     PIPELINE_INTERNAL,

@@ -26,6 +26,8 @@
 #include "extension/copy/copy.h"
 #include "extension/guard/guard.h"
 #include "extension/guard/session.h"
+#include "lib/codec/text.h"
+#include "lib/crypto/crypto.h"
 
 static const char s3_scheme[] = "s3://";
 enum { ROLES_MAX = 10, QUERY_ID_NONE = -1 };
@@ -57,7 +59,7 @@ SL_NORETURN static void bad_option(const char *name, const char *why) {
 /* Secrets of the statement; ended when the statement's memory context goes, however it goes. */
 struct secrets {
     MemoryContextCallback callback;
-    struct secret all, key, token;
+    struct secret all, key, token, sealed_master, master;
 };
 
 static void end_secrets(void *arg) {
@@ -65,6 +67,8 @@ static void end_secrets(void *arg) {
     secret_fini(&s->all);
     secret_fini(&s->key);
     secret_fini(&s->token);
+    secret_fini(&s->sealed_master);
+    secret_fini(&s->master);
 }
 
 static struct secrets *new_secrets(void) {
@@ -96,6 +100,35 @@ static void open_keys(struct copy_spec *spec, const char *sealed, struct secrets
     }
     spec->secret = &s->key;
     spec->token = token.len > 0 ? &s->token : NULL;
+}
+
+/* 256 bits in base64, sealed by the gateway. */
+static void open_master_key(struct copy_spec *spec, const char *sealed, struct secrets *s) {
+    struct sl_error err = {0};
+    struct buf key = {.max = SECRET_MAX_BYTES, .wipe = true};
+    struct sl_rc rc =
+        session_unseal("master-symmetric-key", slice_cstr(sealed), &s->sealed_master, &err);
+    rc = sl_is_ok(rc) ? base64_get(secret_view(&s->sealed_master), &key, &err) : rc;
+    if (sl_is_ok(rc) && key.len != AES256_KEY_LEN) {
+        rc = sl_rc_of(SL_E_PARSE);
+    }
+    rc = sl_is_ok(rc) ? secret_from(&s->master, buf_slice(&key)) : rc;
+    buf_fini(&key);
+    if (sl_failed(rc)) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("MASTER_SYMMETRIC_KEY must be a 256-bit key in base64")));
+    }
+    spec->master_key = &s->master;
+}
+
+static enum transcode_from encoding_option(DefElem *d) {
+    const char *text = defGetString(d);
+    for (int i = 0; i < TRANSCODE_COUNT; i++) {
+        if (strcmp(text, transcode_name((enum transcode_from)i)) == 0) {
+            return (enum transcode_from)i;
+        }
+    }
+    bad_option(d->defname, "is none that is known");
 }
 
 /* 'default', an ARN, or ARNs separated by commas: each assumes the next. */
@@ -197,6 +230,8 @@ static bool format_option(struct copy_spec *spec, DefElem *d) {
     struct sl_error err = {0};
     if (strcmp(name, "compression") == 0) {
         spec->compression = compression_option(d);
+    } else if (strcmp(name, "encoding") == 0) {
+        spec->encoding = encoding_option(d);
     } else if (strcmp(name, "csv") == 0) {
         spec->format = defGetBoolean(d) ? DELIMITED_CSV : DELIMITED_PLAIN;
     } else if (strcmp(name, "fixedwidth") == 0) {
@@ -234,6 +269,8 @@ static void one_option(struct copy_spec *spec, DefElem *d, struct secrets *secre
         set_roles(spec, defGetString(d));
     } else if (strcmp(name, "credentials") == 0) {
         open_keys(spec, defGetString(d), secrets);
+    } else if (strcmp(name, "master_symmetric_key") == 0) {
+        open_master_key(spec, defGetString(d), secrets);
     } else if (strcmp(name, "ignoreheader") == 0) {
         spec->ignoreheader = int_option(d, INT_MAX);
     } else if (strcmp(name, "maxerror") == 0) {

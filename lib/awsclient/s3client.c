@@ -39,6 +39,7 @@ struct s3client {
     struct secret key;
     struct secret token;
     struct s3client_failure failure;
+    struct envelope_meta meta;
 };
 
 /* One attempt's request and what came back. */
@@ -138,6 +139,10 @@ const struct s3client_failure *s3client_failure(const struct s3client *c) {
     return &c->failure;
 }
 
+const struct envelope_meta *s3client_meta(const struct s3client *c) {
+    return &c->meta;
+}
+
 /* ---- One attempt ---- */
 
 static bool header_is(struct slice line, const char *name, struct slice *ret_value) {
@@ -151,6 +156,17 @@ static bool header_is(struct slice line, const char *name, struct slice *ret_val
 
 static void copy_text(char *out, size_t size, struct slice s) {
     snprintf(out, size, "%.*s", SLICE_FMT(s));
+}
+
+static bool note_meta(struct envelope_meta *m, struct slice line) {
+    struct slice prefix = SLICE_LIT("x-amz-meta-");
+    size_t colon = slice_find(line, ':');
+    bool meta = colon > prefix.len && slice_ieq(slice_sub(line, 0, prefix.len), prefix);
+    if (meta) {
+        envelope_note(m, slice_sub(line, prefix.len, colon),
+                      slice_trim(slice_sub(line, colon + 1, line.len)));
+    }
+    return meta;
 }
 
 static size_t on_header(char *data, size_t size, size_t n, void *ctx) {
@@ -167,6 +183,9 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx) {
         (void)slice_u64(slice_sub(line, blank + 1, blank + 4), 999, &status);
         x->status = (long)status;
         x->ranged = false;
+        x->client->meta = (struct envelope_meta){0};
+    } else if (note_meta(&x->client->meta, line)) {
+        return size * n;
     } else if (header_is(line, "etag", &value)) {
         copy_text(x->etag, sizeof x->etag, value);
     } else if (header_is(line, "x-amz-request-id", &value)) {

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "lib/awsclient/envelope.h"
 #include "lib/base/arena.h"
 #include "lib/crypto/secret.h"
 
@@ -54,6 +55,8 @@ struct sl_rc s3client_list(struct s3client *c, const char *bucket, const char *p
                            struct s3client_object **ret, size_t *ret_count,
                            struct slice *ret_token);
 
+/* Of the object whose bytes the running or last read gives. */
+const struct envelope_meta *s3client_meta(const struct s3client *c);
 /* Takes the next bytes of a body, in order and once; may block; a failure ends the read with it. */
 typedef struct sl_rc (*s3client_sink_fn)(void *ctx, struct slice bytes, struct sl_error *err);
 struct sl_rc s3client_get(struct s3client *c, const char *bucket, struct slice key,

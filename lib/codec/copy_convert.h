@@ -73,6 +73,9 @@ enum {
     COPY_RAW_MAX = 1024,
 };
 
+/* The code of a file that is not in the encoding of the statement: no row's, but kept like one. */
+enum { COPY_CODE_ENCODING = 1221 };
+
 /* What a row has in a column. */
 enum copy_presence {
     COPY_VALUE = 0,

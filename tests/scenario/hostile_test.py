@@ -1,4 +1,5 @@
 """Files as they should not be, and each option of COPY on a file that needs it: rows, codes, positions and messages. One instance, one upload."""
+import codecs
 import gzip
 import json
 import os
@@ -126,6 +127,20 @@ CASES = [
     Case('fixed width: long', AB, '  1abcd\n', "FIXEDWIDTH 'a:3,b:3'", errors=[(1, '', 1202, 6, 'Extra column(s) found')]),
     Case('fixed width of no form', AB, '', "FIXEDWIDTH 'a:0,b:3'", says='Invalid FIXEDWIDTH column specification "a:0"'),
     Case('fixed width of too few', AB, '', "FIXEDWIDTH 'a:3'", says='FIXEDWIDTH names 1 columns, the table or column list has 2'),
+
+    # -- encodings
+    Case('utf-16 with a mark', AB, '1|é€\U0001f600\n'.encode('utf-16'), 'ENCODING UTF16', rows=['1|é€\U0001f600']),
+    Case('utf-16 big endian with a mark', AB, codecs.BOM_UTF16_BE + '1|a\n'.encode('utf-16-be'), 'ENCODING UTF16', rows=['1|a']),
+    Case('utf-16 without a mark', AB, '1|a\n'.encode('utf-16-le'), 'ENCODING UTF16', errors=[(1, '', 1221, 0, 'The file has no byte order mark, which ENCODING UTF16 needs.')]),
+    Case('utf-16le', AB, '1|a\n'.encode('utf-16-le'), 'ENCODING AS UTF16LE', rows=['1|a']),
+    Case('utf-16be, gzip', AB, gzip.compress('1|a\n2|b'.encode('utf-16-be')), 'GZIP ENCODING UTF16BE', rows=['1|a', '2|b']),
+    Case('utf-16le with the other mark', AB, codecs.BOM_UTF16_BE + '1|a\n'.encode('utf-16-be'), 'ENCODING UTF16LE',
+         errors=[(1, '', 1221, 0, "The file's byte order mark is not of the encoding that is named.")]),
+    Case('utf-16le: lone surrogate', AB, b'1\x00|\x00\x00\xd8\n\x00', 'ENCODING UTF16LE', errors=[(1, 'b', 1220, 2, UTF8 % ('ed a0 80', 5))]),
+    Case('utf-16le: odd byte', AB, b'1\x00|\x00a\x00b', 'ENCODING UTF16LE', errors=[(1, 'b', 1220, 2, UTF8 % ('ff', 3))]),
+    Case('utf-16 that is not said', AB, '1|a\n'.encode('utf-16'), errors=[(1, 'a', 1207, 0, digits('', 0, character='\\xff'))]),
+    Case('iso 8859-1', AB, '1|é\n'.encode('latin-1'), "ENCODING 'iso88591'", rows=['1|é']),
+    Case('utf-8 by name', AB, '1|é\n', 'ENCODING UTF8', rows=['1|é']),
 
     # -- dates and times
     Case('date too short', 'a date', '2001-1-1\n', errors=[(1, 'a', 1205, 0, 'Invalid Date Format - length must be 10 or more')]),

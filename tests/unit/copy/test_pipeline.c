@@ -213,7 +213,7 @@ static void test_watch(void **state) {
         watch_counters_object(&counters, object);
         assert_string_equal(object, "");
         struct pipeline_conf conf = conf_of(i == 0 ? "gzip/" : "none/", 2);
-        conf.compression = UNPACK_GZIP;
+        conf.decode.compression = UNPACK_GZIP;
         conf.watch = &w;
         struct outcome o = drive(&conf);
         assert_int_equal(o.end, i == 0 ? PIPELINE_END : PIPELINE_FAIL);
@@ -259,7 +259,7 @@ static void test_gzip(void **state) {
     (void)state;
     for (unsigned workers = 1; workers <= 3; workers++) {
         struct pipeline_conf conf = conf_of("gzip/", workers);
-        conf.compression = UNPACK_GZIP;
+        conf.decode.compression = UNPACK_GZIP;
         struct outcome o = drive(&conf);
         assert_int_equal(o.end, PIPELINE_END);
         assert_int_equal(o.rows, 120000);
@@ -280,7 +280,7 @@ static void test_segments(void **state) {
         assert_int_equal(o.out_of_order, 0);
         assert_int_equal(o.segments, 1);
         conf = conf_of("gzip/", workers);
-        conf.compression = UNPACK_GZIP;
+        conf.decode.compression = UNPACK_GZIP;
         conf.table = &table;
         conf.convert.max_rejects = 1;
         o = drive(&conf);
@@ -325,7 +325,7 @@ static void test_segments_and_rejects(void **state) {
     assert_int_equal(o.bad_line, 6);
     assert_string_equal(o.bad_key, "bad/b");
     conf = conf_of("broken/", 2);
-    conf.compression = UNPACK_GZIP;
+    conf.decode.compression = UNPACK_GZIP;
     conf.table = &table;
     o = drive(&conf);
     assert_int_equal(o.end, PIPELINE_FAIL);
@@ -410,7 +410,7 @@ static void test_failures(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct pipeline_conf conf = conf_of(cases[i].prefix, 2);
         conf.bucket = cases[i].bucket;
-        conf.compression = cases[i].compression;
+        conf.decode.compression = cases[i].compression;
         struct outcome o = drive(&conf);
         assert_int_equal(o.end, PIPELINE_FAIL);
         assert_int_equal(o.failure.kind, cases[i].kind);
