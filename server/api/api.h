@@ -46,6 +46,10 @@ extern const struct api_operation api_iam_operations[];
 extern const struct api_operation api_sts_operations[];
 extern const struct api_operation api_cloudtrail_operations[];
 
+/* Is `name` a member of this operation of IAM's, of STS's? Others are ignored, and not recorded. */
+bool api_iam_knows(struct slice operation, struct slice name);
+bool api_sts_knows(struct slice operation, struct slice name);
+
 /* SQL schemas of the stores, for kms_db_open. */
 extern const char identity_schema[];
 extern const char keys_schema[];

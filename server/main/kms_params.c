@@ -1,7 +1,7 @@
 /* requestParameters and responseElements of an audit record: what was asked and answered, with
- * names as CloudTrail spells them (the first letter small). Of JSON requests only what the model
- * knows, so that no mistaken name brings a plaintext into the log; blobs, and what is hidden by
- * name, are left out. */
+ * names as CloudTrail spells them (the first letter small). Of requests only what the operation
+ * knows, so that no mistaken name brings a secret into the log; blobs, and what is hidden by name,
+ * are left out. */
 #include "server/main/kms_service.h"
 
 #include "lib/codec/xml.h"
@@ -197,7 +197,7 @@ struct field {
     struct slice name, value;
 };
 
-static void put_fields(struct jsonw *w, struct field *f, size_t n, struct arena *a);
+static void put_fields(struct jsonw *w, struct field *f, size_t n, bool nested, struct arena *a);
 
 static struct slice head_of(struct slice name) {
     return slice_sub(name, 0, slice_find(name, '.'));
@@ -249,7 +249,7 @@ static void put_field(struct jsonw *w, struct slice name, struct field *f, size_
     }
     bool list = n > 0 && slice_eq_cstr(head_of(f[0].name), "member");
     if (!list) {
-        put_fields(w, f, n, a);
+        put_fields(w, f, n, true, a);
         return;
     }
     size_t count = 0;
@@ -267,7 +267,8 @@ static void put_field(struct jsonw *w, struct slice name, struct field *f, size_
     jsonw_array_end(w);
 }
 
-static void put_fields(struct jsonw *w, struct field *f, size_t n, struct arena *a) {
+/* Nested ones are of tags. */
+static void put_fields(struct jsonw *w, struct field *f, size_t n, bool nested, struct arena *a) {
     jsonw_object_begin(w);
     for (size_t i = 0; i < n; i++) {
         if (f[i].name.ptr == NULL || f[i].name.len == 0) {
@@ -276,7 +277,8 @@ static void put_fields(struct jsonw *w, struct field *f, size_t n, struct arena 
         struct slice head = head_of(f[i].name);
         size_t m = 0;
         struct field *under = take(f, n, head, a, &m);
-        if (is_member(head) && under != NULL) {
+        bool known = !nested || slice_eq_cstr(head, "Key") || slice_eq_cstr(head, "Value");
+        if (known && under != NULL) {
             put_name(w, head);
             put_field(w, head, under, m, a);
         }
@@ -293,14 +295,18 @@ static bool is_deep(struct slice name) {
     return dots > FORM_DOTS_MAX;
 }
 
+/* What the operation takes, and may be shown. */
+static bool is_known(const struct api_call *c, struct slice name) {
+    return is_member(name) &&
+           (api_iam_knows(c->operation, name) || api_sts_knows(c->operation, name));
+}
+
 static void put_form(struct jsonw *w, const struct api_call *c) {
     struct field *f = arena_array(c->arena, c->form.count + 1, sizeof *f);
     size_t n = 0;
     for (size_t i = 0; i < c->form.count && f != NULL; i++) {
         const struct param *p = &c->form.items[i];
-        if (p->name.len > 0 && !slice_eq_cstr(p->name, "Action") &&
-            !slice_eq_cstr(p->name, "Version") && is_member(head_of(p->name)) &&
-            !is_deep(p->name)) {
+        if (is_known(c, head_of(p->name)) && !is_deep(p->name)) {
             f[n++] = (struct field){p->name, p->value};
         }
     }
@@ -309,7 +315,7 @@ static void put_form(struct jsonw *w, const struct api_call *c) {
     } else if (n > FIELDS_MAX) {
         jsonw_raw(w, SLICE_LIT("{\"omitted\":\"too many\"}"));
     } else {
-        put_fields(w, f, n, c->arena);
+        put_fields(w, f, n, false, c->arena);
     }
 }
 

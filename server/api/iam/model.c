@@ -414,6 +414,23 @@ static struct sl_rc check_members(struct check *k, struct slice members) {
     return SL_OK;
 }
 
+bool api_iam_knows(struct slice operation, struct slice name) {
+    size_t i = 0, count = sizeof models / sizeof *models;
+    while (i < count && !slice_eq_cstr(operation, models[i].operation)) {
+        i++;
+    }
+    struct slice rest = slice_cstr(i < count ? models[i].members : "");
+    while (rest.len > 0) {
+        struct slice word = slice_sub(rest, 0, slice_find(rest, ' '));
+        struct slice member = slice_sub(word, word.len > 0 && word.ptr[0] == '!', word.len);
+        if (slice_eq(name, slice_sub(member, 0, slice_find(member, '=')))) {
+            return true;
+        }
+        rest = slice_sub(rest, word.len + 1, rest.len);
+    }
+    return false;
+}
+
 struct sl_rc iam_check(const struct iam_ctx *x) {
     SL_CLEANUP(buf_fini) struct buf faults = BUF_INIT(FAULTS_MAX_BYTES);
     struct check k = {x, &faults, 0};

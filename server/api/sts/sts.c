@@ -84,6 +84,29 @@ static struct sl_rc sts_decode_message(struct api_call *c) {
     return buf_check(c->out, c->err);
 }
 
+bool api_sts_knows(struct slice operation, struct slice name) {
+    static const struct {
+        const char *operation, *members[12];
+    } models[] = {
+        {"AssumeRole",
+         {"RoleArn", "RoleSessionName", "PolicyArns", "Policy", "DurationSeconds", "Tags",
+          "TransitiveTagKeys", "ExternalId", "SerialNumber", "TokenCode", "SourceIdentity",
+          "ProvidedContexts"}},
+        {"GetSessionToken", {"DurationSeconds", "SerialNumber", "TokenCode"}},
+        {"GetAccessKeyInfo", {"AccessKeyId"}},
+        {"DecodeAuthorizationMessage", {"EncodedMessage"}},
+    };
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        for (size_t k = 0; k < 12 && models[i].members[k] != NULL; k++) {
+            if (slice_eq_cstr(operation, models[i].operation) &&
+                slice_eq_cstr(name, models[i].members[k])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 const struct api_operation api_sts_operations[] = {
     {"GetCallerIdentity", sts_get_caller_identity, true, false},
     {"AssumeRole", sts_assume_role, true, false},

@@ -64,21 +64,27 @@ static void json(void **state) {
 
 static void form(void **state) {
     static const struct {
-        const char *form, *recorded;
+        const char *operation, *form, *recorded;
     } cases[] = {
-        {"Action=CreateUser&Version=2010-05-08&UserName=u&Tags.member.1.Key=a&Tags.member.1.Value="
+        {"CreateUser",
+         "Action=CreateUser&Version=2010-05-08&UserName=u&Tags.member.1.Key=a&Tags.member.1.Value="
          "b&Tags.member.2.Key=c",
          "{\"userName\":\"u\",\"tags\":[{\"key\":\"a\",\"value\":\"b\"},{\"key\":\"c\"}]}"},
-        {"RoleArn=r&DurationSeconds=900&TokenCode=123456&WebIdentityToken=t",
+        {"AssumeRole", "RoleArn=r&DurationSeconds=900&TokenCode=123456&WebIdentityToken=t",
          "{\"roleArn\":\"r\",\"durationSeconds\":900}"},
-        {"Policy.Password=p&lower=x&A-b=x&=x", "{\"policy\":{}}"},
-        {"A.A.A.A.A.A.A.A.A.A.A.A.A.A.A.A.A.A=x&B=y", "{\"b\":\"y\"}"},
-        {"Action=GetCallerIdentity", "null"},
+        {"AssumeRole", "Policy.Password=p&lower=x&A-b=x&=x", "{\"policy\":{}}"},
+        {"AssumeRole", "Tags.A.A.A.A.A.A.A.A.A.A.A.A.A.A.A.A.A=x&RoleArn=y", "{\"roleArn\":\"y\"}"},
+        /* What neither the operation nor a tag has may be anything. */
+        {"CreateUser", "Secret=x&UserName=u&RoleArn=x&Tags.member.1.Secret=x&Tags.member.1.Key=k",
+         "{\"userName\":\"u\",\"tags\":[{\"key\":\"k\"}]}"},
+        {"UpdateUser", "NewUserName=n&UserName=u", "{\"newUserName\":\"n\",\"userName\":\"u\"}"},
+        {"GetCallerIdentity", "Action=GetCallerIdentity&UserName=x", "null"},
+        {"Unknown", "UserName=x", "null"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(1024 * 1024);
         SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(64 * 1024);
-        struct api_call c = {.arena = &a};
+        struct api_call c = {.arena = &a, .operation = slice_cstr(cases[i].operation)};
         OK(params_parse(slice_cstr(cases[i].form), true, &a, NULL, &c.form));
         assert_string_equal(recorded(&c, &out), cases[i].recorded);
     }
@@ -90,11 +96,12 @@ static void deep_form(void **state) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(8 * 1024 * 1024);
     SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(64 * 1024);
     SL_CLEANUP(buf_fini) struct buf text = BUF_INIT(1024 * 1024);
+    buf_puts(&text, "Tags");
     for (int i = 0; i < LEVELS; i++) {
-        buf_puts(&text, "A.");
+        buf_puts(&text, ".A");
     }
-    buf_puts(&text, "A=x");
-    struct api_call c = {.arena = &a};
+    buf_puts(&text, "=x");
+    struct api_call c = {.arena = &a, .operation = SLICE_LIT("CreateUser")};
     OK(params_parse(buf_slice(&text), true, &a, NULL, &c.form));
     assert_string_equal(recorded(&c, &out), "null");
 }
