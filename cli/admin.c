@@ -54,9 +54,9 @@ struct answer {
     int fd; /* passed along, or -1 */
 };
 
-/* A session of sealift_gateway, its startup packet sent. */
-static struct sl_rc open_session(const struct supervisor *s, struct slice database, int *ret_fd,
-                                 struct sl_error *err) {
+/* A session of the role that this edge's token is for, its startup packet sent. */
+static struct sl_rc open_session(const struct supervisor *s, enum seam_edge edge, struct slice role,
+                                 struct slice database, int *ret_fd, struct sl_error *err) {
     char path[INSTANCE_PATH_MAX];
     struct backend_target t = {.socket_path = path};
     SL_CLEANUP(secret_fini) struct secret key = {0};
@@ -64,10 +64,9 @@ static struct sl_rc open_session(const struct supervisor *s, struct slice databa
     ENSURE(database.len > 0 && slice_find(database, 0) == database.len, err, SL_E_PARSE,
            "admin request: no database's name");
     instance_path(s->in, "run/pg/.s.PGSQL.5432", path, sizeof path);
-    memcpy(t.token, s->token[SEAM_POSTGRES], SEAM_TOKEN_LEN);
+    memcpy(t.token, s->token[edge], SEAM_TOKEN_LEN);
     TRY(secret_random(&key, AES256_KEY_LEN));
-    struct sl_rc rc =
-        backend_startup_put(&t, SLICE_LIT(LOOKUP_ROLE), database, NULL, 0, &key, &b, err);
+    struct sl_rc rc = backend_startup_put(&t, role, database, NULL, 0, &key, &b, err);
     secret_wipe(&t, sizeof t);
     t.socket_path = path;
     TRY(rc);
@@ -93,7 +92,9 @@ static struct sl_rc handle(struct supervisor *s, uint8_t type, struct slice payl
                "a passphrase or PIN has 1 to %d bytes", LIMIT_ROOT_WORD_BYTES);
         return supervise_unseal(s, payload, err);
     case ADMIN_SQL:
-        return open_session(s, payload, &a->fd, err);
+        return open_session(s, SEAM_POSTGRES, SLICE_LIT(LOOKUP_ROLE), payload, &a->fd, err);
+    case ADMIN_SUPERUSER:
+        return open_session(s, SEAM_SUPERUSER, SLICE_LIT("sealift"), payload, &a->fd, err);
     case ADMIN_TLS:
         ENSURE(payload.len == 0, err, SL_E_PARSE, "admin request: payload not expected");
         return supervise_reload_tls(s, err);
@@ -224,4 +225,9 @@ struct sl_rc admin_kms(const struct instance *in, int *ret_fd, struct sl_error *
 struct sl_rc admin_sql(const struct instance *in, struct slice database, int *ret_fd,
                        struct sl_error *err) {
     return connection(in, ADMIN_SQL, database, ret_fd, err);
+}
+
+struct sl_rc admin_superuser(const struct instance *in, struct slice database, int *ret_fd,
+                             struct sl_error *err) {
+    return connection(in, ADMIN_SUPERUSER, database, ret_fd, err);
 }

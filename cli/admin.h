@@ -12,7 +12,9 @@ enum admin_request {
     ADMIN_KMS = 'K',    /* answer carries a connection to kms on the supervisor's edge (seam RPC) */
     ADMIN_UNSEAL = 'U', /* payload: the passphrase or PIN that the keyholder waits for */
     ADMIN_SQL = 'S',    /* payload: a database. The answer carries a session of sealift_gateway */
-    ADMIN_TLS = 'T',    /* one's own certificate is read again; s3 and gateway look for new ones */
+    ADMIN_SUPERUSER = 'P', /* payload: a database. The answer carries a session of PostgreSQL's
+                              superuser */
+    ADMIN_TLS = 'T', /* one's own certificate is read again; s3 and gateway look for new ones */
 };
 enum { ADMIN_BYTES_MAX = 64 * 1024 };
 
@@ -32,5 +34,8 @@ struct sl_rc admin_kms(const struct instance *in, int *ret_fd, struct sl_error *
  * (gateway/backend/question.h goes on). SL_E_SQL_NOT_READY while there is none. */
 struct sl_rc admin_sql(const struct instance *in, struct slice database, int *ret_fd,
                        struct sl_error *err);
+/* The same of PostgreSQL's superuser. */
+struct sl_rc admin_superuser(const struct instance *in, struct slice database, int *ret_fd,
+                             struct sl_error *err);
 
 #endif

@@ -36,6 +36,7 @@ static const struct verb {
     {"audit", verb_audit, "verify and search the record of every use of a key"},
     {"keys", verb_keys, "show or change the root of trust"},
     {"unseal", verb_unseal, "open an instance that waits for its passphrase or PIN"},
+    {"warehouse", verb_warehouse, "check all tables, and that nothing belongs to nobody"},
     {"tls", verb_tls, "renew the server certificate"},
     {"clock", verb_clock, "show or move the clock of an ephemeral instance"},
     {"help", verb_help, "this list"},
@@ -51,7 +52,7 @@ static int verb_help(int argc, char **argv) {
            "sealift VERB [options]\n\n");
     for (int i = 0; i < VERBS; i++) {
         if (verbs[i].help != NULL) {
-            printf("  %-8s %s\n", verbs[i].name, verbs[i].help);
+            printf("  %-9s %s\n", verbs[i].name, verbs[i].help);
         }
     }
     printf("\nEach verb answers --help. All take --data DIR (or the environment variable "

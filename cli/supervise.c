@@ -219,7 +219,7 @@ static struct sl_rc prepare_children(struct supervisor *s, struct sl_error *err)
 }
 
 static void make_tokens(struct supervisor *s) {
-    for (int edge = 1; edge < 5; edge++) {
+    for (int edge = 1; edge < SEAM_TOKENS; edge++) {
         crypto_random(s->token[edge], SEAM_TOKEN_LEN);
     }
 }
@@ -254,7 +254,7 @@ static const uint32_t child_tokens[CHILD_COUNT] = {
     /* postgres's token opens database sessions; s3's is what s3 says when it hands over a Redshift
        API request */
     [CHILD_GATEWAY] = 1u << SEAM_GATEWAY | 1u << SEAM_POSTGRES | 1u << SEAM_S3,
-    [CHILD_POSTGRES] = 1u << SEAM_POSTGRES,
+    [CHILD_POSTGRES] = 1u << SEAM_POSTGRES | 1u << SEAM_SUPERUSER,
 };
 
 static struct sl_rc tokens_fd(const struct supervisor *s, enum child_id id, int *ret_fd,
@@ -263,7 +263,7 @@ static struct sl_rc tokens_fd(const struct supervisor *s, enum child_id id, int 
     ENSURE(fd >= 0, err, SL_E_IO, "memfd: %m");
     uint8_t mask[4] = {0, 0, 0, (uint8_t)child_tokens[id]};
     bool ok = write(fd, mask, sizeof mask) == sizeof mask;
-    for (int edge = 1; edge < 5 && ok; edge++) {
+    for (int edge = 1; edge < SEAM_TOKENS && ok; edge++) {
         if (child_tokens[id] & (1u << edge)) {
             ok = write(fd, s->token[edge], SEAM_TOKEN_LEN) == SEAM_TOKEN_LEN;
         }

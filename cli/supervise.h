@@ -26,7 +26,7 @@ struct supervisor {
     struct child child[CHILD_COUNT];
     int https_fd, plain_fd, sql_fd, kms_fd, gateway_fd, admin_fd; /* listeners, -1 = none */
     int keyholder_control;                                        /* our end */
-    uint8_t token[5][SEAM_TOKEN_LEN];                             /* by enum seam_edge */
+    uint8_t token[SEAM_TOKENS][SEAM_TOKEN_LEN];                   /* by enum seam_edge */
     bool isolated; /* uids or landlock keep the children apart */
     bool stopping;
     bool sealed;               /* the keyholder waits for a word */

@@ -13,6 +13,7 @@ int verb_loads(int argc, char **argv);
 int verb_clock(int argc, char **argv);
 int verb_tls(int argc, char **argv);
 int verb_keys(int argc, char **argv);
+int verb_warehouse(int argc, char **argv);
 int verb_unseal(int argc, char **argv);
 
 #endif

@@ -103,6 +103,17 @@ REVOKE ALL ON FUNCTION sealift.rotate_encryption_key() FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION sealift.rotate_encryption_key() TO sealift_gateway;
 
+CREATE FUNCTION sealift.check_table(relation oid, OUT part text, OUT problem text) RETURNS SETOF record LANGUAGE c VOLATILE STRICT
+  AS 'sealift', 'sealift_check_table';
+
+CREATE FUNCTION sealift.check_orphans(OUT part text, OUT problem text) RETURNS SETOF record LANGUAGE c VOLATILE AS 'sealift', 'sealift_check_orphans';
+
+CREATE FUNCTION sealift.check_keys(OUT part text, OUT problem text) RETURNS SETOF record LANGUAGE c VOLATILE AS 'sealift', 'sealift_check_keys';
+
+CREATE FUNCTION sealift.check_folders(OUT part text, OUT problem text) RETURNS SETOF record LANGUAGE c VOLATILE AS 'sealift', 'sealift_check_folders';
+
+REVOKE ALL ON FUNCTION sealift.check_table(oid), sealift.check_orphans(), sealift.check_keys(), sealift.check_folders() FROM PUBLIC;
+
 GRANT USAGE ON SCHEMA sealift TO sealift_gateway;
 
 GRANT EXECUTE ON FUNCTION sealift.verifier(text) TO sealift_gateway;

@@ -18,6 +18,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/storage.h"
 #include "miscadmin.h"
+#include "storage/buf_internals.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "storage/checksum.h"
@@ -27,13 +28,14 @@
 #include "utils/rel.h"
 
 #include "extension/columnar/fail.h"
+#include "lib/columnar/catalog_mac.h"
 
 enum {
     RMGR_SEALED = 178,
     RECORD_PAGES = 0x00,
     RECORD_FREED = 0x10,
     HEAD_MAGIC = 0x534c5441,
-    HEAD_VERSION = 1,
+    HEAD_VERSION = 2,
     GROUP_PAGES = 32, /* pages of one record */
     PAGE_BYTES = BLCKSZ - SizeOfPageHeaderData,
 };
@@ -45,7 +47,8 @@ struct head {
     uint64 next_row;
     BlockNumber next_block;
     uint32 run_count;
-    struct pages_run runs[]; /* up to pd_lower */
+    uint8 mac[CATALOG_MAC_LEN]; /* of all before it, and the runs */
+    struct pages_run runs[];    /* up to pd_lower */
 };
 
 /* What lay in blocks that may be used again was removed by transactions up to this one. */
@@ -71,25 +74,24 @@ uint32 pages_for(size_t bytes) {
     return (uint32)((bytes + PAGE_BYTES - 1) / PAGE_BYTES);
 }
 
-static void fill_page(char *page, const uint8_t *bytes, size_t len, XLogRecPtr lsn,
-                      BlockNumber block) {
+/* The LSN is zero, in replay too: nothing reads it, and so each byte of a page is known. */
+static void fill_page(char *page, const uint8_t *bytes, size_t len, BlockNumber block) {
     PageHeader h = (PageHeader)page;
     memset(page, 0, BLCKSZ);
     memcpy(page + SizeOfPageHeaderData, bytes, len);
     /* No hole that anything could leave out, no line pointers. */
     h->pd_lower = h->pd_upper = h->pd_special = BLCKSZ;
     PageSetPageSizeAndVersion(page, BLCKSZ, PG_PAGE_LAYOUT_VERSION);
-    PageSetLSN(page, lsn);
     PageSetChecksumInplace(page, block);
 }
 
 /* One record's pages; in replay the file may still be too short. */
 static void put_pages(SMgrRelation smgr, BlockNumber first, const uint8_t *bytes, size_t len,
-                      XLogRecPtr lsn, bool replay) {
+                      bool replay) {
     page_buffer page;
     BlockNumber end = replay ? smgrnblocks(smgr, MAIN_FORKNUM) : InvalidBlockNumber;
     for (size_t at = 0; at < len; at += PAGE_BYTES, first++) {
-        fill_page(page.data, bytes + at, Min(len - at, PAGE_BYTES), lsn, first);
+        fill_page(page.data, bytes + at, Min(len - at, PAGE_BYTES), first);
         if (first < end) {
             smgrwrite(smgr, MAIN_FORKNUM, first, page.data, false);
         } else {
@@ -111,7 +113,7 @@ void pages_write(Relation rel, BlockNumber first_block, struct slice bytes) {
         CHECK_FOR_INTERRUPTS();
         size_t len = Min(bytes.len - at, (size_t)GROUP_PAGES * PAGE_BYTES);
         BlockNumber first = first_block + (BlockNumber)(at / PAGE_BYTES);
-        put_pages(RelationGetSmgr(rel), first, bytes.ptr + at, len, InvalidXLogRecPtr, false);
+        put_pages(RelationGetSmgr(rel), first, bytes.ptr + at, len, false);
         if (rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT) {
             log_pages(rel, first, bytes.ptr + at, len);
         }
@@ -124,13 +126,19 @@ static void check_page(Relation rel, const char *page, BlockNumber block) {
     PageHeader h = (PageHeader)(uintptr_t)page;
     if (PageIsNew((Page)(uintptr_t)page) || h->pd_flags != 0 || h->pd_lower != BLCKSZ ||
         h->pd_upper != BLCKSZ || h->pd_special != BLCKSZ || h->pd_prune_xid != 0 ||
-        PageGetPageLayoutVersion((Page)(uintptr_t)page) != PG_PAGE_LAYOUT_VERSION ||
+        PageGetLSN((Page)(uintptr_t)page) != InvalidXLogRecPtr ||
+        h->pd_pagesize_version != (BLCKSZ | PG_PAGE_LAYOUT_VERSION) ||
         !PageIsVerifiedExtended((Page)(uintptr_t)page, block, 0)) {
         fail_damaged(rel, psprintf("block %u is not what was written", block));
     }
 }
 
-void pages_read(Relation rel, BlockNumber first_block, size_t offset, size_t len, uint8_t *out) {
+static bool is_zero(const char *p, size_t len) {
+    return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
+}
+
+static void read_pages(Relation rel, BlockNumber first_block, size_t offset, size_t len,
+                       uint8_t *out, bool to_the_end) {
     page_buffer page;
     struct fail_context naming;
     fail_context_push(&naming, rel);
@@ -144,8 +152,21 @@ void pages_read(Relation rel, BlockNumber first_block, size_t offset, size_t len
         out += part;
         offset += part;
         len -= part;
+        if (len == 0 && to_the_end &&
+            !is_zero(page.data + SizeOfPageHeaderData + skip + part, PAGE_BYTES - skip - part)) {
+            fail_damaged(rel, psprintf("block %u is not what was written", block));
+        }
     }
     fail_context_pop(&naming);
+}
+
+void pages_read(Relation rel, BlockNumber first_block, size_t offset, size_t len, uint8_t *out) {
+    read_pages(rel, first_block, offset, len, out, false);
+}
+
+void pages_read_end(Relation rel, BlockNumber first_block, size_t offset, size_t len,
+                    uint8_t *out) {
+    read_pages(rel, first_block, offset, len, out, true);
 }
 
 /* ---- the head ---- */
@@ -154,14 +175,58 @@ static struct head *head_of(Page page) {
     return (struct head *)PageGetContents(page);
 }
 
-void pages_create(const RelFileNode *node, char persistence,
-                  const uint8_t storage[STORAGE_ID_LEN]) {
+static Size head_len(const struct head *h) {
+    return sizeof *h + h->run_count * sizeof h->runs[0];
+}
+
+typedef union {
+    struct head head;
+    char room[sizeof(struct head) + PAGES_RUNS_MAX * sizeof(struct pages_run)];
+} head_buffer;
+
+static void read_head(Buffer buffer, head_buffer *ret) {
+    const struct head *h = head_of(BufferGetPage(buffer));
+    memcpy(ret, h, head_len(h));
+}
+
+/* Its form, and that nothing stands where nothing belongs; what it says is for its MAC. */
+static bool is_head(Page page) {
+    const PageHeader p = (PageHeader)page;
+    const struct head *h = head_of(page);
+    if (PageIsNew(page) || h->magic != HEAD_MAGIC || h->version != HEAD_VERSION ||
+        h->next_block == 0 || h->run_count > PAGES_RUNS_MAX) {
+        return false;
+    }
+    Size used = MAXALIGN(SizeOfPageHeaderData) + head_len(h);
+    return p->pd_flags == 0 && p->pd_lower == used && p->pd_upper == BLCKSZ &&
+           p->pd_special == BLCKSZ && p->pd_prune_xid == 0 &&
+           p->pd_pagesize_version == (BLCKSZ | PG_PAGE_LAYOUT_VERSION) &&
+           is_zero((const char *)page + used, BLCKSZ - used);
+}
+
+static void head_mac(const struct head *h, const struct secret *key, uint8_t out[CATALOG_MAC_LEN]) {
+    struct slice fields[] = {slice_of(h, offsetof(struct head, mac)),
+                             slice_of(h->runs, h->run_count * sizeof h->runs[0])};
+    catalog_mac(key, SLICE_LIT("head"), fields, lengthof(fields), out);
+}
+
+static void check_head(Relation rel, const struct head *h, const struct secret *key) {
+    uint8_t mac[CATALOG_MAC_LEN];
+    head_mac(h, key, mac);
+    if (!secret_equal(slice_of(mac, sizeof mac), slice_of(h->mac, sizeof h->mac))) {
+        fail_damaged(rel, "its file's head was altered");
+    }
+}
+
+void pages_create(const RelFileNode *node, char persistence, const uint8_t storage[STORAGE_ID_LEN],
+                  const struct secret *key) {
     SMgrRelation smgr = RelationCreateStorage(*node, persistence, true);
     page_buffer page;
     PageInit(page.data, BLCKSZ, 0);
-    *head_of(page.data) =
-        (struct head){.magic = HEAD_MAGIC, .version = HEAD_VERSION, .next_block = 1};
-    memcpy(head_of(page.data)->storage, storage, STORAGE_ID_LEN);
+    struct head *h = head_of(page.data);
+    *h = (struct head){.magic = HEAD_MAGIC, .version = HEAD_VERSION, .next_block = 1};
+    memcpy(h->storage, storage, STORAGE_ID_LEN);
+    head_mac(h, key, h->mac);
     ((PageHeader)page.data)->pd_lower += sizeof(struct head);
     PageSetChecksumInplace(page.data, 0);
     smgrextend(smgr, MAIN_FORKNUM, 0, page.data, false);
@@ -172,16 +237,14 @@ void pages_create(const RelFileNode *node, char persistence,
     smgrclose(smgr);
 }
 
-/* The head's buffer, locked; the head's form is checked, its content is for the catalog rows. */
+/* The head's buffer, locked. */
 static Buffer lock_head(Relation rel, int mode) {
     struct fail_context naming;
     fail_context_push(&naming, rel);
     Buffer buffer = ReadBuffer(rel, 0);
     fail_context_pop(&naming);
     LockBuffer(buffer, mode);
-    const struct head *h = head_of(BufferGetPage(buffer));
-    if (PageIsNew(BufferGetPage(buffer)) || h->magic != HEAD_MAGIC || h->version != HEAD_VERSION ||
-        h->next_block == 0 || h->run_count > PAGES_RUNS_MAX) {
+    if (!is_head(BufferGetPage(buffer))) {
         UnlockReleaseBuffer(buffer);
         fail_damaged(rel, "its file has no head");
     }
@@ -194,6 +257,72 @@ void pages_storage_id(Relation rel, uint8_t ret[STORAGE_ID_LEN]) {
     UnlockReleaseBuffer(buffer);
 }
 
+/* As it lies on the disk; false when it is missing or not sound. */
+static bool head_on_disk(const RelFileNode *node, BackendId backend, page_buffer *page) {
+    enum { ATTEMPTS = 3 }; /* the page may just be written */
+    SMgrRelation smgr = smgropen(*node, backend);
+    for (int i = 0; i < ATTEMPTS; i++) {
+        if (!smgrexists(smgr, MAIN_FORKNUM) || smgrnblocks(smgr, MAIN_FORKNUM) == 0) {
+            return false;
+        }
+        smgrread(smgr, MAIN_FORKNUM, 0, page->data);
+        if (is_head(page->data) && PageIsVerifiedExtended(page->data, 0, 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool pages_file_storage(const RelFileNode *node, BackendId backend, uint8_t ret[STORAGE_ID_LEN]) {
+    page_buffer page;
+    if (!head_on_disk(node, backend, &page)) {
+        return false;
+    }
+    memcpy(ret, head_of(page.data)->storage, STORAGE_ID_LEN);
+    return true;
+}
+
+/* All of a page but its checksum, which only what is on the disk has. */
+static bool same_page(const char *a, const char *b) {
+    size_t at = offsetof(PageHeaderData, pd_checksum), behind = at + sizeof(uint16);
+    return memcmp(a, b, at) == 0 && memcmp(a + behind, b + behind, BLCKSZ - behind) == 0;
+}
+
+void pages_check_file(Relation rel, const uint8_t storage[STORAGE_ID_LEN],
+                      const struct secret *key) {
+    page_buffer page;
+    RelFileNode node = rel->rd_node;
+    Buffer buffer = lock_head(rel, BUFFER_LOCK_SHARE);
+    uint32 state = pg_atomic_read_u32(&GetBufferDescriptor(buffer - 1)->state);
+    bool there = head_on_disk(&node, rel->rd_backend, &page);
+    bool same = there && same_page(page.data, BufferGetPage(buffer));
+    UnlockReleaseBuffer(buffer);
+    if (!there) {
+        fail_damaged(rel, "its file has no head on the disk");
+    }
+    if (memcmp(head_of(page.data)->storage, storage, STORAGE_ID_LEN) != 0) {
+        fail_damaged(rel, "its file is another storage's on the disk");
+    }
+    check_head(rel, head_of(page.data), key);
+    if (!same && (state & BM_DIRTY) == 0) {
+        fail_damaged(rel, "its file's head is an older one on the disk");
+    }
+}
+
+void pages_given(Relation rel, const struct secret *key, struct pages_given *ret) {
+    head_buffer now;
+    Buffer buffer = lock_head(rel, BUFFER_LOCK_SHARE);
+    read_head(buffer, &now);
+    UnlockReleaseBuffer(buffer);
+    check_head(rel, &now.head, key);
+    Size runs = now.head.run_count * sizeof now.head.runs[0];
+    *ret = (struct pages_given){.next_block = now.head.next_block,
+                                .next_row = now.head.next_row,
+                                .run_count = (int)now.head.run_count,
+                                .runs = palloc(runs + 1)};
+    memcpy(ret->runs, now.head.runs, runs);
+}
+
 /* The file reaches up to `end`; the new last page stays empty until it is written. */
 static void grow(Relation rel, BlockNumber end) {
     static const page_buffer zeros;
@@ -203,25 +332,17 @@ static void grow(Relation rel, BlockNumber end) {
     }
 }
 
-/* The head's new state, logged: `end` behind the runs. Ends the buffer's lock. */
-static void write_head(Relation rel, Buffer buffer, const struct head *next) {
+/* The head's new state, logged. Ends the buffer's lock. */
+static void write_head(Relation rel, Buffer buffer, const struct secret *key, struct head *next) {
+    head_mac(next, key, next->mac);
     GenericXLogState *log = GenericXLogStart(rel);
     Page page = GenericXLogRegisterBuffer(log, buffer, 0);
-    Size len = sizeof *next + next->run_count * sizeof next->runs[0];
+    Size len = head_len(next);
+    memset(head_of(page), 0, BLCKSZ - MAXALIGN(SizeOfPageHeaderData)); /* of runs that are gone */
     memcpy(head_of(page), next, len);
     ((PageHeader)page)->pd_lower = (LocationIndex)((char *)head_of(page) + len - page);
     GenericXLogFinish(log);
     UnlockReleaseBuffer(buffer);
-}
-
-typedef union {
-    struct head head;
-    char room[sizeof(struct head) + PAGES_RUNS_MAX * sizeof(struct pages_run)];
-} head_buffer;
-
-static void read_head(Buffer buffer, head_buffer *ret) {
-    const struct head *h = head_of(BufferGetPage(buffer));
-    memcpy(ret, h, sizeof *h + h->run_count * sizeof h->runs[0]);
 }
 
 /* The smallest run with room, from its begin; false when there is none. */
@@ -250,13 +371,15 @@ static bool take_from_runs(Relation rel, struct head *h, uint32 blocks, BlockNum
     return true;
 }
 
-struct pages_range pages_reserve(Relation rel, size_t bytes, uint32 rows) {
+struct pages_range pages_reserve(Relation rel, const struct secret *key, size_t bytes,
+                                 uint32 rows) {
     uint32 blocks = pages_for(bytes);
     head_buffer next;
     struct pages_range range = {.first_block = 0};
     LockRelationForExtension(rel, ExclusiveLock);
     Buffer buffer = lock_head(rel, BUFFER_LOCK_EXCLUSIVE);
     read_head(buffer, &next);
+    check_head(rel, &next.head, key);
     range.first_row = next.head.next_row;
     bool again = blocks > 0 && take_from_runs(rel, &next.head, blocks, &range.first_block);
     if (blocks > MaxBlockNumber - next.head.next_block ||
@@ -273,15 +396,17 @@ struct pages_range pages_reserve(Relation rel, size_t bytes, uint32 rows) {
         grow(rel, range.first_block + blocks);
     }
     next.head.next_row += rows;
-    write_head(rel, buffer, &next.head);
+    write_head(rel, buffer, key, &next.head);
     UnlockRelationForExtension(rel, ExclusiveLock);
     return range;
 }
 
-int pages_take_runs(Relation rel, struct pages_run *ret, BlockNumber *ret_end) {
+int pages_take_runs(Relation rel, const struct secret *key, struct pages_run *ret,
+                    BlockNumber *ret_end) {
     head_buffer next;
     Buffer buffer = lock_head(rel, BUFFER_LOCK_EXCLUSIVE);
     read_head(buffer, &next);
+    check_head(rel, &next.head, key);
     int count = (int)next.head.run_count;
     memcpy(ret, next.head.runs, sizeof *ret * (Size)count);
     *ret_end = next.head.next_block;
@@ -290,7 +415,7 @@ int pages_take_runs(Relation rel, struct pages_run *ret, BlockNumber *ret_end) {
         return 0;
     }
     next.head.run_count = 0;
-    write_head(rel, buffer, &next.head);
+    write_head(rel, buffer, key, &next.head);
     return count;
 }
 
@@ -301,7 +426,8 @@ static void log_freed(Relation rel, TransactionId latest) {
     (void)XLogInsert(RMGR_SEALED, RECORD_FREED);
 }
 
-void pages_give_runs(Relation rel, const struct pages_run *runs, int count, TransactionId latest) {
+void pages_give_runs(Relation rel, const struct secret *key, const struct pages_run *runs,
+                     int count, TransactionId latest) {
     head_buffer next;
     if (rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT) {
         if (TransactionIdIsValid(latest)) {
@@ -314,13 +440,14 @@ void pages_give_runs(Relation rel, const struct pages_run *runs, int count, Tran
     LockRelationForExtension(rel, ExclusiveLock);
     Buffer buffer = lock_head(rel, BUFFER_LOCK_EXCLUSIVE);
     read_head(buffer, &next);
+    check_head(rel, &next.head, key);
     bool cut = count > 0 && runs[count - 1].first + runs[count - 1].blocks == next.head.next_block;
     if (cut) {
         next.head.next_block = runs[--count].first;
     }
     memcpy(next.head.runs, runs, sizeof *runs * (Size)count);
     next.head.run_count = (uint32)count;
-    write_head(rel, buffer, &next.head);
+    write_head(rel, buffer, key, &next.head);
     if (cut) {
         RelationTruncate(rel, next.head.next_block);
     }
@@ -352,8 +479,7 @@ static void redo(XLogReaderState *reader) {
     /* The file may be gone again by what follows in the log; then it is removed again. */
     SMgrRelation smgr = smgropen(r.node, InvalidBackendId);
     smgrcreate(smgr, MAIN_FORKNUM, true);
-    put_pages(smgr, r.first, (const uint8_t *)XLogRecGetData(reader) + sizeof r, r.bytes,
-              reader->EndRecPtr, true);
+    put_pages(smgr, r.first, (const uint8_t *)XLogRecGetData(reader) + sizeof r, r.bytes, true);
 }
 
 static void describe(StringInfo out, XLogReaderState *reader) {

@@ -195,8 +195,8 @@ static struct segment *open_bytes(struct reader *r, const struct rows_segment *s
         }
         uint8_t *bytes = room(r, (Size)SEGMENT_HEADER_LEN + footer_len);
         pages_read(r->rel, seg->first_block, 0, SEGMENT_HEADER_LEN, bytes);
-        pages_read(r->rel, seg->first_block, seg->ref.footer_offset, footer_len,
-                   bytes + SEGMENT_HEADER_LEN);
+        pages_read_end(r->rel, seg->first_block, seg->ref.footer_offset, footer_len,
+                       bytes + SEGMENT_HEADER_LEN);
         rc = segment_open(&r->storage->key, &seg->ref, slice_of(bytes, SEGMENT_HEADER_LEN),
                           slice_of(bytes + SEGMENT_HEADER_LEN, footer_len), &segment, &err);
     }
@@ -318,7 +318,7 @@ static void decode(struct reader *r, struct open_segment *o, TupleDesc desc, int
         chunk = slice_of(bytes, column->length);
     }
     struct kinds_form form = kinds_form_of(att);
-    if (!kinds_fit(&form, column->kind, column->decimal)) {
+    if (!att->attisdropped && !kinds_fit(&form, column->kind, column->decimal)) {
         fail_damaged(r->rel, "a column is kept as another type");
     }
     struct sl_error err = {0};
@@ -438,4 +438,19 @@ bool reader_fetch(struct reader *r, uint64 number, TupleTableSlot *slot, bool *r
     *ret_deleted = deletes_test(&o->deletes, row);
     fill(r, o, row, slot);
     return true;
+}
+
+/* ---- checking ---- */
+
+uint32_t reader_check_open(struct reader *r, int index) {
+    struct open_segment *o = open_segment(r, index);
+    uint32_t columns = segment_column_count(o->segment);
+    if (columns > (uint32_t)r->natts) {
+        fail_damaged(r->rel, "a segment has more columns than the table");
+    }
+    return columns;
+}
+
+void reader_check_column(struct reader *r, int index, int column) {
+    decode(r, open_segment(r, index), RelationGetDescr(r->rel), column);
 }

@@ -48,6 +48,11 @@ uint32_t reader_deleted(const struct rows_segment *seg);
 /* The rows deleted from a segment of the list, until the reader goes on. */
 const struct deletes *reader_deletes(struct reader *r, int index);
 
+/* For sealift.check_table: opens a segment of the list with its delete vectors and gives the number
+ * of its columns; decodes a column, dropped or not. */
+uint32_t reader_check_open(struct reader *r, int index);
+void reader_check_column(struct reader *r, int index, int column);
+
 /* Row numbers and TIDs. */
 void reader_tid(uint64 number, ItemPointer ret);
 uint64 reader_number(const ItemPointerData *tid);

@@ -240,6 +240,7 @@ struct rows_storage *rows_storage_open(Relation rel) {
     fail_context_push(&naming, rel);
     struct rows_storage *s = new_storage(id);
     fail_context_pop(&naming);
+    pages_given(rel, &s->key, &s->given);
     return s;
 }
 
@@ -386,6 +387,9 @@ static void read_segment(Relation rel, const struct rows_storage *s, const struc
         .own = row_is_own(scan->tuple),
     };
 
+    if ((uint64)DatumGetInt64(v[SEG_FIRST_BLOCK - 1]) > MaxBlockNumber) {
+        fail_damaged(rel, "a row of sealift.segment was altered");
+    }
     memcpy(seg->ref.storage_id, s->id, STORAGE_ID_LEN);
     memcpy(seg->ref.segment_id, DatumGetUUIDP(v[SEG_SEGMENT - 1])->data, SEGMENT_ID_LEN);
     take_fixed(rel, v[SEG_FOOTER_TAG - 1], seg->ref.footer_tag, GCM_TAG_LEN);
@@ -491,25 +495,55 @@ static void raise_unseen(Relation rel, const struct rows_storage *s) {
                               RelationGetRelationName(rel))));
 }
 
+/* Is a block of the segment free, or not given away yet? */
+static bool is_misplaced(const struct pages_given *given, const struct rows_segment *seg) {
+    uint64 end = (uint64)seg->first_block + pages_for(seg->ref.bytes);
+    int low = 0, high = given->run_count; /* the first run that ends behind the segment's begin */
+    while (low < high) {
+        int middle = (low + high) / 2;
+        const struct pages_run *run = &given->runs[middle];
+        if (run->first + run->blocks <= seg->first_block) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return seg->first_block == 0 || end > given->next_block ||
+           (low < given->run_count && given->runs[low].first < end);
+}
+
+/* An older head would give away what segments have. */
+static void check_places(Relation rel, const struct rows_storage *s, const struct rows_list *list) {
+    uint64 next_row = 0;
+    for (int i = 0; i < list->count; i++) {
+        const struct rows_segment *seg = &list->segments[i];
+        if (seg->first_row < next_row) {
+            fail_damaged(rel, "segments overlap");
+        }
+        next_row = seg->first_row + seg->ref.rows;
+        if (next_row > s->given.next_row || (seg->whole.len == 0 && is_misplaced(&s->given, seg))) {
+            fail_damaged(rel, "its file's head is older than its segments");
+        }
+    }
+}
+
 void rows_load(Relation rel, const struct rows_storage *s, Snapshot snapshot,
                struct rows_list *ret) {
     struct rows_counts counts;
     uint8_t sum[CATALOG_MAC_LEN] = {0};
+    struct fail_context naming;
+    fail_context_push(&naming, rel);
     if (!rows_counts(rel, s, snapshot, &counts)) {
         raise_unseen(rel, s);
     }
     load_segments(rel, s, snapshot, ret, sum);
     load_deletes(rel, s, snapshot, ret, sum);
+    fail_context_pop(&naming);
     pending_removed(s->id, snapshot, sum);
     if (memcmp(sum, counts.sum, CATALOG_MAC_LEN) != 0) {
         fail_damaged(rel, "a catalog row was dropped, added or brought back");
     }
-    for (int i = 1; i < ret->count; i++) {
-        if (ret->segments[i].first_row <
-            ret->segments[i - 1].first_row + ret->segments[i - 1].ref.rows) {
-            fail_damaged(rel, "segments overlap");
-        }
-    }
+    check_places(rel, s, ret);
 }
 
 /* ---- space ---- */

@@ -19,6 +19,7 @@
 struct rows_storage {
     uint8_t id[STORAGE_ID_LEN];
     struct secret key;
+    struct pages_given given; /* as it was opened by relation */
 };
 
 struct rows_deletes {

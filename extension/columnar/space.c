@@ -60,14 +60,14 @@ void space_reclaim(Relation rel) {
     struct pages_run *runs = palloc_array(struct pages_run, PAGES_RUNS_MAX), *used;
     BlockNumber end;
     TransactionId latest = InvalidTransactionId;
-    int used_count, count = pages_take_runs(rel, runs, &end);
+    struct rows_storage *s = rows_storage_open(rel);
+    int used_count, count = pages_take_runs(rel, &s->key, runs, &end);
     if (!others_write(rel)) {
-        struct rows_storage *s = rows_storage_open(rel);
         used = rows_used(rel, s, &used_count, &latest);
-        rows_storage_close(s);
         count = gaps_between(rel, used, used_count, end, runs);
     }
-    pages_give_runs(rel, runs, count, latest);
+    pages_give_runs(rel, &s->key, runs, count, latest);
+    rows_storage_close(s);
     MemoryContextSwitchTo(before);
     MemoryContextDelete(own);
 }

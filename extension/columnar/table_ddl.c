@@ -34,9 +34,16 @@ static object_access_hook_type next_hook;
 static void drop_storage(Relation rel) {
     uint8_t id[STORAGE_ID_LEN];
     gather_forget_relation(rel);
-    pages_storage_id(rel, id);
-    rows_storage_drop(id);
-    table_key_destroy(id);
+    RelFileNode node = rel->rd_node;
+    if (pages_file_storage(&node, rel->rd_backend, id)) {
+        rows_storage_drop(id);
+        table_key_destroy(id);
+        return;
+    }
+    ereport(WARNING, (errcode(ERRCODE_DATA_CORRUPTED),
+                      errmsg("the file of table \"%s\" doesn't say which storage it is",
+                             RelationGetRelationName(rel)),
+                      errdetail("Its catalog rows and its key go at the warehouse's next start.")));
 }
 
 void table_set_new_filenode(Relation rel, const RelFileNode *node, char persistence,
@@ -57,12 +64,14 @@ void table_set_new_filenode(Relation rel, const RelFileNode *node, char persiste
     }
     uint8_t id[STORAGE_ID_LEN];
     crypto_random(id, sizeof id);
-    pages_create(node, persistence, id);
     table_key_create(id, persistence);
     struct secret key = {0};
     table_key_open(id, &key);
     PG_TRY();
-    { rows_storage_add(id, &key); }
+    {
+        pages_create(node, persistence, id, &key);
+        rows_storage_add(id, &key);
+    }
     PG_FINALLY();
     { secret_fini(&key); }
     PG_END_TRY();

@@ -161,7 +161,7 @@ void writer_place(Relation rel, const struct rows_storage *s, const struct segme
                   struct slice bytes, CommandId cid) {
     struct rows_segment seg = {.ref = *ref};
     bool whole = bytes.len <= WHOLE_BYTES_MAX;
-    struct pages_range range = pages_reserve(rel, whole ? 0 : bytes.len, ref->rows);
+    struct pages_range range = pages_reserve(rel, &s->key, whole ? 0 : bytes.len, ref->rows);
     seg.first_row = range.first_row;
     if (whole) {
         seg.whole = bytes;

@@ -1,6 +1,6 @@
 /* The socket trusts everyone who can open it; this hook lets in only who says the edge token in the
- * startup packet, never as a superuser. The token and the session key are taken out of the packet
- * before it becomes settings. */
+ * startup packet, never as a superuser, or the supervisor's, as the superuser alone. The token and
+ * the session key are taken out of the packet before it becomes settings. */
 #include "postgres.h"
 
 #include "libpq/auth.h"
@@ -20,7 +20,7 @@ enum { SESSION_KEY_LEN = AES256_KEY_LEN, SEALED_BYTES_MAX = 64 * 1024 };
 
 static const char sealed_prefix[] = "sealed:1:";
 
-static uint8_t edge_token[SEAM_TOKEN_LEN];
+static uint8_t edge_token[SEAM_TOKEN_LEN], superuser_token[SEAM_TOKEN_LEN];
 static bool have_token;
 static struct secret session_key;
 static ClientAuthentication_hook_type next_hook;
@@ -58,11 +58,16 @@ static bool take_hex(char *text, uint8_t *out, size_t len) {
     return ok;
 }
 
+static bool same_token(const uint8_t *said, const uint8_t *token) {
+    return have_token &&
+           secret_equal(slice_of(said, SEAM_TOKEN_LEN), slice_of(token, SEAM_TOKEN_LEN));
+}
+
 static void check_client(Port *port, int status) {
     uint8_t said[SEAM_TOKEN_LEN] = {0}, key[SESSION_KEY_LEN] = {0};
-    bool token_ok =
-        take_hex(take_option(port, "sealift.token"), said, sizeof said) && have_token &&
-        secret_equal(slice_of(said, sizeof said), slice_of(edge_token, sizeof edge_token));
+    bool said_one = take_hex(take_option(port, "sealift.token"), said, sizeof said);
+    bool superuser_ok = said_one && same_token(said, superuser_token);
+    bool token_ok = said_one && same_token(said, edge_token);
     bool key_ok = take_hex(take_option(port, "sealift.session_key"), key, sizeof key);
     if (next_hook != NULL) {
         next_hook(port, status);
@@ -70,12 +75,12 @@ static void check_client(Port *port, int status) {
     if (status != STATUS_OK) {
         return; /* the caller reports it */
     }
-    if (!token_ok) {
+    if (!token_ok && !superuser_ok) {
         ereport(FATAL, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
                         errmsg("connections come through the Sealift gateway only")));
     }
     Oid role = get_role_oid(port->user_name, true);
-    if (OidIsValid(role) && superuser_arg(role)) {
+    if (OidIsValid(role) && superuser_arg(role) != superuser_ok) {
         ereport(FATAL, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
                         errmsg("role \"%s\" is not open to clients", port->user_name)));
     }
@@ -88,13 +93,14 @@ static void check_client(Port *port, int status) {
 void session_init(void) {
     const char *fd_text = getenv("SEALIFT_TOKENS_FD");
     if (fd_text != NULL) {
-        uint8_t raw[4 + SEAM_TOKEN_LEN];
+        uint8_t raw[4 + 2 * SEAM_TOKEN_LEN];
         int fd = atoi(fd_text);
-        /* 4 bytes mask, then the tokens of its bits: here only the postgres edge's. */
+        /* 4 bytes mask, then the tokens of its bits. */
         have_token = lseek(fd, 0, SEEK_SET) == 0 &&
                      read(fd, raw, sizeof raw) == (ssize_t)sizeof raw &&
-                     raw[3] == 1u << SEAM_POSTGRES;
+                     raw[3] == (1u << SEAM_POSTGRES | 1u << SEAM_SUPERUSER);
         memcpy(edge_token, raw + 4, sizeof edge_token);
+        memcpy(superuser_token, raw + 4 + SEAM_TOKEN_LEN, sizeof superuser_token);
         secret_wipe(raw, sizeof raw);
         close(fd);
         unsetenv("SEALIFT_TOKENS_FD");

@@ -9,10 +9,13 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_database.h"
 #include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/fd.h"
 #include "utils/hsearch.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -27,6 +30,22 @@
 enum { STORAGE_ID_LEN = KEY_ID_LEN, SWEEP_START_KEYS = 1024 };
 
 PGDLLEXPORT void sealift_sweep_main(Datum arg);
+PG_FUNCTION_INFO_V1(sealift_check_keys);
+PG_FUNCTION_INFO_V1(sealift_check_folders);
+
+void (*sweep_before_keys)(void);
+
+/* What is to be done with an orphan: removed, or told to whoever asked. */
+struct sweep {
+    FunctionCallInfo report; /* NULL: remove */
+};
+
+static void tell(const struct sweep *s, const char *part, const char *problem) {
+    ReturnSetInfo *result = (ReturnSetInfo *)s->report->resultinfo;
+    Datum values[] = {CStringGetTextDatum(part), CStringGetTextDatum(problem)};
+    bool nulls[lengthof(values)] = {0};
+    tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
 
 static void remove_file(const char *folder, const char *name) {
     char path[2 * KEY_PATH_MAX];
@@ -119,14 +138,22 @@ static bool is_old_key(const char *folder, const char *file, uint8_t *ret_storag
            memcmp(name.run, keys_run(), KEY_ID_LEN) != 0;
 }
 
-static void sweep_files(const char *folder, HTAB *named) {
+static void orphan_file(const struct sweep *s, const char *folder, const char *name) {
+    if (s->report == NULL) {
+        remove_file(folder, name);
+    } else {
+        tell(s, psprintf("key file %s/%s", folder, name), "nothing names it");
+    }
+}
+
+static void sweep_files(const struct sweep *s, const char *folder, HTAB *named) {
     DIR *dir = AllocateDir(folder);
     struct dirent *e;
     while (dir != NULL && (e = ReadDirExtended(dir, folder, WARNING)) != NULL) {
         uint8_t storage[STORAGE_ID_LEN];
         if (is_left_over(e->d_name) || (named != NULL && is_old_key(folder, e->d_name, storage) &&
                                         hash_search(named, storage, HASH_FIND, NULL) == NULL)) {
-            remove_file(folder, e->d_name);
+            orphan_file(s, folder, e->d_name);
         }
     }
     if (dir != NULL) {
@@ -134,41 +161,73 @@ static void sweep_files(const char *folder, HTAB *named) {
     }
 }
 
-void sealift_sweep_main(Datum arg) {
-    Oid database = DatumGetObjectId(arg);
+static void look_at_keys(const struct sweep *s) {
     char folder[KEY_PATH_MAX];
-    BackgroundWorkerUnblockSignals();
-    BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
-    StartTransactionCommand();
-    PushActiveSnapshot(GetTransactionSnapshot());
     SPI_connect();
     Oid schema = get_namespace_oid("sealift", true);
     bool has = OidIsValid(schema) && OidIsValid(get_relname_relid("storage", schema));
     HTAB *named = has ? named_storages() : NULL;
-    database_key_folder(database, folder, sizeof folder);
-    sweep_files(folder, named);
+    database_key_folder(MyDatabaseId, folder, sizeof folder);
+    sweep_files(s, folder, named);
     SPI_finish();
+}
+
+void sealift_sweep_main(Datum arg) {
+    const struct sweep removing = {0};
+    BackgroundWorkerUnblockSignals();
+    BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), InvalidOid,
+                                              BGWORKER_BYPASS_ALLOWCONN);
+    if (sweep_before_keys != NULL) {
+        sweep_before_keys();
+    }
+    StartTransactionCommand();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    look_at_keys(&removing);
     PopActiveSnapshot();
     CommitTransactionCommand();
 }
 
+/* sealift.check_keys(): keys of this database that no storage has. */
+Datum sealift_check_keys(PG_FUNCTION_ARGS) {
+    const struct sweep reporting = {.report = fcinfo};
+    InitMaterializedSRF(fcinfo, 0);
+    look_at_keys(&reporting);
+    return (Datum)0;
+}
+
 /* ---- All of them ---- */
 
+/* Databases that are there, or are just being made or dropped. */
 static List *databases(void) {
     List *list = NIL;
     HeapTuple tuple;
-    StartTransactionCommand();
+    SnapshotData dirty;
+    InitDirtySnapshot(dirty);
     Relation rel = table_open(DatabaseRelationId, AccessShareLock);
-    TableScanDesc scan = table_beginscan_catalog(rel, 0, NULL);
+    TableScanDesc scan = table_beginscan(rel, &dirty, 0, NULL);
     while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL) {
-        MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
         list = lappend_oid(list, ((Form_pg_database)GETSTRUCT(tuple))->oid);
-        MemoryContextSwitchTo(before);
     }
     table_endscan(scan);
     table_close(rel, AccessShareLock);
-    CommitTransactionCommand();
     return list;
+}
+
+/* Folders in `parent` that are named by a number. */
+static List *numbered(const char *parent) {
+    List *found = NIL;
+    DIR *dir = AllocateDir(parent);
+    struct dirent *e;
+    while (dir != NULL && (e = ReadDirExtended(dir, parent, WARNING)) != NULL) {
+        uint64_t oid;
+        if (slice_u64(slice_cstr(e->d_name), UINT32_MAX, &oid)) {
+            found = lappend_oid(found, (Oid)oid);
+        }
+    }
+    if (dir != NULL) {
+        FreeDir(dir);
+    }
+    return found;
 }
 
 static void sweep_database(Oid database) {
@@ -191,28 +250,65 @@ static void sweep_database(Oid database) {
     (void)WaitForBackgroundWorkerShutdown(handle);
 }
 
-void sweep_all(void) {
-    DIR *dir = AllocateDir(keys_folder);
-    List *folders = NIL;
-    struct dirent *e;
-    ListCell *lc;
-    while (dir != NULL && (e = ReadDirExtended(dir, keys_folder, WARNING)) != NULL) {
-        uint64_t oid;
-        if (slice_u64(slice_cstr(e->d_name), UINT32_MAX, &oid)) {
-            folders = lappend_oid(folders, (Oid)oid);
-        } else if (is_left_over(e->d_name)) {
-            remove_file(keys_folder, e->d_name);
-        }
-    }
-    if (dir != NULL) {
-        FreeDir(dir);
-    }
+/* A database's folder of PostgreSQL is made after its row, and goes before it. */
+static void sweep_base(const struct sweep *s) {
+    List *folders = numbered("base");
     List *known = databases();
+    ListCell *lc;
     foreach (lc, folders) {
+        char *path = psprintf("base/%u", lfirst_oid(lc));
         if (list_member_oid(known, lfirst_oid(lc))) {
-            sweep_database(lfirst_oid(lc));
-        } else if (is_old_database(lfirst_oid(lc))) {
-            sweep_database_gone(lfirst_oid(lc));
+            continue;
+        }
+        if (s->report != NULL) {
+            tell(s, psprintf("folder %s", path), "there is no such database");
+        } else if (!rmtree(path, true)) {
+            ereport(WARNING, (errmsg("could not remove all of \"%s\"", path)));
         }
     }
+}
+
+/* Folders of keys whose databases are gone, and files that were never whole. */
+static void sweep_keys_folder(const struct sweep *s) {
+    List *folders = numbered(keys_folder);
+    List *known = databases();
+    ListCell *lc;
+    foreach (lc, folders) {
+        if (list_member_oid(known, lfirst_oid(lc)) || !is_old_database(lfirst_oid(lc))) {
+            continue;
+        }
+        if (s->report == NULL) {
+            sweep_database_gone(lfirst_oid(lc));
+        } else {
+            tell(s, psprintf("keys of database %u", lfirst_oid(lc)), "there is no such database");
+        }
+    }
+    sweep_files(s, keys_folder, NULL);
+}
+
+/* sealift.check_folders(): what belongs to no database. */
+Datum sealift_check_folders(PG_FUNCTION_ARGS) {
+    const struct sweep reporting = {.report = fcinfo};
+    InitMaterializedSRF(fcinfo, 0);
+    sweep_base(&reporting);
+    sweep_keys_folder(&reporting);
+    return (Datum)0;
+}
+
+void sweep_all(void) {
+    const struct sweep removing = {0};
+    ListCell *lc;
+    StartTransactionCommand();
+    sweep_base(&removing);
+    sweep_keys_folder(&removing);
+    MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+    List *known = databases();
+    MemoryContextSwitchTo(before);
+    CommitTransactionCommand();
+    foreach (lc, known) {
+        if (lfirst_oid(lc) != Template1DbOid) { /* no table is sealed there */
+            sweep_database(lfirst_oid(lc));
+        }
+    }
+    list_free(known);
 }

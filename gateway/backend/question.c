@@ -60,6 +60,12 @@ static struct sl_rc give_row(struct slice payload, question_row_fn row, void *ct
 struct sl_rc question_ask(struct net_conn *c, struct slice statement, int64_t deadline,
                           enum sl_code refused, question_row_fn row, void *ctx,
                           struct sl_error *err) {
+    return question_ask_long(c, statement, deadline, refused, row, NULL, ctx, err);
+}
+
+struct sl_rc question_ask_long(struct net_conn *c, struct slice statement, int64_t deadline,
+                               enum sl_code refused, question_row_fn row, question_notice_fn notice,
+                               void *ctx, struct sl_error *err) {
     SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
     message_head(&b, 'Q', (uint32_t)statement.len + 1);
     buf_put(&b, statement);
@@ -78,6 +84,8 @@ struct sl_rc question_ask(struct net_conn *c, struct slice statement, int64_t de
             rc = sl_fail(err, refused, "%.*s", SLICE_FMT(text));
         } else if (type == 'D' && row != NULL && sl_is_ok(rc)) {
             rc = give_row(buf_slice(&b), row, ctx, err);
+        } else if (type == 'N' && notice != NULL) {
+            notice(ctx, message_error_field(buf_slice(&b), 'M'));
         }
     }
 }

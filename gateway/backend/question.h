@@ -21,5 +21,10 @@ typedef struct sl_rc (*question_row_fn)(void *ctx, const struct slice *fields, s
 struct sl_rc question_ask(struct net_conn *c, struct slice statement, int64_t deadline,
                           enum sl_code refused, question_row_fn row, void *ctx,
                           struct sl_error *err);
+/* The same where the server tells how far it is. */
+typedef void (*question_notice_fn)(void *ctx, struct slice text);
+struct sl_rc question_ask_long(struct net_conn *c, struct slice statement, int64_t deadline,
+                               enum sl_code refused, question_row_fn row, question_notice_fn notice,
+                               void *ctx, struct sl_error *err);
 
 #endif

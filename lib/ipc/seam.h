@@ -12,7 +12,14 @@
 #include "lib/crypto/secret.h"
 #include "lib/sigv4/sigv4.h"
 
-enum seam_edge { SEAM_S3 = 1, SEAM_GATEWAY = 2, SEAM_POSTGRES = 3, SEAM_SUPERVISOR = 4 };
+enum seam_edge {
+    SEAM_S3 = 1,
+    SEAM_GATEWAY = 2,
+    SEAM_POSTGRES = 3,
+    SEAM_SUPERVISOR = 4,
+    SEAM_SUPERUSER = 5, /* no edge of kms: sessions of PostgreSQL's superuser, the supervisor's */
+    SEAM_TOKENS
+};
 enum seam_mode { SEAM_RPC = 1, SEAM_HTTP = 2, SEAM_CALLS = 3 };
 enum { SEAM_TOKEN_LEN = 32, SEAM_SESSION_MAX = 8192, SEAM_CIPHER_MAX = 40 };
 
