@@ -16,7 +16,7 @@ import botocore.config
 import botocore.credentials
 
 import replay
-from harness import BUILD, Sealift
+from harness import BUILD, Sealift, SealiftTest
 
 SHIM = os.path.join(BUILD, 'tests/faults/libfaults.so')
 LOG_LIMIT = 8 << 30
@@ -69,6 +69,17 @@ class Shimmed(Sealift):
         super().close()
         self.log.close()
         os.unlink(self.log_path)
+
+
+class ShimmedTest(SealiftTest):
+    """`.top`: a folder for what is not the instance's"""
+
+    @classmethod
+    def instance(cls):
+        top = tempfile.TemporaryDirectory(prefix='sl')
+        cls.addClassCleanup(top.cleanup)
+        cls.top = top.name
+        return Shimmed(options=cls.options)
 
 
 class Rebuilt(Sealift):

@@ -11,27 +11,13 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../faults'))
 
-from harness import SEALIFT  # noqa: E402
-from instance import Shimmed  # noqa: E402
+from instance import ShimmedTest  # noqa: E402
 
 FLUSHES = 3  # a CreateKey has two
 WAIT_S = 60
 
 
-class FailedFlush(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.s = Shimmed()
-        try:
-            cls.s.up()
-        except BaseException:
-            cls.s.close()
-            raise
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.s.close()
-
+class FailedFlush(ShimmedTest):
     def create(self):
         r = self.s.aws(['kms', 'create-key', '--query', 'KeyMetadata.KeyId', '--output', 'text'])
         return r.out.strip() if r.code == 0 else None
@@ -55,8 +41,7 @@ class FailedFlush(unittest.TestCase):
         self.assertGreater(restarts, 0)
         listed = {k['KeyId'] for k in self.s.awsj('kms list-keys')['Keys']}
         self.assertEqual(set(kept) - listed, set())
-        r = self.s.run([SEALIFT, 'audit', 'verify', '--data', self.s.data])
-        self.assertEqual(r.code, 0, r)
+        self.audit_verifies()
 
     def test_rotation(self):
         """The names of the new files are flushed by their folder: of the cluster keys when both are in it, when one is left; of a database's key between."""

@@ -61,16 +61,14 @@ class FullDisk:
     kind = None
 
     @classmethod
-    def setUpClass(cls):
-        cls.s = cls.kind()
-        try:
-            if not cls.s.mounted:
-                raise unittest.SkipTest('no file system can be mounted here; the shim stands in')
-            cls.s.up()
-            cls.prepare()
-        except BaseException:
-            cls.s.close()
-            raise
+    def instance(cls):
+        return cls.kind()
+
+    @classmethod
+    def start(cls):
+        if not cls.s.mounted:
+            raise unittest.SkipTest('no file system can be mounted here; the shim stands in')
+        super().start()
 
     @classmethod
     def client(cls, service):
@@ -161,7 +159,7 @@ class FullDisk:
         self.assertEqual(s.sqlv('select count(*) from kept'), '100003')
         self.kms.create_key()
         self.assertEqual(s.pids(), before)
-        self.accepted(s.run([SEALIFT, 'audit', 'verify', '--data', s.data]))
+        self.audit_verifies()
         out = self.accepted(s.run([SEALIFT, 'audit', 'search', '--json', '--event', 'GenerateDataKey', '--key', self.key, '--data', s.data]))
         contexts = [(json.loads(line)['requestParameters'] or {}).get('encryptionContext', {}) for line in out.splitlines()]
         seen = [int(c['n']) for c in contexts if 'n' in c]

@@ -89,24 +89,7 @@ class Sealift:
 
     def kill_all(self):
         """kill -9 of every process, children of postgres included"""
-        tree, todo = [], list(self.pids().values())
-        while todo:
-            pid = todo.pop()
-            tree.append(pid)
-            try:
-                for task in os.listdir('/proc/%d/task' % pid):
-                    with open('/proc/%d/task/%s/children' % (pid, task)) as f:
-                        todo += [int(x) for x in f.read().split()]
-            except OSError:
-                pass
-        for pid in tree:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        deadline = time.time() + 20
-        while time.time() < deadline and any(alive(p) for p in tree):
-            time.sleep(0.02)
+        kill_tree(self.pids().values())
 
     def close(self):
         self.down()
@@ -191,6 +174,34 @@ def alive(pid):
         return False
 
 
+def children(pid):
+    """none when it has ended"""
+    out = []
+    try:
+        for task in os.listdir('/proc/%d/task' % pid):
+            with open('/proc/%d/task/%s/children' % (pid, task)) as f:
+                out += [int(x) for x in f.read().split()]
+    except OSError:
+        pass
+    return out
+
+
+def kill_tree(pids):
+    """kill -9 of these and of all below them, and waits for their ends"""
+    tree, todo = [], list(pids)
+    while todo:
+        tree.append(todo.pop())
+        todo += children(tree[-1])
+    for pid in tree:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    deadline = time.time() + 20
+    while time.time() < deadline and any(alive(p) for p in tree):
+        time.sleep(0.02)
+
+
 def allow(action, resource='*'):
     return {'Effect': 'Allow', 'Action': action, 'Resource': resource}
 
@@ -200,21 +211,22 @@ class SealiftTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.s = Sealift(options=cls.options)
-        try:
-            cls.s.up()
-            cls.prepare()
-        except BaseException:
-            cls.s.close()
-            raise
+        cls.s = cls.instance()
+        cls.addClassCleanup(cls.s.close)
+        cls.start()
+
+    @classmethod
+    def instance(cls):
+        return Sealift(options=cls.options)
+
+    @classmethod
+    def start(cls):
+        cls.s.up()
+        cls.prepare()
 
     @classmethod
     def prepare(cls):
         """once for the class, after the start"""
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.s.close()
 
     def refused(self, result, *texts):
         """the command failed, and said all of these"""
@@ -225,3 +237,6 @@ class SealiftTest(unittest.TestCase):
     def accepted(self, result):
         self.assertEqual(result.code, 0, '%r\n%s' % (result, self.s.logs()))
         return result.out
+
+    def audit_verifies(self):
+        self.accepted(self.s.run([SEALIFT, 'audit', 'verify', '--data', self.s.data]))

@@ -5,7 +5,7 @@ import random
 import signal
 import time
 
-from harness import SEALIFT, SealiftTest, allow
+from harness import SEALIFT, SealiftTest, allow, children
 from midload import Gate, Session, within
 
 FILES, ROWS = 24, 12000
@@ -59,9 +59,7 @@ class LoadFaults(SealiftTest):
         return sorted(name for _, _, names in os.walk(os.path.join(self.s.data, 'warehouse')) for name in names if len(name) == 32)
 
     def children(self):
-        top = self.s.pids()['postgres']
-        with open('/proc/%d/task/%d/children' % (top, top)) as f:
-            return [int(p) for p in f.read().split()]
+        return children(self.s.pids()['postgres'])
 
     def threads(self):
         """of all processes of the warehouse, beyond one each"""

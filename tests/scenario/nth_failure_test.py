@@ -9,17 +9,15 @@ import errno
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../faults'))
 
 import botocore.exceptions  # noqa: E402
-from harness import SEALIFT, SOAK, allow  # noqa: E402
-from instance import Clients, Refused, Shimmed  # noqa: E402
+from harness import SOAK, allow  # noqa: E402
+from instance import Clients, Refused, ShimmedTest  # noqa: E402
 
 BUCKET = 'nthbkt'
 ROWS = 500
@@ -153,22 +151,11 @@ POSTGRES_KINDS = ('write', 'sync')  # its own tests fail its memory
 WORK = {'kms': ('kms', 's3', 'sql'), 'postgres': ('sql',), 'keyholder': ('kms', 's3'), 's3': ('s3', 'sql'), 'gateway': ('sql',)}
 
 
-class NthFailure(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.top = tempfile.TemporaryDirectory(prefix='sl')
-        cls.s = Shimmed()
-        try:
-            cls.s.up()
-            cls.c = Clients(cls.s, os.path.join(cls.top.name, 'ca.pem'))
-            cls.prepare()
-        except BaseException:
-            cls.s.close()
-            raise
-
+class NthFailure(ShimmedTest):
     @classmethod
     def prepare(cls):
         s = cls.s
+        cls.c = Clients(s, os.path.join(cls.top, 'ca.pem'))
         cls.count = 0
         cls.rounds = []
         cls.c.s3.create_bucket(Bucket=BUCKET)
@@ -177,11 +164,6 @@ class NthFailure(unittest.TestCase):
                             Body=''.join('%d,row number %d\n' % (i, i) for i in range(ROWS)).encode())
         s.sqlv("create table nth (name varchar(40) default 'new', a integer, b varchar(40))")
         cls.pids = s.pids()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.s.close()
-        cls.top.cleanup()
 
     def round(self, process):
         cls = type(self)
@@ -245,19 +227,15 @@ class NthFailure(unittest.TestCase):
         self.assertEqual((r.refusals, r.closed, r.check()), ([], [], []))
         return (1 << 40) - left
 
-    def verify(self):
-        r = subprocess.run([SEALIFT, 'audit', 'verify', '--data', self.s.data], env=self.s.plain_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.assertEqual(r.returncode, 0, r.stdout)
-
     def all_holds_after_restart(self):
-        self.verify()
+        self.audit_verifies()
         self.s.down()
         self.s.up()
         type(self).pids = self.s.pids()
         self.c.forget()
         bad = ['%s: %s' % (r.name, b) for r in self.rounds for b in r.check()]
         self.assertEqual(bad, [])
-        self.verify()
+        self.audit_verifies()
         self.rounds.clear()
 
     def attempt(self, process):

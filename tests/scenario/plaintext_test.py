@@ -3,7 +3,7 @@ import os
 import subprocess
 import time
 
-from harness import SealiftTest, allow
+from harness import SealiftTest, allow, children
 
 CANARY = 'Qz7canaryVx2kWu9'  # nothing that compresses, and too long to be there by chance
 
@@ -42,8 +42,7 @@ class PlaintextTest(SealiftTest):
 
     def postgres_pids(self):
         top = self.s.pids()['postgres']
-        with open('/proc/%d/task/%d/children' % (top, top)) as f:
-            return [top] + [int(p) for p in f.read().split()]
+        return [top] + children(top)
 
     def test_0_the_test_can_fail(self):
         """a table's name is no secret: the search finds it"""

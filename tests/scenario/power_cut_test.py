@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../
 
 import replay  # noqa: E402
 from harness import SOAK  # noqa: E402
-from instance import Clients, Rebuilt, Shimmed  # noqa: E402
+from instance import Clients, Rebuilt, ShimmedTest  # noqa: E402
 from workload import Workload  # noqa: E402
 
 CUTS = 200 if SOAK else 6
@@ -27,30 +27,16 @@ LIE_CUTS = 25
 SEED = int(os.environ.get('SEALIFT_SEED') or (random.randrange(1 << 32) if SOAK else 1))
 
 
-class PowerCuts(unittest.TestCase):
+class PowerCuts(ShimmedTest):
     @classmethod
-    def setUpClass(cls):
-        cls.top = tempfile.TemporaryDirectory(prefix='sl')
-        cls.s = Shimmed()
-        try:
-            cls.record()
-        except BaseException:
-            cls.s.close()
-            raise
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.s.close()
-        cls.top.cleanup()
-
-    @classmethod
-    def record(cls):
+    def start(cls):
+        """the recording"""
         s = cls.s
         cls.history = replay.History(s.work)
         s.log.record(True)
         s.up()
         cls.first_up = s.log.tail()
-        cls.work = Workload(s, Clients(s, os.path.join(cls.top.name, 'ca.pem')), SEED)
+        cls.work = Workload(s, Clients(s, os.path.join(cls.top, 'ca.pem')), SEED)
         cls.work.prepare()
         cls.prepared = s.log.tail()
         cls.work.run(SECONDS)

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../faults'))
 
-from harness import SEALIFT, SOAK, SealiftTest, allow  # noqa: E402
+from harness import SEALIFT, SOAK, SealiftTest, allow, children  # noqa: E402
 from instance import Clients  # noqa: E402
 
 VICTIMS = ('keyholder', 'kms', 's3', 'gateway', 'backend', 'postgres')
@@ -154,20 +153,18 @@ class ProcessKills(SealiftTest):
         """one that loads"""
         postmaster = self.s.pids()['postgres']
         while time.time() < deadline:
-            with open('/proc/%d/task/%d/children' % (postmaster, postmaster)) as f:
-                children = f.read().split()
-            for pid in children:
+            for pid in children(postmaster):
                 try:
-                    with open('/proc/%s/cmdline' % pid, 'rb') as f:
+                    with open('/proc/%d/cmdline' % pid, 'rb') as f:
                         if b'COPY' in f.read():
-                            return int(pid)
+                            return pid
                 except OSError:
                     pass
             time.sleep(0.001)
         self.fail('no backend loads')
 
     def is_back(self):
-        if subprocess.run([SEALIFT, 'status', '--data', self.s.data], env=self.s.base_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+        if self.s.run([SEALIFT, 'status', '--data', self.s.data]).code != 0:
             return False
         try:
             return self.s.sql('select 1').code == 0 and self.probe.kms.list_aliases(Limit=1) and self.probe.s3.list_buckets()['Buckets']
@@ -204,8 +201,7 @@ class ProcessKills(SealiftTest):
         print('seed %d: back after %s; acknowledged: %s; %d calls failed' % (SEED, ', '.join('%s %.1f s' % (v, max(t)) for v, t in took.items()), counts, work.failed), flush=True)
         self.assertTrue(all(work.done.get(k) for k in ('grant', 'rotation', 'object', 'batch')))
         self.assertEqual(work.check(), [])
-        r = subprocess.run([SEALIFT, 'audit', 'verify', '--data', s.data], env=s.base_env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        self.assertEqual(r.returncode, 0, r.stdout)
+        self.audit_verifies()
         self.c.forget()
         s.down()
         s.up()

@@ -4,18 +4,16 @@ file -> passphrase -> PKCS#11 token -> file, killed with its keyholder after ran
 """
 import os
 import random
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../faults'))
 
 import replay  # noqa: E402
-from harness import SEALIFT, SOAK, alive  # noqa: E402
-from instance import Rebuilt, Shimmed  # noqa: E402
+from harness import SEALIFT, SOAK, kill_tree  # noqa: E402
+from instance import Rebuilt, ShimmedTest  # noqa: E402
 
 MODULE = '/usr/lib/softhsm/libsofthsm2.so'
 PIN = '1234567'
@@ -24,21 +22,11 @@ CUTS = 1 << 30 if SOAK else 4  # of each move
 SEED = int(os.environ.get('SEALIFT_SEED') or (random.randrange(1 << 32) if SOAK else 1))
 
 
-class RootKills(unittest.TestCase):
+class RootKills(ShimmedTest):
     @classmethod
-    def setUpClass(cls):
-        cls.top = tempfile.TemporaryDirectory(prefix='sl')
-        cls.s = Shimmed()
-        try:
-            cls.prepare()
-        except BaseException:
-            cls.s.close()
-            raise
-
-    @classmethod
-    def prepare(cls):
+    def start(cls):
         """the words and the token lie outside: what they promise is not ours to test"""
-        s, top = cls.s, cls.top.name
+        s, top = cls.s, cls.top
         os.mkdir(top + '/tokens')
         with open(top + '/softhsm.conf', 'w') as f:
             f.write('directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n' % top)
@@ -70,11 +58,6 @@ class RootKills(unittest.TestCase):
         cls.history.take_owners(s.work)
 
     @classmethod
-    def tearDownClass(cls):
-        cls.s.close()
-        cls.top.cleanup()
-
-    @classmethod
     def move(cls, kind, env):
         """from this kind to the next"""
         goal = cls.after[kind]
@@ -84,7 +67,7 @@ class RootKills(unittest.TestCase):
         return subprocess.Popen(args, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
     def verb(self, s, *args):
-        p = subprocess.run([SEALIFT, *args, '--data', s.data], env=dict(s.base_env, SOFTHSM2_CONF=self.top.name + '/softhsm.conf'), stdin=subprocess.DEVNULL,
+        p = subprocess.run([SEALIFT, *args, '--data', s.data], env=dict(s.base_env, SOFTHSM2_CONF=self.top + '/softhsm.conf'), stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, start_new_session=True)
         return p.returncode, p.stdout.strip()
 
@@ -135,31 +118,15 @@ class RootKills(unittest.TestCase):
             else:
                 p.wait(120)
                 took[kind] = time.time() - begun
-            self.kill(p)
+            kill_tree([p.pid])  # its keyholder too
+            p.wait()
+            p.stdout.close()
             now = self.opened(s, kind)
             seen[now == kind] += 1
             kind = now
         print('kills: %d with the old root, %d with the new one' % (seen[True], seen[False]), flush=True)
         if kind != 'file':  # as the other test, and the recording, expect it
             self.assertEqual(self.move(kind, s.plain_env).wait(120), 0)
-
-    def kill(self, p):
-        """kill -9 of the command and of its keyholder"""
-        tree = [p.pid]
-        try:
-            with open('/proc/%d/task/%d/children' % (p.pid, p.pid)) as f:
-                tree += [int(x) for x in f.read().split()]
-        except OSError:
-            pass
-        for pid in tree:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        p.wait()
-        p.stdout.close()
-        while any(alive(pid) for pid in tree[1:]):
-            time.sleep(0.01)
 
 
 if __name__ == '__main__':
