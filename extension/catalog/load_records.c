@@ -40,6 +40,7 @@ enum {
     PART_BYTES = 1024 * 1024, /* of lines under one seal */
     KEEP_DAYS = 7,
     REMOVE_AT_ONCE = 1000,
+    ERRORS_MAX = 100000, /* rejected rows of a load that are kept: as MAXERROR's limit */
     MAX_COLUMNS = 32
 };
 
@@ -239,10 +240,11 @@ static struct records seal(const struct load_facts *facts, const struct watch *w
     buf_u32(&r.out, (uint32_t)facts->query);
     put_load(&r, facts, w, result, aborted);
     put_files(&r, facts, w, result);
-    for (int i = 0; i < result->reject_count; i++) {
+    int errors = Min(result->reject_count, ERRORS_MAX);
+    for (int i = 0; i < errors; i++) {
         put_error(&r, facts, &result->rejects[i]);
     }
-    for (int i = 0; i < result->reject_count; i++) {
+    for (int i = 0; i < errors; i++) {
         put_fields(&r, &result->rejects[i]);
     }
     seal_part(&r);

@@ -5,6 +5,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -23,13 +24,17 @@ static void end(struct running *r) {
     watch_fini(&r->watch);
 }
 
-/* An error or the backend's end; after the load's own clean-up, so no thread is left. */
+/* An error, or the backend's end where `code` is not 0; after the load's own clean-up, so no thread
+ * is left. */
 static void cut_off(int code, Datum arg) {
     struct running *r = (struct running *)DatumGetPointer(arg);
+    MemoryContext before = MemoryContextSwitchTo(GetMemoryChunkContext(r));
     if (!r->recorded) {
+        r->result->message = code == 0 ? CopyErrorData()->message : "the session was ended";
         load_records_write_later(&r->facts, &r->watch, r->result);
     }
     end(r);
+    MemoryContextSwitchTo(before);
 }
 
 static const char *format_of(const struct copy_spec *spec) {

@@ -19,7 +19,7 @@ static char *detail_block(const struct copy_spec *spec, const char *error, const
     initStringInfo(&s);
     appendStringInfo(&s,
                      "\n" RULE "  error:  %s\n  code:      %d\n  context:   %s\n"
-                     "  query:     %d\n  location:  %s\n  process:   query%d [pid=%d]\n" RULE,
+                     "  query:     %d\n  location:  %s\n  process:   query0_%d [pid=%d]\n" RULE,
                      error, CODE_GENERIC, context, spec->query_id, location, spec->query_id,
                      MyProcPid);
     return s.data;

@@ -100,7 +100,7 @@ class LoadFaults(SealiftTest):
         self.assertGreater(self.threads(), 0)
         return session
 
-    def unharmed(self, session=None):
+    def unharmed(self, session=None, why=''):
         """as before, with nothing left; and the next load works"""
         self.gate.release()
         within(90, lambda: self.s.sql('select 1').code == 0)
@@ -114,6 +114,7 @@ class LoadFaults(SealiftTest):
             n = session.ask('select pg_last_copy_id();')
             self.assertEqual(session.ask('select pg_last_copy_count();'), '0')
             within(30, lambda: self.s.sqlv('select status, loaded_rows from sys_load_history where query_id = ' + n) == 'aborted|0', 'the record of the load')
+            self.assertIn(why, self.accepted(self.s.run([SEALIFT, 'loads', '--data', self.s.data])))
         self.accepted(self.s.sql('%s select count(*) from t where a in (1, 2)' % self.statement('small')))
         self.s.sqlv('delete from t where a in (1, 2)')
         self.assertEqual(self.table(), self.before)
@@ -126,7 +127,7 @@ class LoadFaults(SealiftTest):
         self.assertEqual(self.s.sqlv('select pg_cancel_backend(%d)' % session.pid), 't')
         self.assertIn('ERROR:  57014: canceling statement due to user request', session.answer())
         self.assertLess(time.time() - begun, 10)
-        self.unharmed(session)
+        self.unharmed(session, 'canceling statement due to user request')
 
     def test_cancelled_by_the_protocol(self):
         session = self.held()
@@ -140,7 +141,7 @@ class LoadFaults(SealiftTest):
         self.gate.hold(AFTER)
         self.assertIn('ERROR:  57014: canceling statement due to statement timeout', session.ask("set statement_timeout = '3s'; " + self.statement()))
         session.ask('reset statement_timeout;')
-        self.unharmed(session)
+        self.unharmed(session, 'canceling statement due to statement timeout')
 
     def test_terminated(self):
         session = self.held()
@@ -148,6 +149,7 @@ class LoadFaults(SealiftTest):
         self.assertIn('FATAL:  57P01: terminating connection due to administrator command', session.answer())
         self.unharmed()
         within(30, lambda: self.s.sqlv('select status from sys_load_history where session_id = %d order by query_id desc limit 1' % session.pid) == 'aborted')
+        self.assertIn('the session was ended', self.accepted(self.s.run([SEALIFT, 'loads', '--data', self.s.data])))
 
     def test_client_goes(self):
         session = self.held()
@@ -166,6 +168,16 @@ class LoadFaults(SealiftTest):
         os.kill(session.pid, signal.SIGKILL)
         said = session.answer()
         self.assertRegex(said, 'FATAL|server closed the connection|connection to server was lost')
+        self.unharmed()
+
+    def test_backend_killed_with_a_new_table(self):
+        """whose key goes, too"""
+        session = self.held("begin; alter table t rename to kept; create table t (a integer, b varchar(40)); ")
+        self.assertEqual(len(self.keys()), len(self.key_files) + 1)
+        os.kill(session.pid, signal.SIGKILL)
+        session.answer()
+        within(90, lambda: self.s.sql('select 1').code == 0)
+        within(60, lambda: self.keys() == self.key_files, 'the key')
         self.unharmed()
 
     def test_postmaster_killed(self):

@@ -154,7 +154,7 @@ class LoadViews(SealiftTest):
         r = self.s.sql("COPY t FROM 's3://none/x' IAM_ROLE '%s'" % self.role, options=('-v', 'VERBOSITY=verbose'))
         rule = '  ' + '-' * 47
         self.assertRegex(r.err, "(?s)ERROR:  XX000: S3ServiceException:[^\n]*,Status 404,Error NoSuchBucket,Rid [^\n]*,CanRetry 1\nDETAIL:  \n" + rule +
-                         "\n  error:  S3ServiceException:[^\n]*\n  code:      8001\n  context:   [^\n]*\n  query:     %d\n  location:  [^\n]*\n  process:   [^\n]* .pid=[0-9]+.\n" % self.last() + rule)
+                         "\n  error:  S3ServiceException:[^\n]*\n  code:      8001\n  context:   [^\n]*\n  query:     %d\n  location:  [^\n]*\n  process:   query0_%d .pid=[0-9]+.\n" % (self.last(), self.last()) + rule)
         self.assertEqual(self.s.sqlv('select status, file_count_scanned from sys_load_history where query_id = %d' % self.last()), 'aborted|0')
 
     def test_whose_rows(self):
