@@ -1,6 +1,9 @@
 /* Table attributes; see attributes.h. */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
@@ -8,6 +11,10 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "extension/catalog/attributes.h"
 
@@ -44,6 +51,63 @@ void attributes_record(RangeVar *relation, const char *json) {
     run_as_owner("INSERT INTO sealift.table_attributes (relid, attributes) VALUES ($1, $2::jsonb)"
                  " ON CONFLICT (relid) DO UPDATE SET attributes = excluded.attributes",
                  2, types, values);
+}
+
+static struct attributes_making making;
+
+struct attributes_making attributes_making(struct attributes_making now) {
+    struct attributes_making before = making;
+    making = now;
+    return before;
+}
+
+enum { ATTRIBUTES_RELID = 1, ATTRIBUTES_JSON };
+
+Jsonb *attributes_find(Relation rel) {
+    Jsonb *found = NULL;
+    bool null;
+    ScanKeyData key;
+    Oid schema = get_namespace_oid("sealift", false);
+    Relation table = table_open(get_relname_relid("table_attributes", schema), AccessShareLock);
+    ScanKeyInit(&key, ATTRIBUTES_RELID, BTEqualStrategyNumber, F_OIDEQ,
+                ObjectIdGetDatum(RelationGetRelid(rel)));
+    SysScanDesc scan = systable_beginscan(table, get_relname_relid("table_attributes_pkey", schema),
+                                          true, NULL, 1, &key);
+    HeapTuple tuple = systable_getnext(scan);
+    if (HeapTupleIsValid(tuple)) {
+        found = DatumGetJsonbPCopy(
+            heap_getattr(tuple, ATTRIBUTES_JSON, RelationGetDescr(table), &null));
+    } else if (making.relation != NULL && rel->rd_createSubid != InvalidSubTransactionId &&
+               strcmp(making.relation->relname, RelationGetRelationName(rel)) == 0) {
+        found = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(making.json)));
+    }
+    systable_endscan(scan);
+    table_close(table, AccessShareLock);
+    return found;
+}
+
+void attributes_rename_column(RangeVar *relation, const char *from, const char *to) {
+    CommandCounterIncrement();
+    Oid relid = RangeVarGetRelid(relation, NoLock, true);
+    if (!OidIsValid(relid)) {
+        return;
+    }
+    Oid types[] = {OIDOID, TEXTOID, TEXTOID};
+    Datum values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(from), CStringGetTextDatum(to)};
+    run_as_owner(
+        "UPDATE sealift.table_attributes SET attributes = attributes"
+        " || CASE WHEN attributes->>'distkey' = $2 THEN pg_catalog.jsonb_build_object('distkey', "
+        "$3) ELSE '{}' END"
+        " || CASE WHEN attributes->'sortkey' ? $2 THEN pg_catalog.jsonb_build_object('sortkey', "
+        "(SELECT"
+        " pg_catalog.jsonb_agg(CASE WHEN name = $2 THEN $3 ELSE name END ORDER BY n) FROM"
+        " pg_catalog.jsonb_array_elements_text(attributes->'sortkey') WITH ORDINALITY e(name, n))) "
+        "ELSE '{}' END"
+        " || CASE WHEN attributes->'encode' ? $2 THEN pg_catalog.jsonb_build_object('encode',"
+        " (attributes->'encode') - $2 || pg_catalog.jsonb_build_object($3, "
+        "attributes->'encode'->$2)) ELSE '{}' END"
+        " WHERE relid = $1",
+        3, types, values);
 }
 
 void attributes_sweep(void) {

@@ -5,9 +5,23 @@
 #define SEALIFT_CATALOG_ATTRIBUTES_H
 
 #include "nodes/primnodes.h"
+#include "utils/jsonb.h"
+#include "utils/relcache.h"
 
 bool attributes_relation_exists(RangeVar *relation);
 void attributes_record(RangeVar *relation, const char *json);
+/* The table that CREATE TABLE AS is making, whose attributes are known before their row is written.
+ */
+struct attributes_making {
+    const RangeVar *relation; /* or NULL */
+    const char *json;
+};
+/* Sets it; what it was before. */
+struct attributes_making attributes_making(struct attributes_making now);
+/* In the current memory context; NULL when the table has none. */
+Jsonb *attributes_find(Relation rel);
+/* After ALTER TABLE … RENAME COLUMN. */
+void attributes_rename_column(RangeVar *relation, const char *from, const char *to);
 /* Removes the rows of tables that are gone. */
 void attributes_sweep(void);
 

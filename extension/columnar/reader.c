@@ -427,6 +427,11 @@ const struct deletes *reader_deletes(struct reader *r, int index) {
     return &open_segment(r, index)->deletes;
 }
 
+const struct segment *reader_footer(struct reader *r, int index) {
+    list_segments(r);
+    return open_segment(r, index)->segment;
+}
+
 bool reader_fetch(struct reader *r, uint64 number, TupleTableSlot *slot, bool *ret_deleted) {
     int index = find_index(r, number);
     if (index < 0) {

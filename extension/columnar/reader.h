@@ -31,6 +31,9 @@ int64 reader_skipped(const struct reader *r);
 /* Only segments whose entry (by their place in the list) is true; not copied. */
 void reader_choose(struct reader *r, const bool *chosen);
 
+/* The footer of a segment of the list, until the reader goes on. */
+const struct segment *reader_footer(struct reader *r, int index);
+
 /* The next row in a virtual slot; its values hold until the next call. Columns that aren't wanted
  * are NULL. */
 bool reader_next(struct reader *r, TupleTableSlot *slot);

@@ -56,7 +56,8 @@ static Bitmapset *wanted_columns(const CustomScan *plan, Relation rel) {
 static void begin(CustomScanState *node, EState *estate, int eflags) {
     struct scan_state *s = (struct scan_state *)node;
     s->attnums = wanted_columns((CustomScan *)node->ss.ps.plan, node->ss.ss_currentRelation);
-    s->skip = skip_new(node->ss.ps.plan->qual, ((Scan *)node->ss.ps.plan)->scanrelid, &node->ss.ps);
+    s->skip = skip_new(node->ss.ps.plan->qual, ((Scan *)node->ss.ps.plan)->scanrelid,
+                       node->ss.ss_currentRelation, &node->ss.ps, node->ss.ps.ps_ExprContext);
 }
 
 static TupleTableSlot *next_row(ScanState *node) {

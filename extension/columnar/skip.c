@@ -23,6 +23,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/pg_locale.h"
+#include "utils/rel.h"
 #include "utils/typcache.h"
 
 #include "extension/columnar/kinds.h"
@@ -52,7 +53,7 @@ struct test {
 
 struct skip {
     struct test *root;
-    PlanState *node;
+    ExprContext *context;
     MemoryContext values;
     bool known;
 };
@@ -61,6 +62,7 @@ struct skip {
 
 struct maker {
     Index relid;
+    TupleDesc desc;
     PlanState *node;
 };
 
@@ -122,9 +124,8 @@ static bool share_order(Oid a, Oid b) {
 }
 
 static void set_column(const struct maker *m, struct test *t, const Var *v) {
-    TupleDesc desc = RelationGetDescr(((ScanState *)m->node)->ss_currentRelation);
     t->column = (uint32_t)v->varattno - 1;
-    t->form = kinds_form_of(TupleDescAttr(desc, v->varattno - 1));
+    t->form = kinds_form_of(TupleDescAttr(m->desc, v->varattno - 1));
 }
 
 static bool is_constant(Node *value) {
@@ -297,15 +298,16 @@ static struct test *of_node(const struct maker *m, const Node *n) {
     }
 }
 
-struct skip *skip_new(const List *quals, Index scanrelid, PlanState *node) {
-    struct maker m = {scanrelid, node};
+struct skip *skip_new(const List *quals, Index relid, Relation rel, PlanState *node,
+                      ExprContext *values) {
+    struct maker m = {relid, RelationGetDescr(rel), node};
     struct test *root = of_list(&m, quals, TEST_ALL);
     if (root == NULL) {
         return NULL;
     }
     struct skip *s = palloc0(sizeof *s);
     s->root = root;
-    s->node = node;
+    s->context = values;
     s->values = AllocSetContextCreate(CurrentMemoryContext, "sealed skip", ALLOCSET_SMALL_SIZES);
     return s;
 }
@@ -349,7 +351,7 @@ static void find_values(struct skip *s, struct test *t) {
     if (t->kind != TEST_COMPARE) {
         return;
     }
-    Datum value = ExecEvalExprSwitchContext(t->value, s->node->ps_ExprContext, &null);
+    Datum value = ExecEvalExprSwitchContext(t->value, s->context, &null);
     t->count = 0;
     t->any_null = t->unknown = false;
     t->values = palloc(sizeof *t->values);

@@ -7,14 +7,17 @@
 
 #include "nodes/execnodes.h"
 #include "nodes/pg_list.h"
+#include "utils/relcache.h"
 
 #include "lib/columnar/segment.h"
 
 struct skip;
 
-/* What in `quals` (ANDed) can tell; NULL when there is nothing. In the current memory context, for
- * the life of the scan `node`. Nothing is evaluated yet. */
-struct skip *skip_new(const List *quals, Index scanrelid, PlanState *node);
+/* What in `quals` (ANDed) can tell of `rel`, which they know as number `relid`; NULL when there is
+ * nothing. In the current memory context. Values are evaluated later, in `values`; `node` is the
+ * plan node whose they are, or NULL. */
+struct skip *skip_new(const List *quals, Index relid, Relation rel, PlanState *node,
+                      ExprContext *values);
 
 /* Values are found out anew at the next segment: parameters may have changed. */
 void skip_rescan(struct skip *s);

@@ -12,6 +12,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "commands/defrem.h"
 #include "executor/executor.h"
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
@@ -156,6 +157,26 @@ static void finish(QueryDesc *query) {
     }
 }
 
+/* What the gateway made of Redshift's VACUUM … SORT ONLY, DELETE ONLY, TO n PERCENT; taken out. */
+static struct vacuum_options take_options(VacuumStmt *v) {
+    struct vacuum_options o = VACUUM_DEFAULT;
+    ListCell *lc;
+    foreach (lc, v->options) {
+        DefElem *d = lfirst_node(DefElem, lc);
+        if (strcmp(d->defname, "sealift_sort_only") == 0) {
+            o.reclaim = !defGetBoolean(d);
+        } else if (strcmp(d->defname, "sealift_delete_only") == 0) {
+            o.sort = !defGetBoolean(d);
+        } else if (strcmp(d->defname, "sealift_to_percent") == 0) {
+            o.percent = defGetInt32(d);
+        } else {
+            continue;
+        }
+        v->options = foreach_delete_current(v->options, lc);
+    }
+    return o;
+}
+
 /* COPY and the like insert without the executor. What a statement around this one gathers is of an
  * older command, and stays. */
 static void utility(PlannedStmt *stmt, const char *text, bool read_only_tree,
@@ -167,7 +188,9 @@ static void utility(PlannedStmt *stmt, const char *text, bool read_only_tree,
     bool vacuum =
         IsA(stmt->utilityStmt, VacuumStmt) && ((VacuumStmt *)stmt->utilityStmt)->is_vacuumcmd;
     if (vacuum) {
-        vacuum_begin_statement();
+        stmt = copyObject(stmt);
+        struct vacuum_options options = take_options((VacuumStmt *)stmt->utilityStmt);
+        vacuum_begin_statement(&options);
     }
     if (next_utility != NULL) {
         next_utility(stmt, text, read_only_tree, context, params, env, dest, qc);

@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/smgr.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -23,10 +24,12 @@
 #include "extension/columnar/columnar.h"
 #include "extension/columnar/fail.h"
 #include "extension/columnar/gather.h"
+#include "extension/columnar/order.h"
 #include "extension/columnar/pages.h"
 #include "extension/columnar/pending.h"
 #include "extension/columnar/reader.h"
 #include "extension/columnar/rows.h"
+#include "extension/columnar/sortkey.h"
 #include "extension/keys/table_keys.h"
 
 static object_access_hook_type next_hook;
@@ -108,6 +111,21 @@ void table_copy_data(Relation rel, const RelFileNode *node) {
     fail_unsupported(rel, "SET TABLESPACE");
 }
 
+static double copy_rows(Relation from, Snapshot snapshot, Relation to, CommandId cid) {
+    double count = 0;
+    TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(from), &TTSOpsVirtual);
+    struct reader *reader = reader_open(from, snapshot, NULL);
+    while (reader_next(reader, slot)) {
+        CHECK_FOR_INTERRUPTS();
+        gather_insert(to, slot, cid);
+        count++;
+    }
+    reader_close(reader);
+    ExecDropSingleTupleTableSlot(slot);
+    gather_flush_relation(to);
+    return count;
+}
+
 /* VACUUM FULL: all live rows into full segments of a new storage. */
 void table_rewrite(Relation from, Relation to, Relation index, bool sort, TransactionId horizon,
                    TransactionId *xid_cutoff, MultiXactId *multi_cutoff, double *tuples,
@@ -116,18 +134,19 @@ void table_rewrite(Relation from, Relation to, Relation index, bool sort, Transa
     *multi_cutoff = InvalidMultiXactId;
     *tuples = *vacuumed = *recently_dead = 0;
     Snapshot now = RegisterSnapshot(GetLatestSnapshot());
-    TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(from), &TTSOpsVirtual);
-    struct reader *reader = reader_open(from, now, NULL);
     CommandId cid = GetCurrentCommandId(true);
-    while (reader_next(reader, slot)) {
-        CHECK_FOR_INTERRUPTS();
-        gather_insert(to, slot, cid);
-        *tuples += 1;
+    uint32_t *keys, key_count = sortkey_of(from, &keys);
+    if (key_count > 0) {
+        MemoryContext own =
+            AllocSetContextCreate(CurrentMemoryContext, "sealed rewrite", ALLOCSET_DEFAULT_SIZES);
+        MemoryContext before = MemoryContextSwitchTo(own);
+        *tuples = (double)order_rewrite(from, now, NULL, keys, key_count, to, writer_new(to, cid));
+        MemoryContextSwitchTo(before);
+        MemoryContextDelete(own);
+    } else {
+        *tuples = copy_rows(from, now, to, cid);
     }
-    reader_close(reader);
-    ExecDropSingleTupleTableSlot(slot);
     UnregisterSnapshot(now);
-    gather_flush_relation(to);
 }
 
 /* ---- sizes ---- */

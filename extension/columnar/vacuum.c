@@ -1,7 +1,8 @@
-/* VACUUM of sealed tables: small segments and those with many deleted rows are written anew as full
- * ones, and several delete vectors of a segment become one. It runs under ShareUpdateExclusiveLock,
- * as UPDATE and DELETE do, so nobody else deletes or moves rows meanwhile; readers go on with the
- * old segments. Their space is used again once no snapshot is left that could want it. */
+/* VACUUM of sealed tables: small segments, those with many deleted rows and those whose ranges of
+ * the SORTKEY overlap are written anew as full ones, and several delete vectors of a segment become
+ * one. It runs under ShareUpdateExclusiveLock, as UPDATE and DELETE do, so nobody else deletes or
+ * moves rows meanwhile; readers go on with the old segments. Their space is used again once no
+ * snapshot is left that could want it. */
 #include "extension/columnar/table.h"
 
 #include "access/multixact.h"
@@ -9,6 +10,7 @@
 #include "access/xact.h"
 #include "commands/vacuum.h"
 #include "pgstat.h"
+#include "postmaster/autovacuum.h"
 #include "storage/lmgr.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
@@ -18,8 +20,10 @@
 
 #include "extension/columnar/columnar.h"
 #include "extension/columnar/fail.h"
+#include "extension/columnar/order.h"
 #include "extension/columnar/pending.h"
 #include "extension/columnar/reader.h"
+#include "extension/columnar/sortkey.h"
 #include "extension/columnar/space.h"
 #include "extension/columnar/vacuum.h"
 #include "extension/columnar/writer.h"
@@ -49,18 +53,16 @@ static bool is_full_of_holes(const struct rows_segment *seg) {
     return (uint64)reader_deleted(seg) * 100 >= (uint64)seg->ref.rows * DEAD_PERCENT;
 }
 
-/* Which segments are written anew; their number. */
-static int choose(const struct rows_list *list, bool *chosen) {
-    int small = 0, count = 0;
+/* Those with many deleted rows, and small ones where there are several. */
+static void choose(const struct rows_list *list, bool *chosen) {
+    int small = 0;
     for (int i = 0; i < list->count; i++) {
         small += is_small(&list->segments[i]);
     }
     for (int i = 0; i < list->count; i++) {
         const struct rows_segment *seg = &list->segments[i];
         chosen[i] = is_full_of_holes(seg) || (small > 1 && is_small(seg));
-        count += chosen[i];
     }
-    return count;
 }
 
 static void take_deletes(const uint8_t *id, const struct rows_segment *seg, CommandId cid) {
@@ -70,11 +72,9 @@ static void take_deletes(const uint8_t *id, const struct rows_segment *seg, Comm
     }
 }
 
-static void write_anew(Relation rel, struct reader *reader, const bool *chosen, CommandId cid) {
-    const struct rows_list *list = reader_list(reader);
-    const uint8_t *id = reader_storage(reader)->id;
+static void copy_rows(Relation rel, struct reader *reader, const bool *chosen,
+                      struct writer *writer) {
     TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
-    struct writer *writer = writer_new(rel, cid);
     reader_choose(reader, chosen);
     while (reader_next(reader, slot)) {
         vacuum_delay_point();
@@ -82,6 +82,18 @@ static void write_anew(Relation rel, struct reader *reader, const bool *chosen, 
     }
     writer_flush(writer, rel);
     ExecDropSingleTupleTableSlot(slot);
+}
+
+static void write_anew(Relation rel, struct reader *reader, const bool *chosen,
+                       const uint32_t *keys, uint32_t key_count, CommandId cid) {
+    const struct rows_list *list = reader_list(reader);
+    const uint8_t *id = reader_storage(reader)->id;
+    struct writer *writer = writer_new(rel, cid);
+    if (key_count > 0) {
+        order_rewrite(rel, GetActiveSnapshot(), chosen, keys, key_count, rel, writer);
+    } else {
+        copy_rows(rel, reader, chosen, writer);
+    }
     for (int i = 0; i < list->count; i++) {
         const struct rows_segment *seg = &list->segments[i];
         if (chosen[i]) {
@@ -112,8 +124,9 @@ static void join_deletes(Relation rel, struct reader *reader, int index, Command
     pending_added(s->id, joined.mac, -(int64)joined.count);
 }
 
-/* Tables of the running statement. */
+/* Tables of the running statement, and what it asks for. */
 static List *vacuumed;
+static struct vacuum_options options = VACUUM_DEFAULT;
 
 static void remember(Relation rel) {
     MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
@@ -121,9 +134,15 @@ static void remember(Relation rel) {
     MemoryContextSwitchTo(before);
 }
 
-void vacuum_begin_statement(void) {
+static void forget(void) {
     list_free(vacuumed);
     vacuumed = NIL;
+    options = (struct vacuum_options)VACUUM_DEFAULT;
+}
+
+void vacuum_begin_statement(const struct vacuum_options *o) {
+    forget();
+    options = *o;
 }
 
 /* What was replaced is free once the transactions that did it are over, and no snapshot is older.
@@ -141,7 +160,31 @@ void vacuum_end_statement(void) {
             relation_close(rel, NoLock);
         }
     }
-    vacuum_begin_statement();
+    forget();
+}
+
+static void work(Relation rel) {
+    struct reader *reader = reader_open(rel, GetActiveSnapshot(), NULL);
+    const struct rows_list *list = reader_list(reader);
+    bool *chosen = palloc0((Size)list->count + 1);
+    CommandId cid = GetCurrentCommandId(true);
+    uint32_t *keys, key_count = sortkey_of(rel, &keys);
+    if (options.reclaim) {
+        choose(list, chosen);
+    }
+    if (options.sort && key_count > 0 && !IsAutoVacuumWorkerProcess()) {
+        order_choose(reader, keys, key_count, options.percent, chosen);
+    }
+    bool any = false;
+    for (int i = 0; i < list->count; i++) {
+        any |= chosen[i];
+        if (!chosen[i] && list->segments[i].delete_count > 1) {
+            join_deletes(rel, reader, i, cid);
+        }
+    }
+    if (any) {
+        write_anew(rel, reader, chosen, keys, key_count, cid);
+    }
 }
 
 void table_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy strategy) {
@@ -151,19 +194,7 @@ void table_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrateg
     MemoryContext own =
         AllocSetContextCreate(CurrentMemoryContext, "sealed vacuum", ALLOCSET_DEFAULT_SIZES);
     MemoryContext before = MemoryContextSwitchTo(own);
-    struct reader *reader = reader_open(rel, GetActiveSnapshot(), NULL);
-    const struct rows_list *list = reader_list(reader);
-    bool *chosen = palloc0((Size)list->count + 1);
-    CommandId cid = GetCurrentCommandId(true);
-    int count = choose(list, chosen);
-    for (int i = 0; i < list->count; i++) {
-        if (!chosen[i] && list->segments[i].delete_count > 1) {
-            join_deletes(rel, reader, i, cid);
-        }
-    }
-    if (count > 0) {
-        write_anew(rel, reader, chosen, cid);
-    }
+    work(rel);
     MemoryContextSwitchTo(before);
     MemoryContextDelete(own);
     double tuples = 0, visible = 0;

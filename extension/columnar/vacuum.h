@@ -2,7 +2,16 @@
 #ifndef SEALIFT_COLUMNAR_VACUUM_H
 #define SEALIFT_COLUMNAR_VACUUM_H
 
-void vacuum_begin_statement(void);
+#include "postgres.h"
+
+struct vacuum_options {
+    bool sort, reclaim; /* by the SORTKEY; deleted rows and small segments */
+    int percent;        /* of rows in order, from which on nothing is sorted */
+};
+#define VACUUM_DEFAULT                                                                             \
+    { .sort = true, .reclaim = true, .percent = 95 }
+
+void vacuum_begin_statement(const struct vacuum_options *o);
 /* In the transaction that follows the last table's. */
 void vacuum_end_statement(void);
 

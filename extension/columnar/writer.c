@@ -13,7 +13,9 @@
 #include "extension/columnar/kinds.h"
 #include "extension/columnar/pages.h"
 #include "extension/columnar/pending.h"
+#include "extension/columnar/sortkey.h"
 #include "lib/base/limits.h"
+#include "lib/columnar/sort.h"
 
 enum {
     FIRST_ROWS = 64,
@@ -29,6 +31,7 @@ struct column {
     uint8_t *nulls;
     bool any_null;
     struct buf heap;
+    struct vector_memory sorted;
 };
 
 struct writer {
@@ -42,13 +45,20 @@ struct writer {
     struct column *columns;
     uint32_t rows, cap;
     size_t bytes;
+    uint32_t rows_max; /* then they are written */
+    size_t bytes_max;
+    uint32_t *keys;
+    uint32_t key_count;
+    struct sort_work sort;
 };
 
 static void end_writer(void *arg) {
     struct writer *w = arg;
     for (int i = 0; i < w->natts; i++) {
         buf_fini(&w->columns[i].heap);
+        vector_memory_fini(&w->columns[i].sorted);
     }
+    sort_work_fini(&w->sort);
     segment_work_free(w->work);
     buf_fini(&w->sealed);
 }
@@ -89,11 +99,22 @@ struct writer *writer_new(Relation rel, CommandId cid) {
     w->end.arg = w;
     MemoryContextRegisterResetCallback(CurrentMemoryContext, &w->end);
     w->storage = rows_storage_open(rel);
+    w->rows_max = SEGMENT_ROWS;
+    w->bytes_max = SEGMENT_VALUE_BYTES;
+    w->key_count = sortkey_of(rel, &w->keys);
     return w;
 }
 
+void writer_sort(struct writer *w, const uint32_t *keys, uint32_t key_count, size_t bytes) {
+    w->keys = MemoryContextAlloc(w->context, sizeof *keys * (key_count + 1));
+    memcpy(w->keys, keys, sizeof *keys * key_count);
+    w->key_count = key_count;
+    w->rows_max = WRITER_WINDOW_ROWS;
+    w->bytes_max = Min(bytes, (size_t)WRITER_WINDOW_BYTES);
+}
+
 static void grow(struct writer *w) {
-    uint32_t cap = Min(w->cap * 2, (uint32_t)SEGMENT_ROWS);
+    uint32_t cap = Min(w->cap * 2, w->rows_max);
     MemoryContext before = MemoryContextSwitchTo(w->context);
     for (int i = 0; i < w->natts; i++) {
         struct column *c = &w->columns[i];
@@ -152,7 +173,7 @@ void writer_add(struct writer *w, Relation rel, TupleTableSlot *slot) {
     }
     MemoryContextSwitchTo(before);
     w->rows++;
-    if (w->rows == SEGMENT_ROWS || w->bytes >= SEGMENT_VALUE_BYTES) {
+    if (w->rows == w->rows_max || w->bytes >= w->bytes_max) {
         writer_flush(w, rel);
     }
 }
@@ -185,9 +206,29 @@ static void reset(struct writer *w) {
     w->bytes = 0;
 }
 
-void writer_flush(struct writer *w, Relation rel) {
+/* `order` NULL: as the rows came. */
+static void write_rows(struct writer *w, Relation rel, const struct vector *vectors,
+                       const uint32_t *order, uint32_t from, uint32_t count) {
     struct sl_error err = {0};
     struct segment_ref ref = {0};
+    struct vector *part = palloc_array(struct vector, w->natts + 1);
+    for (int i = 0; i < w->natts; i++) {
+        fail_check(rel, sort_take(&vectors[i], order, from, count, &w->columns[i].sorted, &part[i]),
+                   NULL);
+    }
+    memcpy(ref.storage_id, w->storage->id, STORAGE_ID_LEN);
+    crypto_random(ref.segment_id, SEGMENT_ID_LEN);
+    buf_reset(&w->sealed);
+    fail_check(rel,
+               segment_seal(w->work, &w->storage->key, part, (uint32_t)w->natts, count, &w->sealed,
+                            &ref, &err),
+               &err);
+    pfree(part);
+    writer_place(rel, w->storage, &ref, buf_slice(&w->sealed), w->cid);
+}
+
+void writer_flush(struct writer *w, Relation rel) {
+    const uint32_t *order = NULL;
     if (w->rows == 0) {
         return;
     }
@@ -205,14 +246,17 @@ void writer_flush(struct writer *w, Relation rel) {
     if (w->work == NULL) {
         fail_check(rel, segment_work_new(&w->work), NULL);
     }
-    memcpy(ref.storage_id, w->storage->id, STORAGE_ID_LEN);
-    crypto_random(ref.segment_id, SEGMENT_ID_LEN);
-    fail_check(rel,
-               segment_seal(w->work, &w->storage->key, vectors, (uint32_t)w->natts, w->rows,
-                            &w->sealed, &ref, &err),
-               &err);
+    if (w->key_count > 0) {
+        fail_check(rel, sort_rows(&w->sort, vectors, w->keys, w->key_count, w->rows, &order), NULL);
+    }
+    /* as many segments as rows and bytes need, of the same size */
+    uint32_t parts = Max((w->rows + SEGMENT_ROWS - 1) / SEGMENT_ROWS,
+                         (uint32_t)(w->bytes / SEGMENT_VALUE_BYTES));
+    uint32_t step = (w->rows + parts - 1) / parts;
+    for (uint32_t from = 0; from < w->rows; from += step) {
+        write_rows(w, rel, vectors, order, from, Min(step, w->rows - from));
+    }
     pfree(vectors);
-    writer_place(rel, w->storage, &ref, buf_slice(&w->sealed), w->cid);
     reset(w);
     MemoryContextSwitchTo(before);
 }

@@ -55,6 +55,20 @@ static void pass_on(PlannedStmt *pstmt, const char *query, bool read_only_tree,
     }
 }
 
+/* CREATE TABLE with attributes; the rows of CREATE TABLE AS are written within. */
+static void make_table(const RangeVar *made, const char *attributes, PlannedStmt *pstmt,
+                       const char *query, bool read_only_tree, ProcessUtilityContext context,
+                       ParamListInfo params, QueryEnvironment *env, DestReceiver *dest,
+                       QueryCompletion *qc) {
+    struct attributes_making before =
+        attributes_making((struct attributes_making){made, attributes});
+    PG_TRY();
+    { pass_on(pstmt, query, read_only_tree, context, params, env, dest, qc); }
+    PG_FINALLY();
+    { (void)attributes_making(before); }
+    PG_END_TRY();
+}
+
 /* Segments are read past the buffer manager, so a copied database's must be in its files: whatever
  * was asked for, files are copied, not pages through buffers. */
 static void copy_files(CreatedbStmt *s) {
@@ -66,6 +80,12 @@ static void copy_files(CreatedbStmt *s) {
     }
     s->options = lappend(
         s->options, makeDefElem(pstrdup("strategy"), (Node *)makeString(pstrdup("file_copy")), -1));
+}
+
+static void rename_column(const RenameStmt *s) {
+    if (s->renameType == OBJECT_COLUMN && s->relation != NULL) {
+        attributes_rename_column(s->relation, s->subname, s->newname);
+    }
 }
 
 static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
@@ -107,12 +127,19 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
     }
     bool existed = attributes != NULL && attributes_relation_exists(made);
     bool drops = IsA(pstmt->utilityStmt, DropStmt);
-    pass_on(pstmt, query, read_only_tree, context, params, env, dest, qc);
+    if (attributes != NULL) {
+        make_table(made, attributes, pstmt, query, read_only_tree, context, params, env, dest, qc);
+    } else {
+        pass_on(pstmt, query, read_only_tree, context, params, env, dest, qc);
+    }
     if (attributes != NULL && !existed) {
         attributes_record(made, attributes);
     }
     if (drops) {
         attributes_sweep();
+    }
+    if (IsA(pstmt->utilityStmt, RenameStmt)) {
+        rename_column((const RenameStmt *)pstmt->utilityStmt);
     }
     if (makes_database) {
         copy_keys((CreatedbStmt *)pstmt->utilityStmt);

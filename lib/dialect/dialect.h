@@ -19,6 +19,7 @@ enum dialect_kind {
     DIALECT_CREATE_TABLE_AS,
     DIALECT_COPY, /* from S3, rewritten */
     DIALECT_USER, /* CREATE/ALTER USER|ROLE with PASSWORD */
+    DIALECT_VACUUM,
 };
 
 /* One statement of a text. Offsets in bytes of the source. */

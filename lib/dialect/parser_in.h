@@ -72,5 +72,6 @@ void put_literal(struct buf *out, struct slice value);
 struct sl_rc create_table_parse(struct parser *p, struct dialect_statement *st);
 struct sl_rc copy_parse_statement(struct parser *p, struct dialect_statement *st);
 struct sl_rc user_parse(struct parser *p, struct dialect_statement *st);
+struct sl_rc vacuum_parse(struct parser *p, struct dialect_statement *st);
 
 #endif

@@ -152,6 +152,70 @@ class Sealed(SealiftTest):
         s.sqlv('vacuum va')
         self.assertEqual(s.sqlv('select a from va'), '1')
 
+    def in_order(self, table, columns):
+        """rows come as they lie in the segments, those in the order of their numbers"""
+        return self.s.sqlv("select count(*) from (select %s as now, lag(%s) over (order by ctid) as before from %s) x where now < before" % (columns, columns, table)) == '0'
+
+    def test_sortkey_of_a_statement(self):
+        s = self.s
+        s.sqlv("create table sok (a int, b varchar(20), c numeric(8,2)) compound sortkey (b, a)")
+        s.sqlv("insert into sok select nullif(i * 7919 % 10007, 5), nullif('k' || i % 50 || repeat(' ', i % 3), 'k7'), i from generate_series(1, 20000) i")
+        self.assertTrue(self.in_order('sok', "(coalesce(b, '~'), coalesce(a, 1000000))"))
+        self.assertEqual(s.sqlv('select count(*), sum(a), count(b), sum(c) from sok'),
+                         s.sqlv("select count(*), sum(nullif(i * 7919 % 10007, 5)), count(nullif('k' || i % 50 || repeat(' ', i % 3), 'k7')), sum(i::numeric(8,2)) from generate_series(1, 20000) i"))
+        s.sqlv('create table soc sortkey (x) as select a as x, b from sok order by random()')
+        self.assertTrue(self.in_order('soc', 'coalesce(x, 1000000)'))
+        self.refused(s.sql('create table soe sortkey (x) as select 1 / (i - 500) as x from generate_series(1, 1000) i'), 'division by zero')
+        s.sqlv('create table son (x int); insert into son values (2), (1)')
+        self.assertFalse(self.in_order('son', 'x'))
+        s.sqlv('alter table soc rename x to y; truncate soc; insert into soc select a, b from sok order by random()')
+        self.assertTrue(self.in_order('soc', 'coalesce(y, 1000000)'))
+        self.assertIn('"sortkey": ["y"]', s.sqlv("select attributes from svv_table_attributes where table_name = 'soc'"))
+        s.sqlv('create temp table sot (x float8) interleaved sortkey (x); insert into sot select i * -0.5 from generate_series(1, 100) i; insert into sot values (1)')
+
+    def test_vacuum_sorts(self):
+        """segments that overlap become ranges of the SORTKEY, with more rows than are sorted at once, and all rows stay"""
+        s = self.s
+        plan = "explain (analyze, timing off, costs off) select * from vas where k = '%s'"
+        s.sqlv('create table vas (k varchar(30), n int, t varchar(40)) sortkey (k)')
+        fill = "insert into vas select nullif('key ' || to_char(i::bigint * 7919 %% 100003, 'FM000000'), 'key 000009'), i, md5(i::varchar(9)) from generate_series(%d, %d) i"
+        for i in range(3):
+            s.sqlv(fill % (i * 100000 + 1, i * 100000 + 100000))
+        s.sqlv('delete from vas where n % 50 = 0')
+        sums = 'select count(*), count(k), sum(n), min(k), max(k), sum(length(t)), count(distinct t) from vas'
+        want = s.sqlv(sums)
+        self.assertIn('Segments Skipped: 0', s.sqlv(plan % 'key 050000'))
+        s.sqlv('vacuum delete only vas')
+        self.assertFalse(self.in_order('vas', "coalesce(k, '~')"))
+        r = s.run(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-c', "set maintenance_work_mem = '12MB'", '-c', 'vacuum sort only vas'])
+        self.assertEqual((r.code, r.err), (0, ''))
+        self.assertEqual(s.sqlv(sums), want)
+        self.assertTrue(self.in_order('vas', "coalesce(k, '~')"))
+        got = s.sqlv(plan % 'key 050000')
+        self.assertRegex(got, 'Segments Skipped: ([2-9]|1[0-9])')
+        s.sqlv('vacuum vas')
+        s.sqlv('vacuum vas')
+        self.assertEqual(s.sqlv(sums), want)
+        self.assertTrue(self.in_order('vas', "coalesce(k, '~')"))
+        # a few late rows are below the threshold, or not
+        s.sqlv(fill % (300001, 300100))
+        s.sqlv('vacuum vas')
+        self.assertFalse(self.in_order('vas', "coalesce(k, '~')"))
+        s.sqlv('vacuum vas to 100 percent')
+        self.assertTrue(self.in_order('vas', "coalesce(k, '~')"))
+        s.sqlv(fill % (300101, 330000))
+        want = s.sqlv(sums)
+        s.sqlv('vacuum full vas')
+        self.assertTrue(self.in_order('vas', "coalesce(k, '~')"))
+        self.assertEqual(s.sqlv(sums), want)
+        # other types, one value for all
+        s.sqlv('create table vat (f float8, n numeric(20,2), d date, b boolean, same int) sortkey (same, d)')
+        for i in range(4):
+            s.sqlv("insert into vat select case i %% 100 when 7 then 'NaN' else i * 1.5 end, i, '2020-01-01'::date + (i * 37 %% 1000), i %% 2 = 0, 1 from generate_series(%d, %d) i" % (i * 500 + 1, i * 500 + 500))
+        s.sqlv('vacuum vat')
+        self.assertTrue(self.in_order('vat', 'd'))
+        self.assertEqual(s.sqlv("select count(*), sum(n) from vat"), '2000|2001000.00')
+
     def test_space_is_used_again(self):
         """what aborted, deleted and vacuumed rows took, but never while a snapshot may want it"""
         s = self.s
