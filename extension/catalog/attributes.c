@@ -40,7 +40,7 @@ bool attributes_relation_exists(RangeVar *relation) {
     return OidIsValid(RangeVarGetRelid(relation, NoLock, true));
 }
 
-void attributes_record(RangeVar *relation, const char *json) {
+static void write_attributes(RangeVar *relation, const char *json, const char *sql) {
     CommandCounterIncrement();
     Oid relid = RangeVarGetRelid(relation, NoLock, true);
     if (!OidIsValid(relid)) {
@@ -48,9 +48,21 @@ void attributes_record(RangeVar *relation, const char *json) {
     }
     Oid types[] = {OIDOID, TEXTOID};
     Datum values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(json)};
-    run_as_owner("INSERT INTO sealift.table_attributes (relid, attributes) VALUES ($1, $2::jsonb)"
-                 " ON CONFLICT (relid) DO UPDATE SET attributes = excluded.attributes",
-                 2, types, values);
+    run_as_owner(sql, 2, types, values);
+}
+
+void attributes_record(RangeVar *relation, const char *json) {
+    write_attributes(
+        relation, json,
+        "INSERT INTO sealift.table_attributes (relid, attributes) VALUES ($1, $2::jsonb)"
+        " ON CONFLICT (relid) DO UPDATE SET attributes = excluded.attributes");
+}
+
+void attributes_merge(RangeVar *relation, const char *json) {
+    write_attributes(
+        relation, json,
+        "INSERT INTO sealift.table_attributes AS a (relid, attributes) VALUES ($1, $2::jsonb)"
+        " ON CONFLICT (relid) DO UPDATE SET attributes = a.attributes || excluded.attributes");
 }
 
 static struct attributes_making making;

@@ -12,6 +12,7 @@
 
 #include "extension/catalog/attributes.h"
 #include "extension/guard/guard.h"
+#include "extension/guard/keys.h"
 #include "extension/keys/table_keys.h"
 
 static ProcessUtility_hook_type next_hook;
@@ -84,6 +85,10 @@ static void copy_files(CreatedbStmt *s) {
 
 static void rename_column(const RenameStmt *s) {
     if (s->renameType == OBJECT_COLUMN && s->relation != NULL) {
+        char *keys = keys_of_rename(s);
+        if (keys != NULL) {
+            attributes_merge(s->relation, keys);
+        }
         attributes_rename_column(s->relation, s->subname, s->newname);
     }
 }
@@ -114,6 +119,9 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
             CreateStmt *s = (CreateStmt *)pstmt->utilityStmt;
             attributes = take_attributes(&s->options);
             made = copyObject(s->relation);
+            if (attributes != NULL) {
+                keys_of_create(s, attributes);
+            }
         } else {
             IntoClause *into = ((CreateTableAsStmt *)pstmt->utilityStmt)->into;
             attributes = take_attributes(&into->options);
@@ -125,6 +133,11 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
         pstmt = copyObject(pstmt);
         copy_files((CreatedbStmt *)pstmt->utilityStmt);
     }
+    char *keys = NULL;
+    if (IsA(pstmt->utilityStmt, AlterTableStmt)) {
+        pstmt = copyObject(pstmt);
+        keys = keys_of_alter((AlterTableStmt *)pstmt->utilityStmt);
+    }
     bool existed = attributes != NULL && attributes_relation_exists(made);
     bool drops = IsA(pstmt->utilityStmt, DropStmt);
     if (attributes != NULL) {
@@ -134,6 +147,9 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
     }
     if (attributes != NULL && !existed) {
         attributes_record(made, attributes);
+    }
+    if (keys != NULL) {
+        attributes_merge(((AlterTableStmt *)pstmt->utilityStmt)->relation, keys);
     }
     if (drops) {
         attributes_sweep();

@@ -16,7 +16,7 @@ REFUSED = {
     'create index on r (a)': 'an index is not supported',
     'create unique index on r (a)': 'an index is not supported',
     'create index concurrently on r (a)': 'an index is not supported',
-    'alter table r add primary key (a)': 'an index is not supported',
+    'alter table r add constraint x exclude (a with =)': 'is not supported',
     'insert into r values (1) on conflict do nothing': 'ON CONFLICT is not supported',
     'select * from r for update': 'a row lock (FOR UPDATE, FOR SHARE) is not supported',
     'select * from r for share': 'a row lock (FOR UPDATE, FOR SHARE) is not supported',
@@ -43,6 +43,41 @@ class Sealed(SealiftTest):
                 self.refused(self.s.sql(sql), text)
         self.assertEqual(self.s.sqlv('select count(*) from r'), '1')
         self.refused(self.s.sql('create table x (a int)', database='template1'), 'permission denied')
+
+    def test_informational_keys(self):
+        """ALTER TABLE adds and drops what CREATE TABLE would keep; none is enforced, but a primary key's columns are NOT NULL"""
+        s = self.s
+
+        def keys(table='ik'):
+            return s.sqlv("select attributes->'constraints' from svv_table_attributes where table_name = '%s'" % table)
+        s.sqlv('create table io (id int primary key, v varchar(5)); create table ik (a int, b int, "C d" int, primary key (a, b))')
+        self.refused(s.sql('insert into ik values (1, null, 1)'), 'null value in column "b" of relation "ik" violates not-null constraint')
+        s.sqlv('insert into ik values (1, 1, 1), (1, 1, 1)')
+        self.assertEqual(keys(), '["primary key (a, b)"]')
+        self.refused(s.sql('alter table ik add primary key (a)'), 'multiple primary keys for table "ik" are not allowed')
+        self.refused(s.sql('alter table ik add unique (x)'), 'column "x" named in key does not exist')
+        self.refused(s.sql('alter table ik add foreign key (x) references io'), 'column "x" referenced in foreign key constraint does not exist')
+        self.refused(s.sql('alter table ik add foreign key (a) references io (y)'), 'column "y" referenced in foreign key constraint does not exist')
+        self.refused(s.sql('alter table ik add foreign key (a) references nowhere'), 'relation "nowhere" does not exist')
+        s.sqlv('alter table ik add unique ("C d"), add constraint "to" foreign key (a) references io (id), add check (a > 0), add e int unique')
+        self.assertEqual(keys(), '["PRIMARY KEY (a, b)", "UNIQUE (\\"C d\\")", "CONSTRAINT \\"to\\" FOREIGN KEY (a) REFERENCES io(id)", "UNIQUE (e)"]')
+        s.sqlv('insert into ik values (1, 1, 1), (99, 1, 1)')
+        self.refused(s.sql('insert into ik values (0, 1, 1)'), 'violates check constraint "ik_a_check"')
+        self.refused(s.sql('alter table ik add unique ("C d")'), 'constraint "ik_C d_key" for relation "ik" already exists')
+        s.sqlv('alter table ik rename a to aa; alter table ik drop constraint ik_pkey; alter table ik drop constraint ik_a_check, drop constraint "ik_C d_key"')
+        self.assertEqual(keys(), '["CONSTRAINT \\"to\\" FOREIGN KEY (aa) REFERENCES io(id)", "UNIQUE (e)"]')
+        self.refused(s.sql('alter table ik drop constraint ik_pkey'), 'constraint "ik_pkey" of relation "ik" does not exist')
+        s.sqlv('alter table ik drop constraint if exists ik_pkey')
+        self.refused(s.sql('alter table ik add primary key (e)'), 'column "e" of relation "ik" contains null values')
+        self.assertIn('UNIQUE (e)', keys())
+        s.sqlv('create table iu (a int); create user iku password \'Abcdefg1\'; grant select on ik to iku')
+        self.refused(s.sql('alter table ik add unique (aa)', user='iku', password='Abcdefg1'), 'must be owner of table ik')
+        s.sqlv('begin; alter table iu add unique (a); rollback')
+        self.assertEqual(keys('iu'), '')
+        s.sqlv('alter table iu add primary key (a); alter table iu add constraint more check (a < 10)')
+        self.assertEqual(keys('iu'), '["PRIMARY KEY (a)"]')
+        self.refused(s.sql('insert into iu values (null)'), 'violates not-null')
+        self.assertEqual(s.sqlv('insert into iu values (1), (1); select count(*) from iu'), '2')
 
     def test_all_tables_are_sealed(self):
         s = self.s

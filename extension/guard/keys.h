@@ -1,0 +1,20 @@
+/* PRIMARY KEY, UNIQUE and FOREIGN KEY are information: they never reach PostgreSQL as constraints,
+ * but are kept as attributes of their table ("constraints" in sealift.table_attributes, each as its
+ * SQL). */
+#ifndef SEALIFT_GUARD_KEYS_H
+#define SEALIFT_GUARD_KEYS_H
+
+#include "postgres.h"
+
+#include "nodes/parsenodes.h"
+
+/* CREATE TABLE with these attributes (JSON): the columns of its primary key become NOT NULL. */
+void keys_of_create(CreateStmt *s, const char *attributes);
+
+/* Takes keys that ALTER TABLE adds or drops out of the statement, which may be left without a
+ * command. What the table's attributes are to be merged with, or NULL when it is about no key. */
+char *keys_of_alter(AlterTableStmt *s);
+/* The same after a column got another name. */
+char *keys_of_rename(const RenameStmt *s);
+
+#endif
