@@ -1,5 +1,6 @@
 /* COPY text into column batches; see copy_convert.h. A row is written in place at index batch->rows
  * and counts only once its last field is good, so a reject costs nothing but its report. */
+#include "lib/codec/copy_block_in.h"
 #include "lib/codec/copy_parse_in.h"
 
 #include <stdio.h>
@@ -15,6 +16,9 @@ struct copy_converter {
     bool more; /* a row may follow */
     struct delimited_field *fields;
     struct buf scratch; /* an unquoted field */
+    struct copy_block block;
+    bool has_blocks;
+    copy_reason why; /* of a field in a block, for nobody */
 };
 
 /* Where a row failed. */
@@ -28,7 +32,7 @@ struct copy_refusal {
 
 enum { RAW_TOTAL_BYTES = 256 * 1024 * 1024 };
 
-static size_t value_size(enum copy_type type) {
+size_t copy_value_size(enum copy_type type) {
     switch (type) {
     case COPY_BOOL:
         return 1;
@@ -53,7 +57,7 @@ struct sl_rc copy_batch_init(struct copy_batch *b, const struct copy_convert_con
     *b = (struct copy_batch){.text = BUF_INIT(LIMIT_COPY_BATCH_BYTES), .text_max = bytes_most};
     size_t row_size = 0;
     for (size_t i = 0; i < conf->column_count; i++) {
-        row_size += value_size(conf->columns[i].type) + 1;
+        row_size += copy_value_size(conf->columns[i].type) + 1;
     }
     b->row_cap = bytes_most / row_size;
     b->row_cap = b->row_cap > rows_most ? rows_most : b->row_cap;
@@ -65,8 +69,8 @@ struct sl_rc copy_batch_init(struct copy_batch *b, const struct copy_convert_con
     for (size_t i = 0; i < conf->column_count; i++) {
         struct copy_vector *v = &b->columns[i];
         v->presence = malloc(b->row_cap);
-        v->v.raw =
-            aligned_alloc(16, (b->row_cap * value_size(conf->columns[i].type) + 15) & ~(size_t)15);
+        v->v.raw = aligned_alloc(16, (b->row_cap * copy_value_size(conf->columns[i].type) + 15) &
+                                         ~(size_t)15);
         if (v->presence == NULL || v->v.raw == NULL) {
             copy_batch_fini(b);
             return sl_rc_of(SL_E_NOMEM);
@@ -119,10 +123,12 @@ struct sl_rc copy_converter_new(const struct copy_convert_conf *conf, struct cop
     c->conf = *conf;
     c->scratch = BUF_INIT(LIMIT_COPY_ROW_BYTES);
     c->fields = calloc(conf->column_count, sizeof *c->fields);
-    if (c->fields == NULL) {
+    if (c->fields == NULL || sl_failed(copy_block_init(&c->block, &c->conf))) {
         copy_converter_free(c);
         return sl_rc_of(SL_E_NOMEM);
     }
+    /* the plain twin of the scan goes field by field */
+    c->has_blocks = conf->scan == DELIMITED_BEST && delimited_is_marked(&conf->split);
     *ret = c;
     return SL_OK;
 }
@@ -130,6 +136,7 @@ struct sl_rc copy_converter_new(const struct copy_convert_conf *conf, struct cop
 void copy_converter_free(struct copy_converter *c) {
     if (c != NULL) {
         free(c->fields);
+        copy_block_fini(&c->block);
         buf_fini(&c->scratch);
         free(c);
     }
@@ -334,6 +341,13 @@ static enum copy_code convert_field(struct copy_converter *c, struct copy_batch 
                : code;
 }
 
+static enum copy_code convert_block_field(void *ctx, struct copy_batch *b, size_t column,
+                                          uint32_t start, uint32_t len, bool *ret_nomem) {
+    struct copy_converter *c = ctx;
+    c->fields[column] = (struct delimited_field){.start = start, .len = len, .raw_start = start};
+    return convert_field(c, b, column, c->why, ret_nomem);
+}
+
 /* The columns from `at` on have no field. */
 static enum copy_code fill_record(struct copy_converter *c, struct copy_batch *b, size_t *at,
                                   copy_reason why, bool *ret_nomem) {
@@ -471,6 +485,12 @@ struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b,
     struct copy_refusal r;
     struct delimited_row row;
     while (!copy_batch_is_full(b) && bad->count < bad_max) {
+        size_t plain =
+            c->has_blocks ? copy_block_convert(&c->block, &c->split, b, convert_block_field, c) : 0;
+        c->line += plain;
+        if (plain > 0) {
+            continue;
+        }
         if (!delimited_next(&c->split, c->fields, c->conf.column_count, &row)) {
             c->more = false;
             break;

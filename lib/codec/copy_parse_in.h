@@ -24,6 +24,50 @@ enum copy_code {
     COPY_E_INTEGER_RANGE = 1222,
 };
 
+/* A number of up to eight digits, with a minus and, of decimals, a point at most and no more than
+ * `scale` digits behind it, as an integer times 10^scale; false: something else, which the others
+ * look at. Up to nine bytes from p on are read, whatever `len` is. */
+static inline bool copy_parse_short(const uint8_t *p, size_t len, bool decimal, unsigned scale,
+                                    int64_t *ret) {
+    static const uint32_t powers[9] = {1,      10,      100,      1000,     10000,
+                                       100000, 1000000, 10000000, 100000000};
+    bool negative = len > 0 && *p == '-';
+    p += negative;
+    len -= negative;
+    if (len == 0 || len > 8) {
+        return false;
+    }
+    uint64_t text;
+    memcpy(&text, p, sizeof text);
+    text <<= 8 * (8 - len); /* the last byte is the highest */
+    /* the bytes before a point move up to close its gap */
+    uint64_t point = text ^ 0x2e2e2e2e2e2e2e2eULL;
+    point = (point - 0x0101010101010101ULL) & ~point & 0x8080808080808080ULL;
+    unsigned at = point != 0 ? (unsigned)__builtin_clzll(point) / 8 : 0; /* decimals */
+    if (point != 0) {
+        uint64_t behind = at == 0 ? 0 : ~0ULL << (64 - 8 * at);
+        text = (text & behind) | (at < 7 ? (text << 8) & ~behind : 0);
+        len--;
+    }
+    if (len == 0 || at > scale || scale - at > 8 || (point != 0 && !decimal)) {
+        return false;
+    }
+    uint64_t some = ~0ULL << (64 - 8 * len);
+    uint64_t digits = (text & some) | (0x3030303030303030ULL & ~some);
+    if ((((digits + 0x4646464646464646ULL) | (digits - 0x3030303030303030ULL)) &
+         0x8080808080808080ULL) != 0) {
+        return false;
+    }
+    digits -= 0x3030303030303030ULL;
+    digits = digits * 10 + (digits >> 8);
+    digits = (((digits & 0x000000ff000000ffULL) * 0x000f424000000064ULL) +
+              ((digits >> 16 & 0x000000ff000000ffULL) * 0x0000271000000001ULL)) >>
+             32;
+    int64_t value = (int64_t)digits * powers[scale - at];
+    *ret = negative ? -value : value;
+    return true;
+}
+
 /* Each returns COPY_OK and the value, or a code and its text. `s` is never empty. */
 typedef char copy_reason[COPY_REASON_MAX + 1];
 enum copy_code copy_parse_int(struct slice s, enum copy_type type, int64_t *ret, copy_reason why);

@@ -28,8 +28,8 @@ static size_t index_scalar(const struct delimited_conf *conf, const uint8_t *p, 
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2,bmi"))) static uint32_t marks_of(const uint8_t *p, __m256i delimiter,
-                                                             __m256i lf, __m256i quote) {
+__attribute__((target("avx2,bmi,popcnt"))) static uint32_t
+marks_of(const uint8_t *p, __m256i delimiter, __m256i lf, __m256i quote) {
     __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
     __m256i hit =
         _mm256_or_si256(_mm256_cmpeq_epi8(v, delimiter),
@@ -37,9 +37,9 @@ __attribute__((target("avx2,bmi"))) static uint32_t marks_of(const uint8_t *p, _
     return (uint32_t)_mm256_movemask_epi8(hit);
 }
 
-__attribute__((target("avx2,bmi"))) static size_t index_avx2(const struct delimited_conf *conf,
-                                                             const uint8_t *p, size_t n,
-                                                             uint32_t base, uint32_t *out) {
+__attribute__((target("avx2,bmi,popcnt"))) static size_t
+index_avx2(const struct delimited_conf *conf, const uint8_t *p, size_t n, uint32_t base,
+           uint32_t *out) {
     __m256i delimiter = _mm256_set1_epi8((char)conf->delimiter);
     __m256i lf = _mm256_set1_epi8('\n');
     __m256i quote = _mm256_set1_epi8((char)third_mark(conf));
@@ -48,10 +48,15 @@ __attribute__((target("avx2,bmi"))) static size_t index_avx2(const struct delimi
     for (; i + 64 <= n; i += 64) {
         uint64_t mask = marks_of(p + i, delimiter, lf, quote) |
                         (uint64_t)marks_of(p + i + 32, delimiter, lf, quote) << 32;
-        while (mask != 0) {
-            out[count++] = base + (uint32_t)i + (uint32_t)__builtin_ctzll(mask);
-            mask &= mask - 1;
+        /* eight at a time, whatever there are: what is too many is written over */
+        size_t end = count + (size_t)__builtin_popcountll(mask);
+        for (; count < end; count += 8) {
+            for (int k = 0; k < 8; k++) {
+                out[count + (size_t)k] = base + (uint32_t)i + (uint32_t)_tzcnt_u64(mask);
+                mask = _blsr_u64(mask);
+            }
         }
+        count = end;
     }
     return count + index_scalar(conf, p + i, n - i, base + (uint32_t)i, out + count);
 }
@@ -74,24 +79,42 @@ void delimited_start(struct delimited *d, const struct delimited_conf *conf, str
     d->index = index_pick(scan);
     d->scanned = 0;
     d->at = 0;
-    d->mark_count = 0;
-    d->mark_at = 0;
+    d->mark_count = 1;
+    d->mark_at = 1;
+}
+
+/* Indexes one more window. */
+static void index_window(struct delimited *d) {
+    size_t n = d->data.len - d->scanned;
+    n = n < DELIMITED_WINDOW ? n : DELIMITED_WINDOW;
+    d->mark_count += (uint32_t)d->index(&d->conf, d->data.ptr + d->scanned, n, (uint32_t)d->scanned,
+                                        d->marks + d->mark_count);
+    d->scanned += n;
 }
 
 bool delimited_mark(struct delimited *d, uint32_t *ret) {
     while (d->mark_at == d->mark_count) {
-        size_t n = d->data.len - d->scanned;
-        if (n == 0) {
+        if (d->scanned == d->data.len) {
             return false;
         }
-        n = n < DELIMITED_WINDOW ? n : DELIMITED_WINDOW;
-        d->mark_count = (uint32_t)d->index(&d->conf, d->data.ptr + d->scanned, n,
-                                           (uint32_t)d->scanned, d->marks);
-        d->mark_at = 0;
-        d->scanned += n;
+        d->mark_at = d->mark_count = 1;
+        index_window(d);
     }
     *ret = d->marks[d->mark_at++];
     return true;
+}
+
+uint32_t *delimited_ahead(struct delimited *d, size_t least, size_t *ret_count) {
+    size_t left = d->mark_count - d->mark_at;
+    if (left < least && left < DELIMITED_WINDOW && d->scanned < d->data.len) {
+        memmove(d->marks + 1, d->marks + d->mark_at, left * sizeof *d->marks);
+        d->mark_at = 1;
+        d->mark_count = (uint32_t)left + 1;
+        index_window(d);
+    }
+    *ret_count = d->mark_count - d->mark_at;
+    d->marks[d->mark_at - 1] = (uint32_t)d->at - 1;
+    return d->marks + d->mark_at;
 }
 
 static bool blank(uint8_t c) {

@@ -71,7 +71,7 @@ struct delimited_row {
     uint32_t fault_field; /* index of its field */
 };
 
-enum { DELIMITED_WINDOW = 8192, DELIMITED_MAX_BYTES = 1 << 30 };
+enum { DELIMITED_WINDOW = 16384, DELIMITED_MAX_BYTES = 1 << 30 };
 
 struct delimited {
     struct delimited_conf conf;
@@ -81,7 +81,9 @@ struct delimited {
     size_t at;      /* start of the next row */
     uint32_t mark_count;
     uint32_t mark_at;
-    uint32_t marks[DELIMITED_WINDOW]; /* offsets of delimiters, line ends and quotes */
+    /* Offsets of delimiters, line ends and quotes, behind one that is free: what a window left
+     * over, a window, and what is written beyond. */
+    uint32_t marks[1 + 2 * DELIMITED_WINDOW + 8];
 };
 
 /* `data` (at most DELIMITED_MAX_BYTES) is whole rows; the last may lack its line end. It stays the
@@ -91,6 +93,19 @@ void delimited_start(struct delimited *d, const struct delimited_conf *conf, str
 /* The next row; false at the end. */
 bool delimited_next(struct delimited *d, struct delimited_field *fields, size_t max_fields,
                     struct delimited_row *ret);
+/* Fields lie between marks, but for those with quotes of CSV: those are marks too. */
+static inline bool delimited_is_marked(const struct delimited_conf *conf) {
+    return conf->format == DELIMITED_CSV ||
+           (conf->format == DELIMITED_PLAIN && !conf->escape && !conf->removequotes);
+}
+/* The marks ahead, at least `least` of them if there are: field ends of rows to come. The element
+ * before them may be read too, and is one byte before the next row. delimited_skip goes behind the
+ * first `n`, the last of which must be a line end. */
+uint32_t *delimited_ahead(struct delimited *d, size_t least, size_t *ret_count);
+static inline void delimited_skip(struct delimited *d, size_t n) {
+    d->mark_at += (uint32_t)n;
+    d->at = (size_t)d->marks[d->mark_at - 1] + 1;
+}
 /* Copies a field with doubled quotes made single and escapes taken off; `out` has room for
  * field->len. Returns the length. */
 size_t delimited_undouble(const struct delimited *d, const struct delimited_field *field,

@@ -162,8 +162,38 @@ static bool code_texts(struct dictionary *d, const struct vector *v, uint32_t fr
     return true;
 }
 
-bool dictionary_texts(struct dictionary *d, const struct vector *v, uint32_t *codes) {
+/* The same where rows share texts: what an offset's code is, is kept for each offset. */
+static bool code_shared(struct dictionary *d, const struct vector *v, uint32_t *known,
+                        uint32_t *codes) {
+    const uint32_t *at = v->v.at;
+    uint32_t code = 0;
+    struct dictionary_entry e;
+    memset(known, 0, v->heap.len * sizeof *known);
+    for (uint32_t i = 0; i < v->rows; i++) {
+        if (!vector_is_null(v, i)) {
+            if (at[i] >= v->heap.len) {
+                return false;
+            }
+            if (known[at[i]] == 0) {
+                if (!entry_of(v, at[i], &e)) {
+                    return false;
+                }
+                known[at[i]] = 1 + look_up(d, v->heap.ptr, &e, DICTIONARY_TEXTS);
+            }
+            code = known[at[i]] - 1;
+        }
+        codes[i] = code;
+    }
+    return true;
+}
+
+bool dictionary_texts(struct dictionary *d, const struct vector *v, uint32_t *scratch,
+                      uint32_t *codes) {
     uint32_t state[2] = {0, UINT32_MAX};
+    if (v->heap.len <= v->rows && v->heap.len < DICTIONARY_TEXTS) {
+        reset(d);
+        return code_shared(d, v, scratch, codes);
+    }
     uint32_t sample = v->rows < SAMPLE_ROWS ? v->rows : SAMPLE_ROWS;
     reset(d);
     return code_texts(d, v, 0, sample, state, codes) && d->count <= sample / 2 + 1 &&

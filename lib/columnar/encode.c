@@ -491,7 +491,7 @@ static struct sl_rc put_texts(struct encode_work *w, const struct texts *t, stru
 static struct sl_rc encode_texts(struct encode_work *w, const struct vector *v, struct buf *body,
                                  struct encoded *e, struct sl_error *err) {
     struct texts all = {v, NULL, v->rows}, few = {v, &w->dictionary, 0};
-    if (!dictionary_texts(&w->dictionary, v, w->codes)) {
+    if (!dictionary_texts(&w->dictionary, v, (uint32_t *)(void *)w->wide, w->codes)) {
         TRY(vector_check(v, err));
         e->encoding = ENCODING_PLAIN;
         bounds_of_texts(&all, e);

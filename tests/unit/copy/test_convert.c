@@ -610,6 +610,127 @@ static void test_row_limit(void **state) {
     free(data);
 }
 
+static const char *const field_texts[] = {
+    "",
+    "",
+    "0",
+    "1",
+    "-1",
+    "+7",
+    "12",
+    "32767",
+    "32768",
+    "-32768",
+    "2147483648",
+    "99999999",
+    "123456789",
+    "00000000001",
+    "1.5",
+    "-.25",
+    ".5",
+    "5.",
+    ".",
+    "-",
+    "--1",
+    "1-",
+    "1.2.3",
+    "1,5",
+    " 4 ",
+    "999999.99",
+    "1000000.00",
+    "-999999.999",
+    "0.001",
+    "12345.6",
+    "1e5",
+    "nan",
+    "t",
+    "false",
+    "yes",
+    "maybe",
+    "2001-02-03",
+    "2001-02-03 04:05:06",
+    "2001-02-29 00:00:00",
+    "2001-02-03 04:05:06.123456",
+    "04:05:06",
+    "2001-02-03 04:05:06+02",
+    "\\N",
+    "x",
+    "text",
+    "exactly sixteen.",
+    "seventeen letters",
+    "a text of twenty-three.",
+    "a text of twenty-four b.",
+    "a text that is longer than that",
+    "caf\xc3\xa9",
+    "\xff",
+    "tail  ",
+    "\r",
+    "a\"b",
+    "\"quoted\"",
+    "1\r",
+    "12345678",
+    "-12345678",
+    "1234567.8",
+};
+
+static void put_fields(struct buf *in, unsigned *seed, size_t columns_n, uint8_t delimiter) {
+    size_t n = rand_r(seed) % 50 == 0 ? (size_t)rand_r(seed) % 12 : columns_n;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0) {
+            buf_putc(in, delimiter);
+        }
+        if (rand_r(seed) % 4 == 0) {
+            buf_printf(in, "%d", rand_r(seed) % 200 - 100);
+        } else {
+            buf_puts(
+                in, field_texts[(size_t)rand_r(seed) % (sizeof field_texts / sizeof *field_texts)]);
+        }
+    }
+    buf_puts(in, rand_r(seed) % 20 == 0 ? "\r\n" : "\n");
+}
+
+/* Blocks of rows give what rows one by one do. */
+static void test_blocks(void **state) {
+    (void)state;
+    unsigned seed = 1;
+    for (int round = 0; round < 3000; round++) {
+        struct copy_column table[8];
+        size_t n = 1 + (size_t)rand_r(&seed) % 8;
+        for (size_t i = 0; i < n; i++) {
+            table[i] = columns[rand_r(&seed) % (NN + 1)];
+        }
+        struct copy_convert_conf conf = conf_of(table, n);
+        bool csv = rand_r(&seed) % 2 == 0;
+        conf.split =
+            (struct delimited_conf){csv ? DELIMITED_CSV : DELIMITED_PLAIN, csv ? ',' : '|', '"'};
+        conf.max_rejects = 100000;
+        conf.options = (struct copy_options){.emptyasnull = rand_r(&seed) % 2,
+                                             .acceptanydate = rand_r(&seed) % 2,
+                                             .roundec = rand_r(&seed) % 2,
+                                             .truncatecolumns = rand_r(&seed) % 2,
+                                             .trimblanks = rand_r(&seed) % 2,
+                                             .ignoreblanklines = rand_r(&seed) % 2};
+        struct buf in = BUF_INIT(1 << 20), blocks = BUF_INIT(1 << 24), rows = BUF_INIT(1 << 24);
+        unsigned one = seed, count = (unsigned)rand_r(&seed) % 400;
+        for (unsigned row = 0; row < count; row++) {
+            /* the same row again and again, so that blocks succeed and memos are used */
+            unsigned again = rand_r(&seed) % 100 < 97 ? one + row % 3 : seed;
+            put_fields(&in, &again, n, conf.split.delimiter);
+        }
+        if (in.len > 0 && rand_r(&seed) % 2 == 0) {
+            in.len--;
+        }
+        run(&conf, buf_slice(&in), &blocks);
+        conf.scan = DELIMITED_SCALAR;
+        run(&conf, buf_slice(&in), &rows);
+        assert_int_equal(blocks.len, rows.len);
+        assert_true(rows.len == 0 || memcmp(blocks.ptr, rows.ptr, rows.len) == 0);
+        buf_fini(&in);
+        buf_fini(&blocks);
+        buf_fini(&rows);
+    }
+}
+
 static void test_names(void **state) {
     (void)state;
     char length[24];
@@ -771,6 +892,7 @@ int main(void) {
         cmocka_unit_test(test_raw_texts),
         cmocka_unit_test(test_row_limit),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
