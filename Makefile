@@ -24,7 +24,7 @@ soak:
 	@tests/run soak
 
 bench: all
-	@tools/setup check
+	@tools/setup bench
 	@/usr/bin/python3 bench/run $(BUILD)
 
 format:

@@ -74,11 +74,13 @@ static List *targets_of(const ModifyTable *m, const PlannedStmt *stmt, List *tar
     ListCell *lc;
     foreach (lc, m->resultRelations) {
         Oid relid = rt_fetch(lfirst_int(lc), stmt->rtable)->relid;
-        if (!columnar_is_sealed_oid(relid)) {
-            continue;
-        }
-        if (m->onConflictAction != ONCONFLICT_NONE) {
+        bool sealed = columnar_is_sealed_oid(relid);
+        if (m->onConflictAction != ONCONFLICT_NONE &&
+            (sealed || get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)) {
             refuse("ON CONFLICT", relid);
+        }
+        if (!sealed) {
+            continue;
         }
         if (m->operation != CMD_INSERT) {
             targets = list_append_unique_oid(targets, relid);

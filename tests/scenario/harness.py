@@ -37,11 +37,12 @@ class Result:
 class Sealift:
     """One instance. Its environment for clients is .env (a copy of ours with `sealift env` applied)."""
 
-    def __init__(self, account=ACCOUNT, options=()):
+    def __init__(self, account=ACCOUNT, options=(), executable=SEALIFT):
         self.work = tempfile.mkdtemp(prefix='sl')
         os.chmod(self.work, 0o711)
         self.data = os.path.join(self.work, 'd')
         self.account = account
+        self.executable = executable
         self.options = list(options)
         self.base_env = {k: v for k, v in os.environ.items() if not k.startswith(('AWS_', 'PG'))}
         self.base_env.update(XDG_CONFIG_HOME=os.path.join(self.work, 'config'), AWS_PAGER='', AWS_EC2_METADATA_DISABLED='true',
@@ -50,7 +51,7 @@ class Sealift:
         self.env = dict(self.base_env)
 
     def up(self):
-        r = subprocess.run([SEALIFT, 'up', '--detach', '--data', self.data, '--port', '0', '--sql-port', '0', '--account', self.account] + self.options,
+        r = subprocess.run([self.executable, 'up', '--detach', '--data', self.data, '--port', '0', '--sql-port', '0', '--account', self.account] + self.options,
                            env=self.base_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
         if r.returncode != 0:
             raise RuntimeError('sealift up: %s%s\n%s' % (r.stdout, r.stderr, self.logs()))
@@ -58,7 +59,7 @@ class Sealift:
         return self
 
     def load_env(self):
-        text = subprocess.run([SEALIFT, 'env', '--data', self.data], env=self.base_env, stdout=subprocess.PIPE, check=True, text=True).stdout
+        text = subprocess.run([self.executable, 'env', '--data', self.data], env=self.base_env, stdout=subprocess.PIPE, check=True, text=True).stdout
         for line in text.splitlines():
             word, *rest = shlex.split(line)
             if word == 'export':
@@ -77,7 +78,7 @@ class Sealift:
         return out
 
     def down(self):
-        subprocess.run([SEALIFT, 'down', '--data', self.data], env=self.base_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+        subprocess.run([self.executable, 'down', '--data', self.data], env=self.base_env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
 
     def pids(self):
         """name -> pid of the supervisor and its children"""
