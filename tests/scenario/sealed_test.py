@@ -16,7 +16,8 @@ ROUNDS = 100 if SOAK else 2
 REFUSED = {
     '0A000: an index is not supported': [
         'create index on r (a)', 'create unique index on r (a)', 'create index concurrently on r (a)', 'create index on p (a)', 'create index on m (a)',
-        'create schema w create table t (a int) create index on t (a)', "do $$ begin execute 'create index on r (a)'; end $$"],
+        'create schema w create table t (a int) create index on t (a)', "do $$ begin execute 'create index on r (a)'; end $$", 'alter table r add exclude (a with =)',
+        "do $$ begin execute 'create table x (a int primary key)'; end $$"],
     '0A000: ON CONFLICT is not supported': [
         'insert into r values (1) on conflict do nothing', 'insert into p values (1) on conflict do nothing',
         'with i as (insert into r values (1) on conflict do nothing returning a) select * from i'],
