@@ -114,13 +114,14 @@ class Clients:
         session = boto3.session.Session(*self.key, region_name='us-east-1')
         config = botocore.config.Config(retries={'total_max_attempts': 1}, max_pool_connections=16, connect_timeout=5, read_timeout=60,
                                         s3={'addressing_style': 'path'})
-        self.kms, self.s3, self.iam = (session.client(name, endpoint_url=self.endpoint, verify=ca_copy, config=config) for name in ('kms', 's3', 'iam'))
+        self.kms, self.s3, self.iam, self.redshift = (session.client(name, endpoint_url=self.endpoint, verify=ca_copy, config=config)
+                                                     for name in ('kms', 's3', 'iam', 'redshift'))
         self.opened = []
         self.local = threading.local()
 
     def forget(self):
         """after a restart: no connection is taken up again"""
-        for c in (self.kms, self.s3, self.iam):
+        for c in (self.kms, self.s3, self.iam, self.redshift):
             c._endpoint.http_session.close()
         while self.opened:
             self.opened.pop().close()

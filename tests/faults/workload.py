@@ -15,7 +15,8 @@ import sqlite3
 import threading
 import time
 
-from harness import allow
+import tables
+from harness import SEALIFT, allow
 from instance import Refused
 
 BUCKET = 'cutbkt'
@@ -50,6 +51,7 @@ class Workload:
         self.errors = []
         self.done = 0
         self.turn = 0
+        self.tables_of = {}  # name of a job: its tables
 
     # -- notes ----------------------------------------------------------------------------------------------------
 
@@ -85,7 +87,7 @@ class Workload:
         self.turn += 1
         self.c.forget()
         until = time.monotonic() + seconds
-        jobs = [self.keys, self.keys, self.objects, self.objects, self.multiparts, self.loads]
+        jobs = [self.keys, self.keys, self.objects, self.objects, self.multiparts, self.loads, self.tables, self.tables]
         threads = [threading.Thread(target=self.guard, args=(job, until, '%d%c' % (self.turn, ord('a') + i))) for i, job in enumerate(jobs)]
         for t in threads:
             t.start()
@@ -191,6 +193,21 @@ class Workload:
         if i % 2:  # writes what is left anew, and over what it replaced before
             self.s.sqlv('vacuum loads')
 
+    def tables(self, name, i, rnd):
+        """statements of all kinds on sealed tables; now and then the cluster's key is changed"""
+        mine = self.tables_of.setdefault(name, tables.Tables('w' + name, rnd))
+        if name.endswith('g') and i % 15 == 8:
+            try:
+                self.c.redshift.rotate_encryption_key(ClusterIdentifier='local')
+            except self.c.redshift.exceptions.InvalidClusterStateFault:
+                pass  # the one before still runs
+        statements, changes = mine.step()
+        begun = self.begin()
+        for sql in statements:
+            self.s.sqlv(sql)
+        self.note(begun, None, *[('content', t, tables.content(m)) for t, m in changes.items()])
+        mine.apply(changes)
+
     # -- what must hold -----------------------------------------------------------------------------------------------
 
     def check(self, disk, cut, rnd):
@@ -211,7 +228,7 @@ class Workload:
         if kinds.get('bucket') and self.fact('bucket', BUCKET).allowed(cut) == [True]:
             out += self.check_objects_whole(rnd)
         out += self.check_orphans(disk)
-        return out
+        return out + check_warehouse(disk)
 
     def check_audit(self, disk, cut):
         """before the start: each management call that was acknowledged stands in the log"""
@@ -326,6 +343,9 @@ class Workload:
         rows = disk.sqlv('select batch, count(*) from loads group by 1')
         return {int(a): int(b) for a, b in (line.split('|') for line in rows.splitlines())}
 
+    def read_contents(self, disk, facts):
+        return tables.contents(disk.sqlv, [f.name for f in facts])
+
     def check_orphans(self, disk):
         """the sweep at the start left no part file without a row, and no row lacks its file"""
         db = sqlite3.connect('file:%s?mode=ro' % os.path.join(disk.data, 's3/index.db'), uri=True)
@@ -335,4 +355,16 @@ class Workload:
         return ['part %s has no row' % p for p in files - rows] + ['part %s has no file' % p for p in rows - files]
 
 
-WHOLE = ('batch', 'bucket', 'role', 'table', 'alias', 'upload')  # read by one call, so all are compared
+def check_warehouse(s, seconds=30):
+    """`sealift warehouse check` on a running instance: nothing is damaged, and nothing an orphan once the sweep of its start has been"""
+    until = time.monotonic() + seconds
+    while True:
+        r = s.run([SEALIFT, 'warehouse', 'check', '--data', s.data])
+        if r.code == 0 and ' 0 damaged, 0 orphans' in r.out:
+            return []
+        if time.monotonic() > until:
+            return ['warehouse check: %s%s' % (r.out, r.err)]
+        time.sleep(0.2)
+
+
+WHOLE = ('content', 'batch', 'bucket', 'role', 'table', 'alias', 'upload')  # read by one call, so all are compared

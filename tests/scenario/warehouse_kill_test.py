@@ -1,0 +1,88 @@
+"""kill -9 of everything while sessions insert, change, delete, merge, vacuum, create, alter and drop sealed tables, and keys rotate: after
+each start committed rows are all there and no others, `sealift warehouse check` finds no damage, and the sweep left no orphan."""
+import os
+import random
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../faults'))
+
+import tables  # noqa: E402
+from harness import SOAK, SealiftTest  # noqa: E402
+from workload import check_warehouse  # noqa: E402
+
+KILLS = 200 if SOAK else 4
+SESSIONS = 3
+SEED = int(os.environ.get('SEALIFT_SEED') or (random.randrange(1 << 32) if SOAK else 1))
+
+
+class Worker:
+    """One session: works until it is cut off; then its last step is done or not."""
+
+    def __init__(self, test, name):
+        self.test, self.tables = test, tables.Tables(name, random.Random('%d/%s' % (SEED, name)))
+        self.open, self.steps, self.refused = None, 0, []
+
+    def run(self, stop):
+        while not stop.is_set():
+            statements, changes = self.tables.step()
+            self.open = changes
+            for sql in statements:
+                r = self.test.s.sql(sql)
+                if r.code != 0:
+                    self.refused += [sql, r.err] if 'ERROR:' in r.err else []  # a kill gives none
+                    return
+            self.tables.apply(changes)
+            self.open = None
+            self.steps += 1
+
+    def compare(self, found):
+        """what is not as it was, or as the open step makes it; goes on from what is there"""
+        before, after = dict(self.tables.models), {**self.tables.models, **(self.open or {})}
+        for models in (before, after):
+            want = {t: tables.content(m) for t, m in models.items() if m is not tables.ABSENT}
+            if want == {t: c for t, c in found.items() if t.startswith(self.tables.prefix + '_')}:
+                self.tables.models = {t: m for t, m in models.items() if m is not tables.ABSENT}
+                cut, self.open = self.open, None
+                return [], bool(cut), models is after and bool(cut)
+        return ['%s: %s, not %s or %s' % (self.tables.prefix, found, {t: tables.content(m) for t, m in before.items()},
+                                          {t: tables.content(m) for t, m in (self.open or {}).items()})], False, False
+
+
+class WarehouseKills(SealiftTest):
+    def all_contents(self):
+        names = self.s.sqlv("select table_name from information_schema.tables where table_schema = 'public'").split()
+        return tables.contents(self.s.sqlv, names)
+
+    def test_kills(self):
+        s, rnd = self.s, random.Random(SEED)
+        workers = [Worker(self, 'k' + chr(97 + i)) for i in range(SESSIONS)]
+        cut = kept = 0
+        print('seed %d' % SEED, flush=True)
+        for i in range(KILLS):
+            stop = threading.Event()
+            threads = [threading.Thread(target=w.run, args=(stop,)) for w in workers]
+            for t in threads:
+                t.start()
+            if i % 5 == 2:
+                s.aws('redshift rotate-encryption-key --cluster-identifier local')
+            time.sleep(rnd.random() * 2)
+            s.kill_all()
+            stop.set()
+            for t in threads:
+                t.join()
+            s.up()
+            found, bad = self.all_contents(), []
+            for w in workers:
+                wrong, was_cut, was_kept = w.compare(found)
+                bad += wrong + w.refused
+                cut, kept = cut + was_cut, kept + was_kept
+            self.assertEqual(bad + check_warehouse(s), [], 'kill %d of seed %d' % (i, SEED))
+        print('kills: %d, %d steps acknowledged, %d cut off, %d of them committed' % (KILLS, sum(w.steps for w in workers), cut, kept), flush=True)
+        self.assertGreater(cut, 0)
+
+
+if __name__ == '__main__':
+    unittest.main()
