@@ -36,7 +36,7 @@ static const struct verb {
     {"audit", verb_audit, "verify and search the record of every use of a key"},
     {"keys", verb_keys, "show or change the root of trust"},
     {"unseal", verb_unseal, "open an instance that waits for its passphrase or PIN"},
-    {"warehouse", verb_warehouse, "check all tables, and that nothing belongs to nobody"},
+    {"warehouse", verb_warehouse, "check all tables; let a standby in, promote one"},
     {"tls", verb_tls, "renew the server certificate"},
     {"clock", verb_clock, "show or move the clock of an ephemeral instance"},
     {"help", verb_help, "this list"},

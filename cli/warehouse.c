@@ -21,6 +21,7 @@
 #include "bootstrap_sql.h"
 #include "strings_sql.h"
 #include "gateway/wire/password.h"
+#include "gateway/wire/startup.h"
 #include "lib/base/folder.h"
 #include "lib/crypto/crypto.h"
 #include "server/main/sandbox.h"
@@ -95,6 +96,7 @@ static void put_fixed_settings(struct buf *out) {
                   "maintenance_work_mem = '256MB'\n"
                   "wal_buffers = '16MB'\n"
                   "max_wal_size = '4GB'\n"
+                  "max_slot_wal_keep_size = '16GB'\n" /* a standby that is gone fills no disk */
                   "wal_compression = on\n"
                   "timezone = 'UTC'\n"
                   "log_timezone = 'UTC'\n"
@@ -136,7 +138,9 @@ static struct sl_rc write_conf(const struct instance *in, const char *module_dir
     /* The socket trusts: the extension's ClientAuthentication hook demands the edge token (decision
      * 1). */
     snprintf(text, sizeof text, "%.4000s/pg_hba.conf", pg_dir);
-    return file_replace(text, SLICE_LIT("local all all trust\nlocal replication all reject\n"),
+    return file_replace(text,
+                        SLICE_LIT("local all all trust\nlocal replication " STARTUP_STANDBY_ROLE
+                                  " trust\nlocal replication all reject\n"),
                         0644, err);
 }
 
@@ -338,7 +342,8 @@ bool warehouse_ready(const struct instance *in, int pid) {
     bool ours = fgets(line, sizeof line, f) != NULL && atoi(line) == pid;
     bool ready = false;
     for (int i = 1; i < 8 && ours && fgets(line, sizeof line, f) != NULL; i++) {
-        ready = i == 7 && strncmp(line, "ready", 5) == 0; /* line 8: the postmaster's status */
+        /* line 8: the postmaster's status; a standby's is one of its own */
+        ready = i == 7 && (strncmp(line, "ready", 5) == 0 || strncmp(line, "standby", 7) == 0);
     }
     fclose(f);
     return ready;

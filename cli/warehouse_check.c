@@ -1,6 +1,8 @@
 /* `sealift warehouse check`: has the running warehouse read all of its tables, and look for what
  * belongs to nobody. Each database is asked through a session of PostgreSQL's superuser, which the
  * supervisor opens; what is found is told line by line. */
+#include "cli/warehouse_check.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +11,6 @@
 
 #include "cli/admin.h"
 #include "cli/verb.h"
-#include "cli/verbs.h"
 #include "gateway/backend/question.h"
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
@@ -270,17 +271,11 @@ static struct sl_rc check(struct check *c, struct sl_error *err) {
     return c->damaged + c->others > 0 ? sl_rc_of(SL_E_CORRUPT) : SL_OK;
 }
 
-int verb_warehouse(int argc, char **argv) {
+int warehouse_check(int argc, char **argv) {
     static struct instance in;
     struct check c = {.in = &in, .texts = ARENA_INIT(LIST_BYTES_MAX), .progress = isatty(2)};
     struct sl_error err = {0};
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return 0;
-    }
-    struct sl_rc rc = argc > 1 && strcmp(argv[1], "check") == 0
-                          ? parse(argc - 1, argv + 1, &in, &c, &err)
-                          : sl_fail(&err, SL_E_VALIDATION, "%s", usage);
+    struct sl_rc rc = parse(argc, argv, &in, &c, &err);
     rc = sl_is_ok(rc) ? check(&c, &err) : rc;
     arena_fini(&c.texts);
     free(c.tables);

@@ -8,6 +8,8 @@ CREATE ROLE sealift_gateway LOGIN;
 
 CREATE ROLE sealift_admin NOLOGIN;
 
+CREATE ROLE sealift_standby LOGIN REPLICATION;
+
 CREATE SEQUENCE sealift.query_id AS integer MINVALUE 100 START 100 CACHE 1;
 
 CREATE TABLE sealift.table_attributes (relid oid PRIMARY KEY, attributes jsonb NOT NULL);

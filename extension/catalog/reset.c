@@ -26,7 +26,7 @@ static const char databases_sql[] =
 static const char roles_sql[] =
     "DO $reset$ DECLARE master text := %s; r text; BEGIN"
     " FOR r IN SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname NOT LIKE 'pg\\_%%'"
-    "   AND rolname NOT IN ('sealift_gateway', 'sealift_admin') LOOP"
+    "   AND rolname NOT IN ('sealift_gateway', 'sealift_admin', 'sealift_standby') LOOP"
     "   EXECUTE format('DROP ROLE %%I', r);"
     " END LOOP;"
     " EXECUTE format('CREATE ROLE %%I LOGIN CREATEDB CREATEROLE PASSWORD %%L', master,"

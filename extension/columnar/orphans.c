@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -54,23 +55,39 @@ static Datum value(uint64 row, int column) {
     return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
 }
 
-/* Storages that files of relations name. *ret_known: none of the files keeps silent. */
+static bool is_named(const char *table, const uint8_t id[STORAGE_ID_LEN]) {
+    Datum arg = PointerGetDatum(id);
+    Oid type = UUIDOID;
+    char *sql = psprintf("SELECT FROM sealift.%s WHERE storage = $1", table);
+    if (SPI_execute_with_args(sql, 1, &type, &arg, NULL, true, 1) != SPI_OK_SELECT) {
+        elog(ERROR, "the catalog can't be read");
+    }
+    return SPI_processed > 0;
+}
+
+/* Storages that files of relations name. *ret_known: each file names one that is there, and no two
+ * the same; otherwise a damaged file may be another storage's, which only seems to be an orphan. */
 static HTAB *claimed_storages(bool *ret_known) {
     HTAB *set = id_set("claimed", STORAGE_ID_LEN);
     *ret_known = true;
     query("SELECT c.relfilenode, c.relnamespace, c.relpersistence = 't' FROM pg_catalog.pg_class c "
           "JOIN pg_catalog.pg_am a ON a.oid = c.relam WHERE a.amname = 'sealed' AND c.relkind IN "
           "('r', 'm')");
-    for (uint64 i = 0; i < SPI_processed; i++) {
+    SPITupleTable *relations = SPI_tuptable;
+    for (uint64 i = 0; i < relations->numvals; i++) {
+        bool isnull, twice = false;
+        HeapTuple row = relations->vals[i];
+        TupleDesc desc = relations->tupdesc;
         RelFileNode node = {.spcNode = MyDatabaseTableSpace,
                             .dbNode = MyDatabaseId,
-                            .relNode = DatumGetObjectId(value(i, 1))};
-        bool temporary = DatumGetBool(value(i, 3));
-        BackendId backend =
-            temporary ? GetTempNamespaceBackendId(DatumGetObjectId(value(i, 2))) : InvalidBackendId;
+                            .relNode = DatumGetObjectId(SPI_getbinval(row, desc, 1, &isnull))};
+        Oid schema = DatumGetObjectId(SPI_getbinval(row, desc, 2, &isnull));
+        bool temporary = DatumGetBool(SPI_getbinval(row, desc, 3, &isnull));
+        BackendId backend = temporary ? GetTempNamespaceBackendId(schema) : InvalidBackendId;
         uint8_t id[STORAGE_ID_LEN];
         if (pages_file_storage(&node, backend, id)) {
-            hash_search(set, id, HASH_ENTER, NULL);
+            hash_search(set, id, HASH_ENTER, &twice);
+            *ret_known &= !twice && is_named("storage", id);
         } else if (!temporary || smgrexists(smgropen(node, backend), MAIN_FORKNUM)) {
             *ret_known = false;
         }
@@ -233,6 +250,9 @@ static void report_rows(FunctionCallInfo fcinfo) {
 
 Datum sealift_check_orphans(PG_FUNCTION_ARGS) {
     InitMaterializedSRF(fcinfo, 0);
+    if (RecoveryInProgress()) {
+        return (Datum)0; /* a standby's are those of the server that it follows */
+    }
     SPI_connect();
     if (has_rows()) {
         report_rows(fcinfo);
@@ -273,7 +293,8 @@ static void remove_rows(HTAB *ids) {
     }
 }
 
-static void sweep_rows(void) {
+/* False: which storages are orphans is not known. */
+static bool sweep_rows(void) {
     bool known;
     HTAB *ids = orphan_storages(&known);
     if (known) {
@@ -282,6 +303,7 @@ static void sweep_rows(void) {
     if (SPI_execute(psprintf("DELETE %s", attributes_sql), false, 0) != SPI_OK_DELETE) {
         elog(ERROR, "an orphan's attributes can't be removed");
     }
+    return known;
 }
 
 static void sweep_files(void) {
@@ -301,15 +323,17 @@ static void sweep_files(void) {
     }
 }
 
-void orphans_sweep(void) {
+bool orphans_sweep(void) {
+    bool known = true;
     StartTransactionCommand();
     SPI_connect();
     if (has_rows()) {
         PushActiveSnapshot(GetTransactionSnapshot());
-        sweep_rows();
+        known = sweep_rows();
         PopActiveSnapshot();
     }
     sweep_files();
     SPI_finish();
     CommitTransactionCommand();
+    return known;
 }

@@ -7,7 +7,7 @@
 #include "postgres.h"
 
 /* Removes them; in a worker of its own, which may write. Where a table's file doesn't say which
- * storage it is, catalog rows stay. */
-void orphans_sweep(void);
+ * storage it is, catalog rows stay, and keys should (false). */
+bool orphans_sweep(void);
 
 #endif

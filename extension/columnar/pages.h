@@ -23,10 +23,9 @@ void pages_create(const RelFileNode *node, char persistence, const uint8_t stora
 void pages_storage_id(Relation rel, uint8_t ret[STORAGE_ID_LEN]);
 /* The same of a file as it lies on the disk; false when it is missing or has no sound head. */
 bool pages_file_storage(const RelFileNode *node, BackendId backend, uint8_t ret[STORAGE_ID_LEN]);
-/* Buffers may hold a sound head over a damaged one: the file's, as it lies on the disk, says this
- * storage under its key. */
-void pages_check_file(Relation rel, const uint8_t storage[STORAGE_ID_LEN],
-                      const struct secret *key);
+/* Buffers may hold a sound head over a damaged one: unless it was changed since, the file's is the
+ * same. */
+void pages_check_file(Relation rel);
 
 /* Blocks for `bytes` (0: none) and numbers for `rows`: nobody else's ever, also after an abort. */
 enum { PAGES_ROWS_PER_TID_BLOCK = 2048 };

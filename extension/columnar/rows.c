@@ -306,24 +306,28 @@ void rows_counts_update(const struct rows_storage *s, const struct rows_counts *
     table_close(rel, NoLock);
 }
 
-static void drop_from(const char *table, const char *index, const uint8_t id[STORAGE_ID_LEN],
+static bool drop_from(const char *table, const char *index, const uint8_t id[STORAGE_ID_LEN],
                       Snapshot snapshot) {
     struct row_scan scan;
+    bool found = false;
     CommandId cid = GetCurrentCommandId(true);
     scan_begin(&scan, table, index, id, snapshot);
     while (scan_next(&scan)) {
         remove_row(table, &scan.tuple->t_self, cid);
+        found = true;
     }
     scan_end(&scan);
+    return found;
 }
 
-void rows_storage_drop(const uint8_t id[STORAGE_ID_LEN]) {
+bool rows_storage_drop(const uint8_t id[STORAGE_ID_LEN]) {
     CommandCounterIncrement();
     Snapshot now = RegisterSnapshot(GetLatestSnapshot());
-    drop_from("segment", "segment_storage", id, now);
-    drop_from("segment_deletes", "segment_deletes_storage", id, now);
-    drop_from("storage", "storage_pkey", id, now);
+    (void)drop_from("segment", "segment_storage", id, now);
+    (void)drop_from("segment_deletes", "segment_deletes_storage", id, now);
+    bool found = drop_from("storage", "storage_pkey", id, now);
     UnregisterSnapshot(now);
+    return found;
 }
 
 /* ---- segments ---- */

@@ -73,8 +73,8 @@ void rows_counts_update(const struct rows_storage *s, const struct rows_counts *
 
 /* A new storage, without rows. */
 void rows_storage_add(const uint8_t id[STORAGE_ID_LEN], const struct secret *key);
-/* All rows of a storage that is dropped. */
-void rows_storage_drop(const uint8_t id[STORAGE_ID_LEN]);
+/* All rows of a storage that is dropped; false when there is no such storage. */
+bool rows_storage_drop(const uint8_t id[STORAGE_ID_LEN]);
 
 /* Adds a row, as of command `cid`; sets its mac. */
 void rows_segment_add(const struct rows_storage *s, struct rows_segment *seg, CommandId cid);

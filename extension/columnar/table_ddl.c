@@ -38,8 +38,7 @@ static void drop_storage(Relation rel) {
     uint8_t id[STORAGE_ID_LEN];
     gather_forget_relation(rel);
     RelFileNode node = rel->rd_node;
-    if (pages_file_storage(&node, rel->rd_backend, id)) {
-        rows_storage_drop(id);
+    if (pages_file_storage(&node, rel->rd_backend, id) && rows_storage_drop(id)) {
         table_key_destroy(id);
         return;
     }

@@ -207,6 +207,9 @@ static void check_kind(ObjectType kind) {
 }
 
 void allow_list_check(const Node *n) {
+    if (superuser()) { /* the supervisor's own session */
+        return;
+    }
     switch (nodeTag(n)) {
     case T_TransactionStmt:
         check_transaction((const TransactionStmt *)n);
@@ -327,10 +330,7 @@ void allow_list_check(const Node *n) {
     case T_AlterSystemStmt:
         forbid("run ALTER SYSTEM");
     case T_CheckPointStmt:
-        if (!superuser()) { /* the supervisor's own session is one */
-            forbid("run CHECKPOINT");
-        }
-        return;
+        forbid("run CHECKPOINT");
     case T_CreateExtensionStmt:
     case T_AlterExtensionStmt:
     case T_AlterExtensionContentsStmt:

@@ -6,6 +6,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_database.h"
 #include "executor/spi.h"
@@ -14,6 +15,7 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/fd.h"
+#include "storage/ipc.h"
 #include "utils/hsearch.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -33,7 +35,7 @@ PGDLLEXPORT void sealift_sweep_main(Datum arg);
 PG_FUNCTION_INFO_V1(sealift_check_keys);
 PG_FUNCTION_INFO_V1(sealift_check_folders);
 
-void (*sweep_before_keys)(void);
+bool (*sweep_before_keys)(void);
 
 /* What is to be done with an orphan: removed, or told to whoever asked. */
 struct sweep {
@@ -177,8 +179,8 @@ void sealift_sweep_main(Datum arg) {
     BackgroundWorkerUnblockSignals();
     BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), InvalidOid,
                                               BGWORKER_BYPASS_ALLOWCONN);
-    if (sweep_before_keys != NULL) {
-        sweep_before_keys();
+    if (sweep_before_keys != NULL && !sweep_before_keys()) {
+        proc_exit(0);
     }
     StartTransactionCommand();
     PushActiveSnapshot(GetTransactionSnapshot());
@@ -191,7 +193,9 @@ void sealift_sweep_main(Datum arg) {
 Datum sealift_check_keys(PG_FUNCTION_ARGS) {
     const struct sweep reporting = {.report = fcinfo};
     InitMaterializedSRF(fcinfo, 0);
-    look_at_keys(&reporting);
+    if (!RecoveryInProgress()) { /* a standby's are those of the server that it follows */
+        look_at_keys(&reporting);
+    }
     return (Datum)0;
 }
 
@@ -290,8 +294,10 @@ static void sweep_keys_folder(const struct sweep *s) {
 Datum sealift_check_folders(PG_FUNCTION_ARGS) {
     const struct sweep reporting = {.report = fcinfo};
     InitMaterializedSRF(fcinfo, 0);
-    sweep_base(&reporting);
-    sweep_keys_folder(&reporting);
+    if (!RecoveryInProgress()) {
+        sweep_base(&reporting);
+        sweep_keys_folder(&reporting);
+    }
     return (Datum)0;
 }
 

@@ -11,8 +11,9 @@
  */
 void sweep_all(void);
 
-/* Run first in the worker of each database, between transactions; set while preloading. */
-extern void (*sweep_before_keys)(void);
+/* Run first in the worker of each database, between transactions; set while preloading. False: keys
+ * stay, since a table that is damaged may need one. */
+extern bool (*sweep_before_keys)(void);
 
 /* Removes all keys of a database, and their folder. */
 void sweep_database_gone(Oid database);

@@ -17,6 +17,7 @@ struct proxy_conf {
     /* Called once, when PostgreSQL has started the session; not when it refused to. */
     void (*begun)(void *arg);
     void *begun_arg;
+    bool replication;   /* what the client says are commands of replication, no SQL */
     bool redshift_said; /* the client is one of Redshift's drivers: server_version 8.0.2 */
 };
 

@@ -152,6 +152,10 @@ static struct sl_rc serve_backend(struct session *s) {
     SL_CLEANUP(buf_fini) struct buf first = BUF_INIT(LIMIT_PG_STARTUP_BYTES);
     first.wipe = true;
     TRY(secret_random(&key, AES256_KEY_LEN));
+    if (s->start.replication && s->start.param_count < LIMIT_PG_PARAMETERS) {
+        s->start.params[s->start.param_count++] =
+            (struct startup_param){SLICE_LIT("replication"), SLICE_LIT("true")};
+    }
     TRY(backend_startup_put(&s->env->target, s->start.user, s->start.database, s->start.params,
                             s->start.param_count, &key, &first, &s->err));
     struct proxy_conf conf = {
@@ -163,6 +167,7 @@ static struct sl_rc serve_backend(struct session *s) {
         .begun = leave_gate,
         .begun_arg = s,
         .redshift_said = s->start.driver_count > 0,
+        .replication = s->start.replication,
     };
     enter_gate(s);
     struct sl_rc rc = backend_connect(&s->env->target, &conf.backend_fd, &s->err);

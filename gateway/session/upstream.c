@@ -105,6 +105,11 @@ static void skipped(struct proxy *p) {
 
 static struct sl_rc begin(struct proxy *p, const struct message_event *ev, struct sl_error *err) {
     p->up.type = ev->type;
+    if (p->conf->replication && ev->type == 'Q') {
+        p->up.mode = PROXY_PASS;
+        message_head(&p->up.out, ev->type, ev->len);
+        return SL_OK;
+    }
     switch (ev->type) {
     case 'Q':
     case 'P':

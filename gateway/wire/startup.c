@@ -58,6 +58,7 @@ static struct sl_rc add_param(struct startup *s, struct startup_param p, struct 
         s->database = slice_sub(p.value, 0, NAME_BYTES);
     } else if (slice_eq_cstr(p.name, "replication")) {
         s->replication = !is_off(p.value);
+        s->replication_of_database = slice_eq_cstr(p.value, "database");
     } else if (is_driver_name(p.name)) {
         s->driver[s->driver_count++] = p;
     } else if (slice_starts(p.name, SLICE_LIT("_pq_."))) {
@@ -89,7 +90,9 @@ static struct sl_rc parse_session(struct rdr *r, struct sl_error *err, struct st
            "invalid startup packet layout: expected terminator as last byte");
     ENSURE(s->user.len > 0, err, SL_E_SQL_LOGIN,
            "no PostgreSQL user name specified in startup packet");
-    ENSURE(!s->replication, err, SL_E_UNSUPPORTED, "replication connections are not supported");
+    ENSURE(!s->replication ||
+               (slice_eq_cstr(s->user, STARTUP_STANDBY_ROLE) && !s->replication_of_database),
+           err, SL_E_UNSUPPORTED, "replication connections are not supported");
     if (s->database.len == 0) {
         s->database = s->user;
     }

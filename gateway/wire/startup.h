@@ -9,6 +9,9 @@
 
 enum startup_kind { STARTUP_SESSION, STARTUP_TLS, STARTUP_GSS, STARTUP_CANCEL };
 
+/* Whom a standby logs in as. */
+#define STARTUP_STANDBY_ROLE "sealift_standby"
+
 struct startup_param {
     struct slice name;
     struct slice value;
@@ -19,7 +22,8 @@ struct startup {
     uint16_t minor; /* asked-for minor version of protocol 3 */
     struct slice user;
     struct slice database; /* the user's name when the client gave none */
-    bool replication;
+    bool replication;      /* physical, for STARTUP_STANDBY_ROLE alone */
+    bool replication_of_database;
     /* To be passed on: everything else that PostgreSQL may know. */
     struct startup_param params[LIMIT_PG_PARAMETERS];
     size_t param_count;

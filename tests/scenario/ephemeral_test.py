@@ -107,7 +107,7 @@ class Reset(SealiftTest):
         self.assertEqual(self.part_files(), [])
         self.assertEqual(self.grants(), 0)
         self.assertEqual(s.sqlv("SELECT datname FROM pg_database WHERE datname NOT LIKE 'template_' ORDER BY 1"), 'dev\nsealift')
-        self.assertEqual(s.sqlv("SELECT rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%' ORDER BY 1"), 'awsuser\nsealift\nsealift_admin\nsealift_gateway')
+        self.assertEqual(s.sqlv("SELECT rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%' ORDER BY 1"), 'awsuser\nsealift\nsealift_admin\nsealift_gateway\nsealift_standby')
         self.assertEqual(s.sqlv("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"), '0')
 
     def test_all_is_emptied(self):

@@ -74,6 +74,9 @@ static void takes_the_other_kinds(void **state) {
     assert_int_equal(s.cancel_key, 0xdeadbeef);
     assert_true(
         sl_is_ok(startup_parse(PACKET(SESSION "user\0ann\0replication\0off\0\0"), NULL, &s)));
+    assert_true(sl_is_ok(
+        startup_parse(PACKET(SESSION "user\0sealift_standby\0replication\0true\0\0"), NULL, &s)));
+    assert_true(s.replication);
 }
 
 static void refuses(void **state) {
@@ -92,6 +95,12 @@ static void refuses(void **state) {
         {"no user", {(const uint8_t *)"\0\3\0\0database\0dev\0\0", 18}, SL_E_SQL_LOGIN},
         {"replication",
          {(const uint8_t *)"\0\3\0\0user\0ann\0replication\0database\0\0", 35},
+         SL_E_UNSUPPORTED},
+        {"physical replication",
+         {(const uint8_t *)"\0\3\0\0user\0ann\0replication\0true\0\0", 31},
+         SL_E_UNSUPPORTED},
+        {"a standby's of a database",
+         {(const uint8_t *)"\0\3\0\0user\0sealift_standby\0replication\0database\0\0", 47},
          SL_E_UNSUPPORTED},
         {"the gateway's token",
          {(const uint8_t *)"\0\3\0\0user\0ann\0sealift.token\0x\0\0", 30},
