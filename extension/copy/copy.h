@@ -30,11 +30,14 @@ struct copy_spec {
     const struct secret *master_key; /* of client-side encryption; or NULL */
     enum unpack_format compression;  /* of each file */
     enum transcode_from encoding;
-    enum delimited_format format; /* DELIMITED_PLAIN or DELIMITED_CSV */
-    char delimiter;               /* 0: '|', or ',' for CSV */
-    char quote;                   /* CSV only; 0: '"' */
-    bool escape, removequotes;    /* DELIMITED_PLAIN only */
-    const uint32_t *widths;       /* DELIMITED_FIXED: one a column */
+    enum delimited_format format;
+    bool json_ignorecase;         /* DELIMITED_JSON: case of members' names */
+    const char *jsonpaths_bucket; /* DELIMITED_JSON: object with the paths; NULL: 'auto' */
+    const char *jsonpaths_key;
+    char delimiter;            /* 0: '|', or ',' for CSV */
+    char quote;                /* CSV only; 0: '"' */
+    bool escape, removequotes; /* DELIMITED_PLAIN only */
+    const uint32_t *widths;    /* DELIMITED_FIXED: one a column */
     size_t width_count;
     struct copy_format date_format, time_format;
     const char *null_as; /* NULL: "\N" */

@@ -10,6 +10,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/codec/copy_manifest.h"
+#include "lib/codec/json_record.h"
 
 enum {
     PAGE_ARENA_BYTES = 8 * 1024 * 1024,
@@ -299,10 +300,22 @@ static struct sl_rc fetch_pages(struct fetch *f, struct sl_error *err) {
     return SL_OK;
 }
 
-static struct sl_rc on_manifest(void *ctx, struct slice in, struct sl_error *err) {
+static struct sl_rc on_text(void *ctx, struct slice in, struct sl_error *err) {
     struct buf *text = ctx;
     buf_put(text, in);
     return buf_check(text, err);
+}
+
+/* A manifest or a JSONPaths file as a whole. */
+static struct sl_rc fetch_text(struct fetch *f, const char *bucket, struct slice key,
+                               struct buf *text, struct sl_error *err) {
+    uint64_t bytes;
+    name_object(f, bucket, key);
+    struct sl_rc rc = s3client_get(f->s3, bucket, key, on_text, text, err, &bytes);
+    if (rc.code == SL_E_COPY_S3) {
+        note_s3(f, PIPELINE_S3_GET);
+    }
+    return rc;
 }
 
 /* An object that need not be there. */
@@ -355,18 +368,11 @@ static struct sl_rc open_manifest(struct fetch *f, struct buf *text, struct sl_e
 static struct sl_rc fetch_manifest(struct fetch *f, struct sl_error *err) {
     SL_CLEANUP(arena_fini) struct arena a = ARENA_INIT(MANIFEST_ARENA_BYTES);
     SL_CLEANUP(buf_fini) struct buf text = BUF_INIT(LIMIT_COPY_MANIFEST_BYTES);
-    struct slice key = slice_cstr(f->p->conf.prefix);
     struct copy_manifest_entry *entries;
     size_t count;
-    uint64_t bytes;
-    name_object(f, f->p->conf.bucket, key);
-    struct sl_rc rc = s3client_get(f->s3, f->p->conf.bucket, key, on_manifest, &text, err, &bytes);
-    if (rc.code == SL_E_COPY_S3) {
-        note_s3(f, PIPELINE_S3_GET);
-    }
-    TRY(rc);
+    TRY(fetch_text(f, f->p->conf.bucket, slice_cstr(f->p->conf.prefix), &text, err));
     TRY(open_manifest(f, &text, err));
-    rc = copy_manifest_parse(buf_slice(&text), &a, &entries, &count, err);
+    struct sl_rc rc = copy_manifest_parse(buf_slice(&text), &a, &entries, &count, err);
     if (sl_failed(rc)) {
         f->failure.kind = PIPELINE_MANIFEST;
         return rc;
@@ -374,9 +380,24 @@ static struct sl_rc fetch_manifest(struct fetch *f, struct sl_error *err) {
     return fetch_entries(f, entries, count, err);
 }
 
+/* Before the first run is published, so that the workers see the paths. */
+static struct sl_rc fetch_jsonpaths(struct fetch *f, struct sl_error *err) {
+    const struct pipeline_conf *conf = &f->p->conf;
+    SL_CLEANUP(buf_fini) struct buf text = BUF_INIT(LIMIT_COPY_JSONPATHS_BYTES);
+    TRY(fetch_text(f, conf->jsonpaths_bucket, slice_cstr(conf->jsonpaths_key), &text, err));
+    struct sl_rc rc = json_shape_set_paths(conf->json, buf_slice(&text), err);
+    if (sl_failed(rc)) {
+        f->failure.kind = PIPELINE_MANIFEST;
+    }
+    return rc;
+}
+
 static struct sl_rc fetch_objects(struct fetch *f, struct sl_error *err) {
     TRY(s3client_new(&f->p->conf.s3, &f->s3, err));
     TRY(credentials(f, err));
+    if (f->p->conf.jsonpaths_bucket != NULL) {
+        TRY(fetch_jsonpaths(f, err));
+    }
     return f->p->conf.manifest ? fetch_manifest(f, err) : fetch_pages(f, err);
 }
 

@@ -30,6 +30,7 @@
 #include "extension/copy/pipeline.h"
 #include "extension/copy/reject_fields.h"
 #include "extension/copy/role.h"
+#include "lib/codec/json_record.h"
 #include "lib/ipc/seam.h"
 
 enum {
@@ -59,6 +60,7 @@ struct load {
     int reject_limit;
     int reject_cap;
 
+    struct json_shape *json; /* or NULL: not JSON */
     struct pipeline *pipeline;
     int wake_fd;
 };
@@ -239,6 +241,8 @@ static void stop_pipeline(int code, Datum arg) {
     struct load *l = (struct load *)DatumGetPointer(arg);
     pipeline_stop(l->pipeline);
     l->pipeline = NULL;
+    json_shape_free(l->json);
+    l->json = NULL;
     if (l->wake_fd >= 0) {
         close(l->wake_fd);
         l->wake_fd = -1;
@@ -271,6 +275,20 @@ static void wait_for_work(struct load *l) {
         while (read(l->wake_fd, &count, sizeof count) < 0 && errno == EINTR) {
         }
     }
+}
+
+/* Members are columns by name, until paths say otherwise. */
+static void make_json(struct load *l) {
+    struct slice *names = palloc(sizeof *names * (Size)(l->columns.natts + 1));
+    for (int i = 0; i < l->columns.natts; i++) {
+        names[i] = slice_cstr(
+            NameStr(TupleDescAttr(RelationGetDescr(l->rel), l->columns.attnums[i] - 1)->attname));
+    }
+    l->json = json_shape_new(names, (size_t)l->columns.natts, l->spec->json_ignorecase);
+    if (l->json == NULL) {
+        ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+    }
+    pfree(names);
 }
 
 static void run_load(struct load *l, const struct pipeline_conf *conf) {
@@ -354,6 +372,8 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
         .bucket = spec->bucket,
         .prefix = spec->prefix,
         .manifest = spec->manifest,
+        .jsonpaths_bucket = spec->jsonpaths_bucket,
+        .jsonpaths_key = spec->jsonpaths_key,
         .credentials = role_credentials,
         .credentials_ctx = &role,
         .decode = {.master_key = spec->master_key,
@@ -384,6 +404,11 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
     PG_ENSURE_ERROR_CLEANUP(stop_pipeline, PointerGetDatum(l));
     {
         open_wake(l);
+        if (spec->format == DELIMITED_JSON) {
+            make_json(l);
+            conf.json = l->json;
+            conf.convert.split.json = l->json;
+        }
         conf.wake_fd = l->wake_fd;
         l->convert = &conf.convert;
         run_load(l, &conf);

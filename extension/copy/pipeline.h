@@ -45,6 +45,9 @@ struct pipeline_conf {
     const char *bucket;
     const char *prefix;
     bool manifest; /* prefix is the key of one (lib/codec/copy_manifest.h) */
+    /* For JSON with paths: the object that has them, and the shape that takes them (convert's). */
+    const char *jsonpaths_bucket, *jsonpaths_key;
+    struct json_shape *json;
     pipeline_credentials_fn credentials;
     void *credentials_ctx;
     struct decode_conf decode;

@@ -53,12 +53,13 @@ void reject_fields(Relation rel, const struct copy_convert_conf *conf, const str
     uint32_t n = 0;
     delimited_start(d, &conf->split, slice_of(raw + bad->line_at, bad->line_len), conf->scan);
     if (delimited_next(d, fields, COPY_MAX_COLUMNS, &row)) {
-        n = Min(Min(row.field_count, COPY_MAX_COLUMNS), most);
+        n = row.fault == DELIMITED_BAD_JSON ? 0 : Min(Min(row.field_count, COPY_MAX_COLUMNS), most);
     }
     ret->fields = palloc0(sizeof *ret->fields * (n + 1));
     for (uint32_t i = 0; i < n; i++) {
         size_t len = delimited_undouble(d, &fields[i], value);
         set_field(rel, conf, c, (int)i, slice_of(value, len), &ret->fields[i]);
+        ret->fields[i].is_null |= fields[i].null;
     }
     ret->field_count = (int)n;
     if (bad->column >= 0 && n <= (uint32_t)bad->column) { /* beyond what was kept of the line */

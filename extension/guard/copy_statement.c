@@ -224,6 +224,29 @@ static void set_widths(struct copy_spec *spec, const char *text) {
         &err);
 }
 
+static void split_url(const char *url, const char **ret_bucket, const char **ret_key) {
+    const char *bucket = url + sizeof s3_scheme - 1;
+    const char *slash = strchr(bucket, '/');
+    *ret_bucket = slash != NULL ? pnstrdup(bucket, slash - bucket) : pstrdup(bucket);
+    *ret_key = slash != NULL ? pstrdup(slash + 1) : "";
+}
+
+/* 'auto', 'auto ignorecase', or the URL of a JSONPaths file. */
+static void set_json(struct copy_spec *spec, const char *text) {
+    spec->format = DELIMITED_JSON;
+    spec->json_ignorecase = strcmp(text, "auto ignorecase") == 0;
+    if (spec->json_ignorecase || strcmp(text, "auto") == 0) {
+        return;
+    }
+    if (pg_strncasecmp(text, s3_scheme, sizeof s3_scheme - 1) == 0) {
+        split_url(text, &spec->jsonpaths_bucket, &spec->jsonpaths_key);
+    }
+    if (spec->jsonpaths_bucket == NULL || spec->jsonpaths_bucket[0] == '\0' ||
+        spec->jsonpaths_key[0] == '\0') {
+        bad_option("JSON", "wants 'auto', 'auto ignorecase' or the full path of an S3 object");
+    }
+}
+
 /* Options of the data's form; false: not one of them. */
 static bool format_option(struct copy_spec *spec, DefElem *d) {
     const char *name = d->defname;
@@ -234,6 +257,8 @@ static bool format_option(struct copy_spec *spec, DefElem *d) {
         spec->encoding = encoding_option(d);
     } else if (strcmp(name, "csv") == 0) {
         spec->format = defGetBoolean(d) ? DELIMITED_CSV : DELIMITED_PLAIN;
+    } else if (strcmp(name, "json") == 0) {
+        set_json(spec, defGetString(d));
     } else if (strcmp(name, "fixedwidth") == 0) {
         set_widths(spec, defGetString(d));
     } else if (strcmp(name, "delimiter") == 0) {
@@ -292,10 +317,7 @@ static void check_manifest(const struct copy_spec *spec) {
 }
 
 static void set_source(struct copy_spec *spec, const char *url) {
-    const char *bucket = url + sizeof s3_scheme - 1;
-    const char *slash = strchr(bucket, '/');
-    spec->bucket = slash != NULL ? pnstrdup(bucket, slash - bucket) : pstrdup(bucket);
-    spec->prefix = slash != NULL ? pstrdup(slash + 1) : "";
+    split_url(url, &spec->bucket, &spec->prefix);
     if (spec->bucket[0] == '\0') {
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                         errmsg("COPY names no bucket: \"%s\"", url)));

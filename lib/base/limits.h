@@ -135,6 +135,7 @@ enum {
     LIMIT_COPY_ROW_BYTES = 4 * 1024 * 1024,
     LIMIT_COPY_OBJECTS = 1000000,
     LIMIT_COPY_MANIFEST_BYTES = 64 * 1024 * 1024,
+    LIMIT_COPY_JSONPATHS_BYTES = 4 * 1024 * 1024,
     LIMIT_COPY_BATCH_BYTES = 64 * 1024 * 1024, /* texts of one batch of rows, padding included */
     LIMIT_ZSTD_WINDOW_LOG = 27,                /* of 2: 128 MiB, what the zstd command takes */
     LIMIT_LZOP_BLOCK_BYTES = 16 * 1024 * 1024, /* lzop writes 256 KiB */

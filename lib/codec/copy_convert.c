@@ -316,7 +316,7 @@ static enum copy_code convert_field(struct copy_converter *c, struct copy_batch 
     struct copy_vector *v = &b->columns[at];
     struct slice s = {c->data.ptr + f->start, f->len};
     v->presence[b->rows] = COPY_VALUE;
-    if (!f->quoted && slice_eq(s, c->conf.null_as)) {
+    if (f->null || (!f->quoted && slice_eq(s, c->conf.null_as))) {
         return put_null(col, v, b->rows, why);
     }
     if (f->doubled) {
@@ -378,6 +378,19 @@ static struct slice raw_field(const struct copy_converter *c, const struct delim
     return (struct slice){c->data.ptr + f->start, f->len};
 }
 
+static void refuse_record(const struct copy_converter *c, const struct delimited_row *row,
+                          struct copy_refusal *r) {
+    if (row->fault == DELIMITED_BAD_JSON) {
+        refuse(r, COPY_E_LINE, -1, SLICE_EMPTY, row->fault_at - row->start, "Invalid value.");
+        return;
+    }
+    refuse(r, COPY_E_LINE, (int32_t)row->fault_field, raw_field(c, &c->fields[row->fault_field]),
+           row->fault_at - row->start,
+           row->fault == DELIMITED_NO_MEMBER
+               ? "Invalid JSONPath format: Member is not an object."
+               : "Invalid JSONPath format: Not an array or index out of range.");
+}
+
 /* All fields in order; the first fault of a row is the one reported. */
 static bool convert_row(struct copy_converter *c, struct copy_batch *b,
                         const struct delimited_row *row, struct copy_refusal *r, bool *ret_nomem) {
@@ -388,6 +401,10 @@ static bool convert_row(struct copy_converter *c, struct copy_batch *b,
     r->code = COPY_OK;
     if (row->end - row->start > LIMIT_COPY_ROW_BYTES) {
         refuse(r, COPY_E_LINE, -1, SLICE_EMPTY, 0, "Invalid line: larger than the limit of 4 MB");
+        return false;
+    }
+    if (row->fault >= DELIMITED_BAD_JSON) {
+        refuse_record(c, row, r);
         return false;
     }
     bool fewer = row->field_count < columns && row->fault == DELIMITED_FINE;
@@ -495,6 +512,7 @@ struct sl_rc copy_converter_fill(struct copy_converter *c, struct copy_batch *b,
             c->more = false;
             break;
         }
+        c->line += row.lead;
         if (c->conf.options.ignoreblanklines && row.end == row.start) {
             c->line += row.lines;
             continue;

@@ -269,6 +269,9 @@ bool delimited_next(struct delimited *d, struct delimited_field *fields, size_t 
     if (d->conf.format == DELIMITED_CSV) {
         return next_csv(d, fields, max_fields, ret);
     }
+    if (d->conf.format == DELIMITED_JSON) {
+        return delimited_next_json(d, fields, max_fields, ret);
+    }
     if (d->conf.format == DELIMITED_FIXED) {
         return delimited_next_fixed(d, fields, max_fields, ret);
     }
@@ -284,6 +287,9 @@ size_t delimited_undouble(const struct delimited *d, const struct delimited_fiel
     if (!field->doubled) {
         memcpy(out, p, field->len);
         return field->len;
+    }
+    if (d->conf.format == DELIMITED_JSON) {
+        return delimited_json_unescape(slice_of(p, field->len), out);
     }
     if (d->conf.format != DELIMITED_CSV) {
         return delimited_unescape(slice_of(p, field->len), out);
@@ -303,6 +309,9 @@ size_t delimited_cut(const struct delimited_conf *conf, struct slice data,
         return 0;
     }
     bool quotes = conf->format == DELIMITED_CSV && memchr(data.ptr, conf->quote, data.len) != NULL;
+    if (conf->format == DELIMITED_JSON) {
+        return delimited_cut_json(data);
+    }
     if (conf->format == DELIMITED_PLAIN && conf->escape) {
         return delimited_cut_escaped(data);
     }
@@ -325,6 +334,10 @@ size_t delimited_cut(const struct delimited_conf *conf, struct slice data,
 size_t delimited_row_end(const struct delimited_conf *conf, struct slice data) {
     if (data.len == 0) {
         return 0;
+    }
+    if (conf->format == DELIMITED_JSON) { /* what stands before the records are lines */
+        const uint8_t *lf = memchr(data.ptr, '\n', data.len);
+        return lf != NULL ? (size_t)(lf - data.ptr) + 1 : 0;
     }
     struct delimited d;
     struct delimited_row row;

@@ -4,10 +4,11 @@
  * nothing quotes. Plain with `escape`: a backslash takes the next byte, a line end too, as data; a
  * NUL ends the row's data. Plain with `removequotes`: a field whose first byte is ' or " runs to
  * the delimiter or line end behind the same quote; the two are dropped. Fixed: a field is a number
- * of characters (a byte that is no UTF-8 counts as one). CSV: a field whose first byte after blanks
- * is the quote runs to the matching quote; doubled quotes stand for one, delimiters and line ends
- * inside are data; blanks around the quotes are dropped. A quote elsewhere makes the row invalid,
- * but does not change where it ends.
+ * of characters (a byte that is no UTF-8 counts as one). JSON: a row is a record, its fields are
+ * what the shape's columns take of it (lib/codec/json_record.h); lines are those of the text. CSV:
+ * a field whose first byte after blanks is the quote runs to the matching quote; doubled quotes
+ * stand for one, delimiters and line ends inside are data; blanks around the quotes are dropped. A
+ * quote elsewhere makes the row invalid, but does not change where it ends.
  *
  * Two steps, so that one thread can cut a stream into runs of whole rows and others can split them:
  * delimited_cut finds where the last whole row ends, delimited_next yields rows with their fields.
@@ -18,7 +19,9 @@
 #include "lib/base/rc.h"
 #include "lib/base/slice.h"
 
-enum delimited_format { DELIMITED_PLAIN, DELIMITED_CSV, DELIMITED_FIXED };
+struct json_shape;
+
+enum delimited_format { DELIMITED_PLAIN, DELIMITED_CSV, DELIMITED_FIXED, DELIMITED_JSON };
 
 struct delimited_conf {
     enum delimited_format format;
@@ -28,6 +31,7 @@ struct delimited_conf {
     bool removequotes;      /* PLAIN */
     const uint32_t *widths; /* FIXED: characters of each field, none 0 */
     size_t width_count;
+    const struct json_shape *json; /* JSON */
 };
 
 /* "label:width,label:width" (labels are anything without colon and comma). `ret` has room for `max`
@@ -52,18 +56,23 @@ struct delimited_field {
     uint32_t len;
     uint32_t raw_start; /* where the field began, quotes and blanks included */
     bool quoted;
+    bool null;    /* JSON: null, or not there */
     bool doubled; /* holds doubled quotes or escapes, see delimited_undouble */
 };
 
 enum delimited_fault {
     DELIMITED_FINE,
-    DELIMITED_BAD_QUOTE, /* a quote inside a bare field, or bytes after a closing quote */
-    DELIMITED_OPEN_QUOTE /* the data ended inside quotes */
+    DELIMITED_BAD_QUOTE,  /* a quote inside a bare field, or bytes after a closing quote */
+    DELIMITED_OPEN_QUOTE, /* the data ended inside quotes */
+    DELIMITED_BAD_JSON,   /* no record */
+    DELIMITED_NO_MEMBER,  /* a path leads into what is no object */
+    DELIMITED_NO_ITEM     /* a path leads into what is no array, or behind its end */
 };
 
 struct delimited_row {
     uint32_t start;
     uint32_t end;         /* without the line end */
+    uint32_t lead;        /* line ends before it that are no row's (JSON) */
     uint32_t lines;       /* line ends it covers, its own included */
     uint32_t field_count; /* may exceed max_fields; only that many are stored */
     enum delimited_fault fault;

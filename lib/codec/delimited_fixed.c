@@ -23,15 +23,17 @@ bool delimited_next_fixed(struct delimited *d, struct delimited_field *fields, s
         row->lines = 1;
         d->at = (size_t)(lf - p) + 1;
     }
-    for (; n < d->conf.width_count && at < row->end; n++) {
+    /* what is left behind the last width is one more field */
+    for (; n <= d->conf.width_count && at < row->end; n++) {
         uint32_t from = at;
-        at = skip_characters(p, at, row->end, d->conf.widths[n]);
+        at = n < d->conf.width_count ? skip_characters(p, at, row->end, d->conf.widths[n])
+                                     : row->end;
         if (n < max_fields) {
             fields[n] =
                 (struct delimited_field){.start = from, .len = at - from, .raw_start = from};
         }
     }
-    row->field_count = n + (at < row->end);
+    row->field_count = n;
     return true;
 }
 

@@ -14,6 +14,11 @@ bool delimited_next_escaped(struct delimited *d, struct delimited_field *fields,
                             struct delimited_row *row);
 bool delimited_next_fixed(struct delimited *d, struct delimited_field *fields, size_t max_fields,
                           struct delimited_row *row);
+bool delimited_next_json(struct delimited *d, struct delimited_field *fields, size_t max_fields,
+                         struct delimited_row *row);
+/* delimited_undouble and delimited_cut for JSON; out may be where s is. */
+size_t delimited_json_unescape(struct slice s, uint8_t *out);
+size_t delimited_cut_json(struct slice data);
 /* delimited_undouble and delimited_cut for ESCAPE. */
 size_t delimited_unescape(struct slice s, uint8_t *out);
 size_t delimited_cut_escaped(struct slice data);

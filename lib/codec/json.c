@@ -43,25 +43,6 @@ static bool hex4(const uint8_t *p, uint32_t *ret) {
     return true;
 }
 
-static uint8_t *put_utf8(uint8_t *w, uint32_t c) {
-    if (c < 0x80) {
-        *w++ = (uint8_t)c;
-    } else if (c < 0x800) {
-        *w++ = (uint8_t)(0xc0 | c >> 6);
-        *w++ = (uint8_t)(0x80 | (c & 63));
-    } else if (c < 0x10000) {
-        *w++ = (uint8_t)(0xe0 | c >> 12);
-        *w++ = (uint8_t)(0x80 | (c >> 6 & 63));
-        *w++ = (uint8_t)(0x80 | (c & 63));
-    } else {
-        *w++ = (uint8_t)(0xf0 | c >> 18);
-        *w++ = (uint8_t)(0x80 | (c >> 12 & 63));
-        *w++ = (uint8_t)(0x80 | (c >> 6 & 63));
-        *w++ = (uint8_t)(0x80 | (c & 63));
-    }
-    return w;
-}
-
 /* r->at stands on the 'u' of an escape; moves behind it (both halves of a pair). */
 static struct sl_rc read_unicode(struct reader *r, uint8_t **w) {
     uint32_t c, low;
@@ -80,7 +61,7 @@ static struct sl_rc read_unicode(struct reader *r, uint8_t **w) {
         c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
         r->at += 6;
     }
-    *w = put_utf8(*w, c);
+    *w = utf8_put(*w, c);
     return SL_OK;
 }
 

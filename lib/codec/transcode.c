@@ -1,6 +1,8 @@
 /* Other encodings into UTF-8; see transcode.h. */
 #include "lib/codec/transcode.h"
 
+#include "lib/codec/utf8_in.h"
+
 enum { BOM = 0xfeff, BOM_SWAPPED = 0xfffe };
 
 static const char *const names[TRANSCODE_COUNT] = {
@@ -18,23 +20,7 @@ void transcode_start(struct transcode *t, enum transcode_from from) {
 }
 
 static void put(struct transcode *t, uint32_t c) {
-    uint8_t *w = t->out + t->out_len;
-    if (c < 0x80) {
-        *w++ = (uint8_t)c;
-    } else if (c < 0x800) {
-        *w++ = (uint8_t)(0xc0 | c >> 6);
-        *w++ = (uint8_t)(0x80 | (c & 63));
-    } else if (c < 0x10000) {
-        *w++ = (uint8_t)(0xe0 | c >> 12);
-        *w++ = (uint8_t)(0x80 | (c >> 6 & 63));
-        *w++ = (uint8_t)(0x80 | (c & 63));
-    } else {
-        *w++ = (uint8_t)(0xf0 | c >> 18);
-        *w++ = (uint8_t)(0x80 | (c >> 12 & 63));
-        *w++ = (uint8_t)(0x80 | (c >> 6 & 63));
-        *w++ = (uint8_t)(0x80 | (c & 63));
-    }
-    t->out_len = (uint8_t)(w - t->out);
+    t->out_len = (uint8_t)(utf8_put(t->out + t->out_len, c) - t->out);
 }
 
 /* A code unit of UTF-16. A surrogate without its other half is put as it stands. */

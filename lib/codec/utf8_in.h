@@ -6,6 +6,26 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Writes a code point, a surrogate too, and returns what follows it; up to four bytes. */
+static inline uint8_t *utf8_put(uint8_t *w, uint32_t c) {
+    if (c < 0x80) {
+        *w++ = (uint8_t)c;
+    } else if (c < 0x800) {
+        *w++ = (uint8_t)(0xc0 | c >> 6);
+        *w++ = (uint8_t)(0x80 | (c & 63));
+    } else if (c < 0x10000) {
+        *w++ = (uint8_t)(0xe0 | c >> 12);
+        *w++ = (uint8_t)(0x80 | (c >> 6 & 63));
+        *w++ = (uint8_t)(0x80 | (c & 63));
+    } else {
+        *w++ = (uint8_t)(0xf0 | c >> 18);
+        *w++ = (uint8_t)(0x80 | (c >> 12 & 63));
+        *w++ = (uint8_t)(0x80 | (c >> 6 & 63));
+        *w++ = (uint8_t)(0x80 | (c & 63));
+    }
+    return w;
+}
+
 /* Length of the well-formed sequence at p (Unicode table 3-7: no overlong forms, no surrogates, at
  * most U+10FFFF), or 0. n >= 1. */
 static inline size_t utf8_step(const uint8_t *p, size_t n) {

@@ -15,8 +15,9 @@ MIB = 1024 * 1024
 class Case:
     """options on data into a table of columns: rows (texts of psql, NULL as ~), errors (line, column, code, position, reason), and what the client is told."""
 
-    def __init__(self, name, columns, data, options='', rows=(), errors=(), says=None, select='*', columns_list=''):
+    def __init__(self, name, columns, data, options='', rows=(), errors=(), says=None, select='*', columns_list='', paths=None):
         self.name, self.columns, self.options, self.columns_list, self.select = name, columns, options, columns_list, select
+        self.paths = paths  # of a JSONPaths file
         self.data = data.encode() if isinstance(data, str) else data
         self.rows, self.errors, self.says = list(rows), list(errors), says
         # a load that rejects rows fails, unless its options say how many it may
@@ -128,6 +129,41 @@ CASES = [
     Case('fixed width of no form', AB, '', "FIXEDWIDTH 'a:0,b:3'", says='Invalid FIXEDWIDTH column specification "a:0"'),
     Case('fixed width of too few', AB, '', "FIXEDWIDTH 'a:3'", says='FIXEDWIDTH names 1 columns, the table or column list has 2'),
 
+    # -- JSON
+    Case('json', AB, '{"b":"x","a":1}\n {"a" : "2", "b":"q\\"\\u00e9\\ud83d\\ude00\\n"} {"c":[{}],"a":3}', "JSON 'auto'",
+         rows=['1|x', '2|q"é\U0001f600/', '3|~'], select="a, replace(b, chr(10), '/')"),
+    Case('json: null, numbers, truth', 'a double precision, b boolean, c varchar(20)', '{"a":-1.5e2,"b":true,"c":false}{"a":null,"b":"f","c":12.50}', 'FORMAT JSON',
+         rows=['-150|t|false', '~|f|12.50']),
+    Case('json: nested values are texts', 'a varchar(50)', '{"a":{"x": [1, "y"]}}\n{"a":[]}', "JSON 'auto'", rows=['[]', '{"x": [1, "y"]}']),
+    Case('json: case', AB, '{"A":1,"B":"x"}', "JSON 'auto'", rows=['~|~']),
+    Case('json: case ignored', AB, '{"A":1,"B":"x"}', "JSON 'auto ignorecase'", rows=['1|x']),
+    Case('json: column list', AB, '{"a":1,"b":"x"}', "JSON 'auto'", rows=['~|x'], columns_list='(b)'),
+    Case('json: pretty over lines', AB, '[\n]\n\n{\n "a": 1,\n "b": "x"\n}\n\n{"a":"y"}', "JSON 'auto' MAXERROR 9", rows=['1|x'],
+         errors=[(1, 'a', 1216, 3, 'Invalid JSONPath format: Member is not an object.'), (9, 'a', 1207, 5, digits('y', 0))]),
+    Case('json: malformed', AB, '{"a":1,}\n{"a":2}\n{"a":01}\n{"a":"\\x"}\n{a:1}\nfalse\n,\n{"a":3}\n', "JSON 'auto' MAXERROR 99", rows=['2|~', '3|~'],
+         errors=[(n, '', 1216, p, 'Invalid value.') for n, p in ((1, 7), (3, 6), (4, 7), (5, 1), (6, 0), (7, 0))]),
+    Case('json: cut', AB, '{"a":1}\n{"a":2', "JSON 'auto'", errors=[(2, '', 1216, 6, 'Invalid value.')]),
+    Case('json: too deep', AB, '{"c":' + '[' * 100 + ']' * 100 + '}\n{"a":1}', "JSON 'auto' MAXERROR 2", rows=['1|~'], errors=[(1, '', 1216, 68, 'Invalid value.')]),
+    Case('json: half a surrogate', AB, '{"a":1,"b":"\\ud800"}', "JSON 'auto'", errors=[(1, 'b', 1220, 11, UTF8 % ('ed a0 80', 5))]),
+    Case('json: bad utf-8', AB, b'{"b":"\xff"}', "JSON 'auto'", errors=[(1, 'b', 1220, 5, UTF8 % ('ff', 3))]),
+    Case('json: not null', 'a integer not null', '{"b":1}', "JSON 'auto'", errors=[(1, 'a', 1213, 0, 'Missing data for not-null field')]),
+    Case('json: gzip and header line', AB, gzip.compress(b'# x\n{"a":1}'), "JSON 'auto' GZIP IGNOREHEADER 1", rows=['1|~']),
+    Case('jsonpaths', AB + ', c integer', '{"x":{"y":[10,20]},"b":"q"}[1]{"x":{"y":[1,2]}}', 'MAXERROR 2', paths=['$.x.y[1]', '$.b', '$.x.y[0]'],
+         rows=['20|q|10', '2|~|1'], errors=[(1, 'b', 1216, 3, 'Invalid JSONPath format: Member is not an object.')]),
+    Case('jsonpaths of arrays', AB, '[1,"x",2]\n[null,"y"]\n[3]\n', 'MAXERROR 2', paths=['$[0]', '$[1]'], rows=['1|x', '~|y'],
+         errors=[(3, 'b', 1216, 3, 'Invalid JSONPath format: Not an array or index out of range.')]),
+    Case('jsonpaths in brackets', AB, '{"a b":{"c.d":7},"e":"f"}', paths=["$['a b']['c.d']", "$['e']"], rows=['7|f']),
+    Case('jsonpaths: one value for two columns', AB, '{"v":5}', paths=['$.v', '$.v'], rows=['5|5']),
+    Case('jsonpaths: too few', AB, '{}', paths=['$.a'],
+         says='Number of jsonpaths and the number of columns should match. JSONPath size: 1, Number of columns in table or column list: 2'),
+    Case('jsonpaths: no path', AB, '{}', paths=['$.a', 'b'], says="Invalid JSONPath format. Supported notations are 'dot-notation' and 'bracket-notation': b"),
+    Case('jsonpaths: mixed notations', AB, '{}', paths=["$.a['b']", '$.b'], says='Invalid JSONPath format.'),
+    Case('jsonpaths: wildcard', AB, '{}', paths=['$.*', '$.b'], says='Invalid JSONPath format.'),
+    Case('jsonpaths: another member', AB, '{"a":1}', paths='{"paths": ["$.b", "$.b"]}', rows=['1|~']),
+    Case('jsonpaths: no json', AB, '{"a":1}', paths='$.a', says='JSONPaths file is not in correct json format'),
+    Case('json: neither word nor url', AB, '{}', "JSON 'manual'", says="COPY option JSON wants 'auto', 'auto ignorecase' or the full path of an S3 object"),
+    Case('json: paths that are not there', AB, '{}', "JSON 's3://bkt/nothing'", says='NoSuchKey'),
+
     # -- encodings
     Case('utf-16 with a mark', AB, '1|é€\U0001f600\n'.encode('utf-16'), 'ENCODING UTF16', rows=['1|é€\U0001f600']),
     Case('utf-16 big endian with a mark', AB, codecs.BOM_UTF16_BE + '1|a\n'.encode('utf-16-be'), 'ENCODING UTF16', rows=['1|a']),
@@ -187,12 +223,15 @@ class Hostile(SealiftTest):
         for i, case in enumerate(CASES):
             with open(os.path.join(folder, '%03d' % i), 'wb') as f:
                 f.write(case.data)
+            if case.paths is not None:
+                with open(os.path.join(folder, 'paths%03d' % i), 'w') as f:
+                    f.write(case.paths if isinstance(case.paths, str) else json.dumps({'jsonpaths': case.paths}))
         r = s.aws(['s3', 'cp', '--recursive', folder, 's3://bkt/c'])
         assert r.code == 0, r
 
     def run_case(self, i, case):
-        copy = "COPY t %s FROM 's3://bkt/c/%03d' IAM_ROLE '%s' %s" % (case.columns_list, i, self.role, case.options)
-        steps = ["set timezone = 'UTC'", 'drop table if exists t', 'create table t (%s)' % case.columns, copy, 'select %s from t' % case.select, '\\echo --',
+        copy = "COPY t %s FROM 's3://bkt/c/%03d' IAM_ROLE '%s' %s" % (case.columns_list, i, self.role, case.options + (" JSON 's3://bkt/c/paths%03d'" % i if case.paths is not None else ''))
+        steps = ["set timezone = 'UTC'", 'drop table if exists t; create table t (%s)' % case.columns, copy, 'select %s from t' % case.select, '\\echo --',
                  r"select line_number, trim(colname), err_code, position, trim(err_reason) from stl_load_errors where query = pg_last_copy_id() order by line_number"]
         args = [x for step in steps for x in ('-c', step)]
         r = self.s.run(['psql', '-X', '-q', '-A', '-t', '-P', 'null=~'] + args)

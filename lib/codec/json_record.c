@@ -1,0 +1,371 @@
+/* Records of JSON as rows of the splitter; see json_record.h. Texts are not checked for UTF-8 here:
+ * the converter does, as for all formats. */
+#include "lib/base/limits.h"
+#include "lib/codec/delimited_in.h"
+#include "lib/codec/json_shape_in.h"
+#include "lib/codec/utf8_in.h"
+
+struct walk {
+    const struct json_shape *shape;
+    const uint8_t *p;
+    size_t at, end;
+    unsigned depth;
+    struct delimited_field *fields;
+    size_t max_fields;
+    struct delimited_row *row;
+};
+
+static bool blank(uint8_t c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static bool digit(uint8_t c) {
+    return (uint8_t)(c - '0') <= 9;
+}
+
+/* 0 behind the end, which no token begins with. */
+static uint8_t peek(const struct walk *w) {
+    return w->at < w->end ? w->p[w->at] : 0;
+}
+
+static void skip_blanks(struct walk *w) {
+    while (w->at < w->end && blank(w->p[w->at])) {
+        w->at++;
+    }
+}
+
+/* The column of the first leaf below, for a fault's report. */
+static uint32_t column_below(const struct json_node *n) {
+    while (n->column == JSON_NO_COLUMN) {
+        n = n->member_count > 0 ? n->members[0] : n->items[0];
+    }
+    return (uint32_t)n->column;
+}
+
+static void fault(struct walk *w, enum delimited_fault what, const struct json_node *n) {
+    if (w->row->fault == DELIMITED_FINE) {
+        w->row->fault = what;
+        w->row->fault_at = (uint32_t)w->at;
+        w->row->fault_field = column_below(n);
+    }
+}
+
+static bool hex4(const struct walk *w) {
+    for (size_t i = 0; i < 4; i++) {
+        uint8_t c = w->at + i < w->end ? w->p[w->at + i] : 0;
+        if (!digit(c) && (uint8_t)((c | 32) - 'a') > 5) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* From the opening quote past the closing one. */
+static bool string(struct walk *w, bool *ret_escaped) {
+    *ret_escaped = false;
+    for (w->at++; w->at < w->end; w->at++) {
+        uint8_t c = w->p[w->at];
+        if (c == '"') {
+            w->at++;
+            return true;
+        }
+        if (c < 0x20) {
+            return false;
+        }
+        if (c == '\\') {
+            *ret_escaped = true;
+            w->at++;
+            c = peek(w);
+            if (c == 'u') {
+                w->at++;
+                if (!hex4(w)) {
+                    return false;
+                }
+                w->at += 3;
+            } else if (c == 0 || strchr("\"\\/bfnrt", c) == NULL) {
+                return false;
+            }
+        }
+    }
+    return false;
+}
+
+static bool digits(struct walk *w) {
+    size_t from = w->at;
+    while (digit(peek(w))) {
+        w->at++;
+    }
+    return w->at > from;
+}
+
+static bool number(struct walk *w) {
+    w->at += peek(w) == '-';
+    if (peek(w) == '0') {
+        w->at++;
+    } else if (!digits(w)) {
+        return false;
+    }
+    if (peek(w) == '.') {
+        w->at++;
+        if (!digits(w)) {
+            return false;
+        }
+    }
+    if ((peek(w) | 32) == 'e') {
+        w->at++;
+        w->at += peek(w) == '-' || peek(w) == '+';
+        return digits(w);
+    }
+    return true;
+}
+
+static bool word(struct walk *w, const char *text) {
+    size_t n = strlen(text);
+    bool good = w->end - w->at >= n && memcmp(w->p + w->at, text, n) == 0;
+    w->at += good ? n : 0;
+    return good;
+}
+
+static bool value(struct walk *w, const struct json_node *n);
+
+/* A member's name may itself have escapes, which names of columns and paths have not. */
+static const struct json_node *member_node(const struct walk *w, const struct json_node *n,
+                                           struct slice name, bool escaped) {
+    uint8_t plain[1024];
+    if (n == NULL || n->member_count == 0 || name.len > sizeof plain) {
+        return NULL;
+    }
+    if (escaped) {
+        name = slice_of(plain, delimited_json_unescape(name, plain));
+    }
+    return json_shape_member(w->shape, n, name);
+}
+
+static bool object(struct walk *w, const struct json_node *n) {
+    w->at++;
+    skip_blanks(w);
+    for (bool first = true; peek(w) != '}' || !first; first = false) {
+        bool escaped;
+        size_t from = w->at + 1;
+        if (peek(w) != '"' || !string(w, &escaped)) {
+            return false;
+        }
+        struct slice name = slice_of(w->p + from, w->at - 1 - from);
+        skip_blanks(w);
+        if (peek(w) != ':') {
+            return false;
+        }
+        w->at++;
+        if (!value(w, member_node(w, n, name, escaped))) {
+            return false;
+        }
+        skip_blanks(w);
+        if (peek(w) == '}') {
+            break;
+        }
+        if (peek(w) != ',') {
+            return false;
+        }
+        w->at++;
+        skip_blanks(w);
+    }
+    w->at++;
+    return true;
+}
+
+static bool array(struct walk *w, const struct json_node *n) {
+    size_t next = 0; /* of the node's items, which are in order */
+    w->at++;
+    skip_blanks(w);
+    for (uint64_t i = 0; peek(w) != ']' || i > 0; i++) {
+        bool wanted = n != NULL && next < n->item_count && n->items[next]->index == i;
+        if (!value(w, wanted ? n->items[next] : NULL)) {
+            return false;
+        }
+        next += wanted;
+        skip_blanks(w);
+        if (peek(w) == ']') {
+            break;
+        }
+        if (peek(w) != ',') {
+            return false;
+        }
+        w->at++;
+    }
+    w->at++;
+    if (n != NULL && next < n->item_count) {
+        fault(w, DELIMITED_NO_ITEM, n->items[next]);
+    }
+    return true;
+}
+
+static void take(const struct walk *w, const struct json_node *n, const struct delimited_field *f) {
+    for (int32_t c = n->column; c != JSON_NO_COLUMN; c = w->shape->same[c]) {
+        if ((size_t)c < w->max_fields) {
+            w->fields[c] = *f;
+        }
+    }
+}
+
+/* The value at hand, and into its column what it is. Recursion ends at LIMIT_JSON_DEPTH. */
+static bool value(struct walk *w, const struct json_node *n) {
+    skip_blanks(w);
+    size_t from = w->at;
+    bool escaped = false, good;
+    uint8_t c = peek(w);
+    if (c == '{' || c == '[') {
+        good = w->depth++ < LIMIT_JSON_DEPTH && (c == '{' ? object(w, n) : array(w, n));
+        w->depth--;
+    } else if (c == '"') {
+        good = string(w, &escaped);
+    } else if (c == '-' || digit(c)) {
+        good = number(w);
+    } else {
+        good = word(w, "true") || word(w, "false") || word(w, "null");
+    }
+    if (!good || n == NULL) {
+        return good;
+    }
+    bool null = c == 'n';
+    if (n->member_count > 0 && c != '{' && !null) {
+        fault(w, DELIMITED_NO_MEMBER, n->members[0]);
+    }
+    if (n->item_count > 0 && c != '[' && !null) {
+        fault(w, DELIMITED_NO_ITEM, n->items[0]);
+    }
+    size_t quotes = c == '"';
+    take(w, n,
+         &(struct delimited_field){.start = (uint32_t)(from + quotes),
+                                   .len = (uint32_t)(w->at - from - 2 * quotes),
+                                   .raw_start = (uint32_t)from,
+                                   .quoted = true,
+                                   .doubled = escaped,
+                                   .null = null});
+    return true;
+}
+
+/* Where what begins at `at` ends: an object or array with its last bracket, anything else with its
+ * line. False: the data ends before. */
+static bool extent(struct slice data, size_t at, size_t *ret_end) {
+    const uint8_t *p = data.ptr;
+    size_t depth = 0;
+    *ret_end = data.len;
+    if (p[at] != '{' && p[at] != '[') {
+        const uint8_t *lf = memchr(p + at, '\n', data.len - at);
+        *ret_end = lf != NULL ? (size_t)(lf - p) : data.len;
+        return lf != NULL;
+    }
+    bool quoted = false;
+    for (; at < data.len; at++) {
+        uint8_t c = p[at];
+        if (c == '"') {
+            quoted = !quoted;
+        } else if (quoted) {
+            at += c == '\\';
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            *ret_end = at + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t past_blanks(struct slice data, size_t at) {
+    while (at < data.len && blank(data.ptr[at])) {
+        at++;
+    }
+    return at;
+}
+
+bool delimited_next_json(struct delimited *d, struct delimited_field *fields, size_t max_fields,
+                         struct delimited_row *row) {
+    const uint8_t *p = d->data.ptr;
+    const struct json_shape *shape = d->conf.json;
+    size_t start = past_blanks(d->data, d->at), end;
+    row->lead = (uint32_t)delimited_lines(slice_sub(d->data, d->at, start));
+    d->at = start;
+    if (start == d->data.len) {
+        return false;
+    }
+    (void)extent(d->data, start, &end);
+    for (size_t i = 0; i < shape->column_count && i < max_fields; i++) {
+        fields[i] = (struct delimited_field){
+            .start = (uint32_t)start, .raw_start = (uint32_t)start, .quoted = true, .null = true};
+    }
+    *row = (struct delimited_row){.start = (uint32_t)start,
+                                  .end = (uint32_t)end,
+                                  .lead = row->lead,
+                                  .field_count = (uint32_t)shape->column_count};
+    struct walk w = {.shape = shape,
+                     .p = p,
+                     .at = start,
+                     .end = end,
+                     .fields = fields,
+                     .max_fields = max_fields,
+                     .row = row};
+    bool good = (p[start] == '{' || p[start] == '[') && value(&w, shape->root) && w.at == end;
+    if (!good) {
+        row->fault = DELIMITED_BAD_JSON;
+        row->fault_at = (uint32_t)w.at;
+        row->fault_field = 0;
+    }
+    d->at = past_blanks(d->data, end);
+    row->lines = (uint32_t)delimited_lines(slice_sub(d->data, start, d->at));
+    return true;
+}
+
+size_t delimited_cut_json(struct slice data) {
+    size_t at = 0, end;
+    while (true) {
+        size_t start = past_blanks(data, at);
+        if (start == data.len || !extent(data, start, &end)) {
+            return at;
+        }
+        at = past_blanks(data, end);
+    }
+}
+
+static uint32_t hex_value(const uint8_t *p) {
+    uint32_t v = 0;
+    for (size_t i = 0; i < 4; i++) {
+        v = v << 4 | (digit(p[i]) ? p[i] - (uint32_t)'0' : (p[i] | 32u) - 'a' + 10);
+    }
+    return v;
+}
+
+/* A surrogate without its other half comes out as it stands, which is no UTF-8. */
+static uint32_t unicode(struct slice s, size_t *at) {
+    uint32_t c = hex_value(s.ptr + *at);
+    *at += 4;
+    if (c >= 0xd800 && c <= 0xdbff && s.len - *at >= 6 && s.ptr[*at] == '\\' &&
+        s.ptr[*at + 1] == 'u') {
+        uint32_t low = hex_value(s.ptr + *at + 2);
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            *at += 6;
+            return 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+        }
+    }
+    return c;
+}
+
+size_t delimited_json_unescape(struct slice s, uint8_t *out) {
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    uint8_t *w = out;
+    for (size_t i = 0; i < s.len;) {
+        if (s.ptr[i] != '\\') {
+            *w++ = s.ptr[i++];
+            continue;
+        }
+        uint8_t c = s.ptr[i + 1];
+        i += 2;
+        if (c == 'u') {
+            w = utf8_put(w, unicode(s, &i));
+        } else {
+            const char *known = strchr(from, c);
+            *w++ = known != NULL ? (uint8_t)to[known - from] : c;
+        }
+    }
+    return (size_t)(w - out);
+}
