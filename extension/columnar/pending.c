@@ -96,6 +96,10 @@ bool pending_changed_after(const uint8_t storage[STORAGE_ID_LEN], CommandId cid)
     return false;
 }
 
+bool pending_none(void) {
+    return changes == NULL && removals == NULL;
+}
+
 int64 pending_rows(const uint8_t storage[STORAGE_ID_LEN]) {
     int64 rows = 0;
     for (const struct change *c = changes; c != NULL; c = c->next) {

@@ -27,6 +27,8 @@ void pending_removed(const uint8_t storage[STORAGE_ID_LEN], Snapshot snapshot,
                      uint8_t sum[CATALOG_MAC_LEN]);
 /* Whether this transaction deleted rows of the storage in a command after `cid`. */
 bool pending_changed_after(const uint8_t storage[STORAGE_ID_LEN], CommandId cid);
+/* Did this transaction change nothing yet? */
+bool pending_none(void);
 /* The change of the number of live rows so far. */
 int64 pending_rows(const uint8_t storage[STORAGE_ID_LEN]);
 

@@ -55,6 +55,7 @@ struct reader {
     reader_filter_fn may;
     void *may_arg;
     const bool *chosen;
+    pg_atomic_uint32 *shared; /* the next segment for all; or NULL */
     int64 skipped;
     /* the scan */
     int at;
@@ -120,6 +121,10 @@ void reader_close(struct reader *r) {
 void reader_set_filter(struct reader *r, reader_filter_fn may, void *arg) {
     r->may = may;
     r->may_arg = arg;
+}
+
+void reader_share(struct reader *r, pg_atomic_uint32 *next) {
+    r->shared = next;
 }
 
 void reader_choose(struct reader *r, const bool *chosen) {
@@ -369,9 +374,13 @@ static void fill(struct reader *r, struct open_segment *o, uint32_t row, TupleTa
 
 /* ---- scanning and fetching ---- */
 
+static int take_index(struct reader *r) {
+    return r->shared != NULL ? (int)pg_atomic_fetch_add_u32(r->shared, 1) : r->at++;
+}
+
 static bool next_segment(struct reader *r) {
-    while (r->at < r->list.count) {
-        int index = r->at++;
+    int index;
+    while ((index = take_index(r)) < r->list.count) {
         const struct rows_segment *seg = &r->list.segments[index];
         if (reader_deleted(seg) == seg->ref.rows || (r->chosen != NULL && !r->chosen[index])) {
             continue;

@@ -7,6 +7,7 @@
 
 #include "executor/tuptable.h"
 #include "nodes/bitmapset.h"
+#include "port/atomics.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -27,6 +28,10 @@ void reader_of_relation(struct reader *r, Relation rel);
 typedef bool (*reader_filter_fn)(const struct segment *segment, void *arg);
 void reader_set_filter(struct reader *r, reader_filter_fn may, void *arg);
 int64 reader_skipped(const struct reader *r);
+
+/* Several readers of one list under one snapshot take each segment once: `next`, from 0, says which
+ * comes next. */
+void reader_share(struct reader *r, pg_atomic_uint32 *next);
 
 /* Only segments whose entry (by their place in the list) is true; not copied. */
 void reader_choose(struct reader *r, const bool *chosen);

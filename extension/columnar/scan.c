@@ -4,37 +4,48 @@
 
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/table.h"
 #include "commands/explain.h"
 #include "executor/executor.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
-#include "optimizer/plancat.h"
 #include "optimizer/restrictinfo.h"
 #include "pgstat.h"
 #include "storage/predicate.h"
 #include "utils/rel.h"
 
 #include "extension/columnar/columnar.h"
+#include "extension/columnar/gather.h"
+#include "extension/columnar/pending.h"
 #include "extension/columnar/reader.h"
 #include "extension/columnar/skip.h"
 
 static const char node_name[] = "SealedScan";
 
+enum { ROWS_OF_A_PAGE = 100 };
+
 static set_rel_pathlist_hook_type next_paths;
-static get_relation_info_hook_type next_info;
 
 /* ---- execution ---- */
+
+/* Of all processes that take part in one scan. */
+struct shared {
+    pg_atomic_uint32 next; /* segment that nobody has taken */
+    bool alone;            /* the leader reads all */
+};
 
 struct scan_state {
     CustomScanState css;
     Bitmapset *attnums;
     struct skip *skip;
     struct reader *reader;
+    struct shared *shared; /* or NULL */
 };
 
 /* The columns that target list and filter name; NULL for all of them. */
@@ -55,6 +66,11 @@ static Bitmapset *wanted_columns(const CustomScan *plan, Relation rel) {
 
 static void begin(CustomScanState *node, EState *estate, int eflags) {
     struct scan_state *s = (struct scan_state *)node;
+    if (node->ss.ps.plan->parallel_aware && !IsParallelWorker() &&
+        (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0) {
+        /* nothing can be written once workers run */
+        gather_flush_for(node->ss.ss_currentRelation, estate->es_snapshot);
+    }
     s->attnums = wanted_columns((CustomScan *)node->ss.ps.plan, node->ss.ss_currentRelation);
     s->skip = skip_new(node->ss.ps.plan->qual, ((Scan *)node->ss.ps.plan)->scanrelid,
                        node->ss.ss_currentRelation, &node->ss.ps, node->ss.ps.ps_ExprContext);
@@ -62,6 +78,10 @@ static void begin(CustomScanState *node, EState *estate, int eflags) {
 
 static TupleTableSlot *next_row(ScanState *node) {
     struct scan_state *s = (struct scan_state *)node;
+    bool alone = s->shared == NULL || s->shared->alone;
+    if (alone && s->shared != NULL && IsParallelWorker()) {
+        return NULL;
+    }
     if (s->reader == NULL) {
         Relation rel = node->ss_currentRelation;
         MemoryContext before = MemoryContextSwitchTo(node->ps.state->es_query_cxt);
@@ -69,6 +89,9 @@ static TupleTableSlot *next_row(ScanState *node) {
         s->reader = reader_open(rel, node->ps.state->es_snapshot, s->attnums);
         if (s->skip != NULL) {
             reader_set_filter(s->reader, skip_may_hold, s->skip);
+        }
+        if (!alone) {
+            reader_share(s->reader, &s->shared->next);
         }
         pgstat_count_heap_scan(rel);
         MemoryContextSwitchTo(before);
@@ -118,11 +141,38 @@ static void explain(CustomScanState *node, List *ancestors, ExplainState *es) {
     }
 }
 
+/* ---- in several processes ---- */
+
+static Size estimate_shared(CustomScanState *node, ParallelContext *context) {
+    return sizeof(struct shared);
+}
+
+/* What the running transaction has removed only the leader knows, and a worker would take for
+ * damage: then it reads alone. */
+static void init_shared(CustomScanState *node, ParallelContext *context, void *room) {
+    struct scan_state *s = (struct scan_state *)node;
+    s->shared = room;
+    pg_atomic_init_u32(&s->shared->next, 0);
+    s->shared->alone = !pending_none();
+}
+
+static void reset_shared(CustomScanState *node, ParallelContext *context, void *room) {
+    pg_atomic_write_u32(&((struct shared *)room)->next, 0);
+}
+
+static void init_worker(CustomScanState *node, shm_toc *toc, void *room) {
+    ((struct scan_state *)node)->shared = room;
+}
+
 static const CustomExecMethods exec_methods = {.CustomName = node_name,
                                                .BeginCustomScan = begin,
                                                .ExecCustomScan = execute,
                                                .EndCustomScan = end,
                                                .ReScanCustomScan = rescan,
+                                               .EstimateDSMCustomScan = estimate_shared,
+                                               .InitializeDSMCustomScan = init_shared,
+                                               .ReInitializeDSMCustomScan = reset_shared,
+                                               .InitializeWorkerCustomScan = init_worker,
                                                .ExplainCustomScan = explain};
 
 static Node *make_state(CustomScan *plan) {
@@ -166,7 +216,24 @@ static const Path *plain_scan(const RelOptInfo *rel) {
     return NULL;
 }
 
-/* Every path over a sealed table becomes this scan; it costs what the plain scan would. */
+static CustomPath *as_sealed(const Path *plain) {
+    CustomPath *path = makeNode(CustomPath);
+    path->path = *plain;
+    path->path.type = T_CustomPath;
+    path->path.pathtype = T_CustomScan;
+    path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+    path->methods = &path_methods;
+    return path;
+}
+
+/* Workers as for a heap table with so many rows: pages of ours say too little. */
+static int workers_of(RelOptInfo *rel) {
+    double pages = Max(rel->tuples / ROWS_OF_A_PAGE, rel->pages);
+    return compute_parallel_worker(rel, pages, -1, max_parallel_workers_per_gather);
+}
+
+/* Every path over a sealed table becomes this scan; it costs what the plain scan would. By itself
+ * it stays with the leader, who alone knows what the transaction has done. */
 static void set_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte) {
     if (next_paths != NULL) {
         next_paths(root, rel, rti, rte);
@@ -175,24 +242,16 @@ static void set_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEnt
     if (plain == NULL || !columnar_is_sealed_oid(rte->relid)) {
         return;
     }
-    CustomPath *path = makeNode(CustomPath);
-    path->path = *plain;
-    path->path.type = T_CustomPath;
-    path->path.pathtype = T_CustomScan;
+    CustomPath *path = as_sealed(plain);
     path->path.parallel_safe = false;
-    path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-    path->methods = &path_methods;
     rel->pathlist = NIL;
     rel->partial_pathlist = NIL;
     add_path(rel, &path->path);
-}
-
-static void set_info(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel) {
-    if (next_info != NULL) {
-        next_info(root, relid, inhparent, rel);
-    }
-    if (columnar_is_sealed_oid(relid)) {
-        rel->rel_parallel_workers = 0;
+    int workers = rel->consider_parallel && rel->lateral_relids == NULL ? workers_of(rel) : 0;
+    if (workers > 0) {
+        path = as_sealed(create_seqscan_path(root, rel, NULL, workers));
+        path->path.parallel_aware = true;
+        add_partial_path(rel, &path->path);
     }
 }
 
@@ -200,6 +259,4 @@ void scan_init(void) {
     RegisterCustomScanMethods(&scan_methods);
     next_paths = set_rel_pathlist_hook;
     set_rel_pathlist_hook = set_paths;
-    next_info = get_relation_info_hook;
-    get_relation_info_hook = set_info;
 }

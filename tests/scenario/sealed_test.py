@@ -192,6 +192,45 @@ class Sealed(SealiftTest):
         self.assertEqual(s.sqlv('select count(*) from none where a > (select 1 / count(*) from none)'), '0')
         self.refused(s.sql('select count(*) from skf where id > (select 1 / count(*) from none)'), 'division by zero')
 
+    def test_parallel_scans(self):
+        """workers take segments; with changes of the running transaction the leader reads alone, and the answers are the same"""
+        s, session = self.s, Session(self.s)
+        s.sqlv('create table par (a int, b varchar(40)); insert into par select i, md5(i::varchar(9)) from generate_series(1, 150000) i')
+        s.sqlv('insert into par select i, md5(i::varchar(9)) from generate_series(150001, 300000) i; delete from par where a % 1000 = 7; create table pard as select distinct a % 100 as g from par')
+        sums = "select count(*), sum(a), count(distinct b), min(b) from par where a > 10"
+        join = 'select count(*), sum(a) from par join pard on g = a % 100 where g < 50'
+        try:
+            session('set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0; set max_parallel_workers_per_gather = 0')
+            want = [session(sums), session(join), session('select count(*), sum(a) from par where a % 3 = 0')]
+            session('set max_parallel_workers_per_gather = 2')
+            plan = session('explain (analyze, timing off, costs off) ' + sums)
+            self.assertIn('Parallel Custom Scan (SealedScan) on par', plan)
+            self.assertIn('Workers Launched: 2', plan)
+            for _ in range(3):
+                self.assertEqual([session(sums), session(join)], want[:2])
+            session('begin')
+            session('delete from par where a % 3 <> 0')
+            self.assertEqual(session('select count(*), sum(a) from par'), want[2])
+            session('insert into par select i, 1 from generate_series(1, 3) i')
+            self.assertEqual(session('select count(*) filter (where a > 3) + 4 = count(*), max(length(b)) from par'), 't|32')
+            session('rollback')
+            self.assertEqual(session(sums), want[0])
+            # written while workers read
+            session('create table parc sortkey (b) as select a, b from par where a > 10')
+            self.assertEqual(session(sums.replace('par', 'parc')), want[0])
+            self.assertIn('Parallel', session('explain create table x as select a, b from par'))
+            session('begin; declare c cursor for select a from par where a < 50; fetch 2 from c; fetch backward 1 from c')
+            session('rollback')
+            # keys that this transaction has made
+            session('begin; create table parn (a int)')
+            self.assertEqual(session('select count(*) from parn'), '0')
+            session('truncate par; alter table pard alter g type bigint')
+            self.assertEqual(session('select (select count(*) from par), (select sum(g) from pard)'), '0|4950')
+            session('rollback')
+            self.assertEqual(session('select (select count(*) from par where a <= g * 1000) from pard where g in (3, 4) order by 1'), '2997\n3996')
+        finally:
+            session.close()
+
     def test_analyze_keeps_no_values(self):
         s = self.s
         s.sqlv('create table an as select i as a from generate_series(1, 3000) i')
