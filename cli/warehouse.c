@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "bootstrap_sql.h"
+#include "members_sql.h"
 #include "strings_sql.h"
 #include "gateway/wire/password.h"
 #include "gateway/wire/startup.h"
@@ -185,6 +186,9 @@ static struct sl_rc bootstrap_text(const struct instance *in, const struct secre
     buf_put(out, slice_of(bootstrap_sql, bootstrap_sql_len));
     buf_puts(out, "\n\n");
     buf_put(out, slice_of(strings_sql, strings_sql_len));
+    buf_puts(out, "\n\n");
+    /* What is ours belongs to an extension of the system's, so that pg_dump leaves it out. */
+    buf_put(out, slice_of(members_sql, members_sql_len));
     /* Single-user mode with -j: a statement ends with a semicolon and an empty line. */
     buf_printf(out, "\n\nCREATE ROLE %s LOGIN CREATEDB CREATEROLE PASSWORD '%.*s';\n\n",
                instance_master_user, SLICE_FMT(buf_slice(&verifier)));
