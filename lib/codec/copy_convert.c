@@ -329,7 +329,7 @@ static enum copy_code convert_field(struct copy_converter *c, struct copy_batch 
         s = slice_of(out, delimited_undouble(&c->split, f, out));
     }
     /* with ESCAPE the null string may itself be escaped: \\N */
-    if (is_null(c, col, &s) || (c->conf.split.escape && slice_eq(s, c->conf.null_as))) {
+    if ((c->conf.split.escape && slice_eq(s, c->conf.null_as)) || is_null(c, col, &s)) {
         return put_null(col, v, b->rows, why);
     }
     if (is_text(col)) {
