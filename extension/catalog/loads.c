@@ -38,7 +38,7 @@ static void cut_off(int code, Datum arg) {
 }
 
 static const char *format_of(const struct copy_spec *spec) {
-    return spec->format == DELIMITED_CSV ? "csv" : "txt";
+    return spec->format == DELIMITED_JSON ? "json" : spec->format == DELIMITED_CSV ? "csv" : "txt";
 }
 
 void loads_run(Relation rel, struct copy_spec *spec, struct copy_result *ret) {

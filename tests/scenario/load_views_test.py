@@ -174,6 +174,17 @@ class LoadViews(SealiftTest):
             self.refused(self.s.sql(sql, **other), 'permission denied')
             self.refused(self.s.sql(sql), 'permission denied')
 
+    def test_formats(self):
+        self.put('form.csv', '1,x,1\n')
+        self.put('form.json', '{"a": 1, "b": "x"}\n{"a": "no", "b": "\u00e4"}')
+        for key, option, sys, stl in (('form.csv', 'CSV', 'csv', 'Text'), ('form.json', "JSON 'auto' MAXERROR 5", 'json', 'JSON')):
+            self.accepted(self.copy(key, option))
+            n = self.last()
+            self.assertEqual(self.s.sqlv('select file_format from sys_load_history where query_id = %d' % n), sys)
+            self.assertEqual(self.s.sqlv('select trim(file_format) from stl_load_commits where query = %d' % n), stl)
+        self.assertEqual(self.s.sqlv("select field, trim(colname), trim(value) from stl_loaderror_detail where query = %d order by 1" % n), '0|a|no')
+        self.assertEqual(self.s.sqlv('select lines_scanned, errors from stl_load_commits where query = %d' % n), '2|1')
+
     def test_a_database_made_from_another(self):
         s = self.s
         self.put('one', '1|x|1\n')
