@@ -1,7 +1,6 @@
 /* `sealift account add`: a further account, with its user admin and that user's access key. */
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,30 +22,10 @@ struct account_options {
 
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct account_options *o,
                           struct sl_error *err) {
-    static const struct option options[] = {{"data", 1, NULL, 'd'},
-                                            {"access-key", 1, NULL, 'a'},
-                                            {"secret-key", 1, NULL, 's'},
-                                            {"help", 0, NULL, 'H'},
-                                            {NULL, 0, NULL, 0}};
+    const struct verb_option options[] = {
+        {"access-key", .text = &o->access_key}, {"secret-key", .text = &o->secret_key}, {0}};
     instance_default_data(in->data, sizeof in->data);
-    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (opt) {
-        case 'd':
-            snprintf(in->data, sizeof in->data, "%s", optarg);
-            break;
-        case 'a':
-            o->access_key = optarg;
-            break;
-        case 's':
-            o->secret_key = optarg;
-            break;
-        case 'H':
-            fputs(usage, stdout);
-            exit(0);
-        default:
-            return sl_fail(err, SL_E_VALIDATION, "%s", usage);
-        }
-    }
+    TRY(verb_options(argc, argv, usage, options, in, err));
     ENSURE(argc - optind == 2 && strcmp(argv[optind], "add") == 0, err, SL_E_VALIDATION, "%s",
            usage);
     o->account = argv[optind + 1];

@@ -1,7 +1,6 @@
 /* `sealift audit verify | head | search`: the log is read from its files; what needs the audit key
  * is asked of the running instance's kms, or of a keyholder started for it. */
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,38 +39,12 @@ struct audit_options {
 
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct audit_options *o,
                           struct sl_error *err) {
-    static const struct option options[] = {
-        {"data", 1, NULL, 'd'},     {"head", 1, NULL, 'h'},
-        {"no-keys", 0, NULL, 'n'},  {"passphrase-file", 1, NULL, 'p'},
-        {"root-key", 1, NULL, 'r'}, {"help", 0, NULL, 'H'},
-        {NULL, 0, NULL, 0}};
-    instance_default_data(in->data, sizeof in->data);
-    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (opt) {
-        case 'd':
-            snprintf(in->data, sizeof in->data, "%s", optarg);
-            break;
-        case 'h':
-            o->head = optarg;
-            break;
-        case 'p':
-            o->word_file = optarg;
-            break;
-        case 'n':
-            o->no_keys = true;
-            break;
-        case 'r':
-            snprintf(in->root_key, sizeof in->root_key, "%s", optarg);
-            break;
-        case 'H':
-            fputs(usage, stdout);
-            exit(0);
-        default:
-            return sl_fail(err, SL_E_VALIDATION, "%s", usage);
-        }
-    }
-    ENSURE(optind == argc, err, SL_E_VALIDATION, "%s", usage);
-    return instance_load(in, err);
+    const struct verb_option options[] = {{"head", .text = &o->head},
+                                          {"no-keys", .flag = &o->no_keys},
+                                          {"passphrase-file", .text = &o->word_file},
+                                          {"root-key", .path = in->root_key},
+                                          {0}};
+    return verb_open(argc, argv, usage, options, in, err);
 }
 
 static void print_line(void *user, const char *line) {
@@ -226,7 +199,7 @@ int verb_audit(int argc, char **argv) {
         return 0;
     }
     if (strcmp(what, "search") == 0) {
-        rc = audit_search_verb(argc - 1, argv + 1, &err);
+        rc = audit_search_verb(argc - 1, argv + 1, usage, &err);
     } else if (strcmp(what, "verify") == 0) {
         rc = parse(argc - 1, argv + 1, &in, &o, &err);
         rc = sl_is_ok(rc) ? verify(&in, &o, &err) : rc;

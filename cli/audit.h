@@ -9,6 +9,6 @@ enum {
 };
 
 /* audit_search.c: `sealift audit search …`, argv[0] is "search". */
-struct sl_rc audit_search_verb(int argc, char **argv, struct sl_error *err);
+struct sl_rc audit_search_verb(int argc, char **argv, const char *usage, struct sl_error *err);
 
 #endif

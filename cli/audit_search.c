@@ -1,6 +1,5 @@
 /* `sealift audit search`: one pass over the segments, a line of memory at a time. */
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,36 +25,27 @@ static struct sl_rc when(const char *text, int64_t *ret, struct sl_error *err) {
     return SL_OK;
 }
 
-static struct sl_rc parse(int argc, char **argv, struct instance *in, struct search *s,
-                          struct sl_error *err) {
-    static const struct option options[] = {{"data", 1, NULL, 'd'},      {"key", 1, NULL, 'k'},
-                                            {"principal", 1, NULL, 'p'}, {"event", 1, NULL, 'e'},
-                                            {"from", 1, NULL, 'f'},      {"request", 1, NULL, 'r'},
-                                            {"to", 1, NULL, 't'},        {"json", 0, NULL, 'j'},
-                                            {"errors", 0, NULL, 'E'},    {NULL, 0, NULL, 0}};
-    instance_default_data(in->data, sizeof in->data);
-    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        struct slice *text = opt == 'k'   ? &s->key
-                             : opt == 'p' ? &s->principal
-                             : opt == 'e' ? &s->event
-                             : opt == 'r' ? &s->request
-                                          : NULL;
-        if (text != NULL) {
-            *text = slice_cstr(optarg);
-        } else if (opt == 'd') {
-            snprintf(in->data, sizeof in->data, "%s", optarg);
-        } else if (opt == 'f' || opt == 't') {
-            TRY(when(optarg, opt == 'f' ? &s->from_s : &s->to_s, err));
-        } else if (opt == 'j') {
-            s->json = true;
-        } else if (opt == 'E') {
-            s->errors = true;
-        } else {
-            return sl_fail(err, SL_E_VALIDATION, "see sealift audit --help");
-        }
+static struct sl_rc parse(int argc, char **argv, const char *usage, struct instance *in,
+                          struct search *s, struct sl_error *err) {
+    const char *key = "", *principal = "", *event = "", *request = "", *from = NULL, *to = NULL;
+    const struct verb_option options[] = {{"key", .text = &key},
+                                          {"principal", .text = &principal},
+                                          {"event", .text = &event},
+                                          {"request", .text = &request},
+                                          {"from", .text = &from},
+                                          {"to", .text = &to},
+                                          {"errors", .flag = &s->errors},
+                                          {"json", .flag = &s->json},
+                                          {0}};
+    TRY(verb_open(argc, argv, usage, options, in, err));
+    s->key = slice_cstr(key);
+    s->principal = slice_cstr(principal);
+    s->event = slice_cstr(event);
+    s->request = slice_cstr(request);
+    if (from != NULL) {
+        TRY(when(from, &s->from_s, err));
     }
-    ENSURE(optind == argc, err, SL_E_VALIDATION, "'%s' is not understood", argv[optind]);
-    return instance_load(in, err);
+    return to != NULL ? when(to, &s->to_s, err) : SL_OK;
 }
 
 /* An ARN as a whole, or the id or name at its end. */
@@ -145,9 +135,9 @@ static struct sl_rc search(const struct instance *in, const struct search *s,
     return rc;
 }
 
-struct sl_rc audit_search_verb(int argc, char **argv, struct sl_error *err) {
+struct sl_rc audit_search_verb(int argc, char **argv, const char *usage, struct sl_error *err) {
     static struct instance in;
     struct search s = {.from_s = INT64_MIN, .to_s = INT64_MAX};
-    TRY(parse(argc, argv, &in, &s, err));
+    TRY(parse(argc, argv, usage, &in, &s, err));
     return search(&in, &s, err);
 }

@@ -17,6 +17,7 @@
 
 #include "cli/admin.h"
 #include "cli/store.h"
+#include "cli/verb.h"
 #include "cli/word.h"
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
@@ -46,33 +47,13 @@ struct backup_options {
 
 static struct sl_rc parse(int argc, char **argv, const char *direction, struct instance *in,
                           struct backup_options *o, struct sl_error *err) {
-    static const struct option options[] = {{"data", 1, NULL, 'd'},
-                                            {"to", 1, NULL, 't'},
-                                            {"from", 1, NULL, 'f'},
-                                            {"passphrase-file", 1, NULL, 'p'},
-                                            {"root", 1, NULL, 'r'},
-                                            {"root-key", 1, NULL, 'k'},
-                                            {"root-passphrase-file", 1, NULL, 'w'},
-                                            {"help", 0, NULL, 'H'},
-                                            {NULL, 0, NULL, 0}};
-    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        const char **text = opt == 'p'            ? &o->word_file
-                            : opt == 'r'          ? &o->root
-                            : opt == 'w'          ? &o->root_word_file
-                            : opt == direction[0] ? &o->file
-                                                  : NULL;
-        if (text != NULL) {
-            *text = optarg;
-        } else if (opt == 'd') {
-            snprintf(in->data, sizeof in->data, "%s", optarg);
-        } else if (opt == 'k') {
-            snprintf(in->root_key, sizeof in->root_key, "%s", optarg);
-        } else {
-            fputs(opt == 'H' ? usage : "", stdout);
-            ENSURE(opt == 'H', err, SL_E_VALIDATION, "%s", usage);
-            exit(0);
-        }
-    }
+    const struct verb_option options[] = {{direction, .text = &o->file},
+                                          {"passphrase-file", .text = &o->word_file},
+                                          {"root", .text = &o->root},
+                                          {"root-key", .path = in->root_key},
+                                          {"root-passphrase-file", .text = &o->root_word_file},
+                                          {0}};
+    TRY(verb_options(argc, argv, usage, options, in, err));
     ENSURE(optind == argc, err, SL_E_VALIDATION, "%s", usage);
     ENSURE(o->file != NULL, err, SL_E_VALIDATION, "--%s FILE is missing\n%s", direction, usage);
     return SL_OK;

@@ -1,7 +1,5 @@
 /* `sealift clock`: shows or moves the clock of an ephemeral instance. */
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "cli/admin.h"
@@ -44,46 +42,27 @@ static struct sl_rc duration(const char *text, int64_t *ret_ms, struct sl_error 
                    text);
 }
 
-static struct sl_rc one_option(int opt, const char *arg, struct clock_options *o,
-                               struct sl_error *err) {
-    ENSURE(o->how == SEAM_CLOCK_SHOW, err, SL_E_VALIDATION,
-           "--advance, --set and --reset exclude each other");
-    if (opt == 'A') {
-        o->how = SEAM_CLOCK_ADVANCE;
-        return duration(arg, &o->ms, err);
-    }
-    if (opt == 'S') {
-        int64_t s;
-        ENSURE(clock_parse_iso(slice_cstr(arg), &s), err, SL_E_VALIDATION,
-               "--set wants a time as 2030-01-31T12:00:00Z, not '%s'", arg);
-        o->how = SEAM_CLOCK_SET;
-        o->ms = s * 1000;
-        return SL_OK;
-    }
-    o->how = SEAM_CLOCK_RESET;
-    return SL_OK;
-}
-
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct clock_options *o,
                           struct sl_error *err) {
-    static const struct option options[] = {{"data", 1, NULL, 'd'}, {"advance", 1, NULL, 'A'},
-                                            {"set", 1, NULL, 'S'},  {"reset", 0, NULL, 'R'},
-                                            {"help", 0, NULL, 'H'}, {NULL, 0, NULL, 0}};
-    instance_default_data(in->data, sizeof in->data);
-    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (opt == 'H') {
-            fputs(usage, stdout);
-            exit(0);
-        }
-        ENSURE(opt != '?', err, SL_E_VALIDATION, "%s", usage);
-        if (opt == 'd') {
-            snprintf(in->data, sizeof in->data, "%s", optarg);
-        } else {
-            TRY(one_option(opt, optarg, o, err));
-        }
+    const char *advance = NULL, *set = NULL;
+    bool reset = false;
+    const struct verb_option options[] = {
+        {"advance", .text = &advance}, {"set", .text = &set}, {"reset", .flag = &reset}, {0}};
+    TRY(verb_open(argc, argv, usage, options, in, err));
+    ENSURE((advance != NULL) + (set != NULL) + reset <= 1, err, SL_E_VALIDATION,
+           "--advance, --set and --reset exclude each other");
+    o->how = advance != NULL ? SEAM_CLOCK_ADVANCE
+             : set != NULL   ? SEAM_CLOCK_SET
+             : reset         ? SEAM_CLOCK_RESET
+                             : SEAM_CLOCK_SHOW;
+    if (advance != NULL) {
+        TRY(duration(advance, &o->ms, err));
+    } else if (set != NULL) {
+        int64_t s;
+        ENSURE(clock_parse_iso(slice_cstr(set), &s), err, SL_E_VALIDATION,
+               "--set wants a time as 2030-01-31T12:00:00Z, not '%s'", set);
+        o->ms = s * 1000;
     }
-    ENSURE(optind == argc, err, SL_E_VALIDATION, "'%s' is not understood\n%s", argv[optind], usage);
-    TRY(instance_load(in, err));
     ENSURE(in->ephemeral, err, SL_E_VALIDATION,
            "the clock may be moved on an ephemeral instance only");
     return SL_OK;

@@ -80,7 +80,7 @@ int verb_env(int argc, char **argv) {
         argc, argv,
         "usage: eval \"$(sealift env [--data DIR])\"\n"
         "Prints shell lines that point aws, SDKs and psql at the instance, with admin's key.\n",
-        &in, &err);
+        NULL, &in, &err);
     rc = sl_is_ok(rc) ? env(&in, &err) : rc;
     return sl_is_ok(rc) ? 0 : verb_report(&err, rc);
 }
@@ -129,7 +129,7 @@ int verb_status(int argc, char **argv) {
         verb_open(argc, argv,
                   "usage: sealift status [--data DIR]\n"
                   "Shows the processes and what protects the keys. Exit code 0 when all is up.\n",
-                  &in, &err);
+                  NULL, &in, &err);
     if (sl_failed(rc)) {
         return verb_report(&err, rc);
     }
@@ -144,7 +144,7 @@ int verb_down(int argc, char **argv) {
         verb_open(argc, argv,
                   "usage: sealift down [--data DIR]\n"
                   "Stops the instance: clients first, then the warehouse, then the keys.\n",
-                  &in, &err);
+                  NULL, &in, &err);
     if (sl_failed(rc)) {
         return verb_report(&err, rc);
     }

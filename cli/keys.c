@@ -1,9 +1,7 @@
 /* `sealift keys`: the words of the verb. `sealift keys root`: what the root of trust is, and
  * putting the domain key under another one. `sealift unseal`: the passphrase or PIN after a restart
  * of the keyholder. */
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/admin.h"
@@ -37,44 +35,6 @@ static const char unseal_usage[] =
 struct keys_options {
     const char *to, *old_file, *new_file;
 };
-
-static struct sl_rc parse(int argc, char **argv, const char *usage, struct instance *in,
-                          struct keys_options *o, struct sl_error *err) {
-    static const struct option options[] = {{"data", 1, NULL, 'd'},
-                                            {"root-key", 1, NULL, 'k'},
-                                            {"to", 1, NULL, 't'},
-                                            {"passphrase-file", 1, NULL, 'p'},
-                                            {"new-passphrase-file", 1, NULL, 'n'},
-                                            {"help", 0, NULL, 'H'},
-                                            {NULL, 0, NULL, 0}};
-    instance_default_data(in->data, sizeof in->data);
-    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (opt) {
-        case 'd':
-            snprintf(in->data, sizeof in->data, "%s", optarg);
-            break;
-        case 'k':
-            snprintf(in->root_key, sizeof in->root_key, "%s", optarg);
-            break;
-        case 't':
-            o->to = optarg;
-            break;
-        case 'p':
-            o->old_file = optarg;
-            break;
-        case 'n':
-            o->new_file = optarg;
-            break;
-        case 'H':
-            fputs(usage, stdout);
-            exit(0);
-        default:
-            return sl_fail(err, SL_E_VALIDATION, "%s", usage);
-        }
-    }
-    ENSURE(optind == argc, err, SL_E_VALIDATION, "%s", usage);
-    return instance_load(in, err);
-}
 
 static struct sl_rc move(struct instance *in, const struct keys_options *o, struct sl_error *err) {
     static struct supervisor alone;
@@ -114,7 +74,12 @@ static struct sl_rc root(int argc, char **argv, struct sl_error *err) {
     static struct instance in;
     struct keys_options o = {0};
     enum root_kind kind = ROOT_FILE;
-    TRY(parse(argc, argv, keys_usage, &in, &o, err));
+    const struct verb_option options[] = {{"root-key", .path = in.root_key},
+                                          {"to", .text = &o.to},
+                                          {"passphrase-file", .text = &o.old_file},
+                                          {"new-passphrase-file", .text = &o.new_file},
+                                          {0}};
+    TRY(verb_open(argc, argv, keys_usage, options, &in, err));
     if (o.to != NULL) {
         return move(&in, &o, err);
     }
@@ -147,13 +112,14 @@ int verb_keys(int argc, char **argv) {
 
 int verb_unseal(int argc, char **argv) {
     static struct instance in;
-    struct keys_options o = {0};
+    const char *file = NULL;
+    const struct verb_option options[] = {{"passphrase-file", .text = &file}, {0}};
     struct sl_error err = {0};
     struct secret word = {0};
     enum root_kind kind = ROOT_FILE;
-    struct sl_rc rc = parse(argc, argv, unseal_usage, &in, &o, &err);
+    struct sl_rc rc = verb_open(argc, argv, unseal_usage, options, &in, &err);
     rc = sl_is_ok(rc) ? word_root_kind(&in, &kind, &err) : rc;
-    rc = sl_is_ok(rc) ? word_read(o.old_file, kind, false, &word, &err) : rc;
+    rc = sl_is_ok(rc) ? word_read(file, kind, false, &word, &err) : rc;
     rc = sl_is_ok(rc)
              ? admin_call(&in, ADMIN_UNSEAL, secret_view(&word), UNSEAL_MS, NULL, NULL, &err)
              : rc;

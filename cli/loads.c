@@ -1,6 +1,5 @@
 /* `sealift loads`: what the warehouse loads and has loaded, over all its databases. Each look asks
  * sealift.loads in each of them, as the supervisor's own role. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -50,33 +49,13 @@ struct look {
 
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct loads_options *o,
                           struct sl_error *err) {
-    static const struct option options[] = {{"data", 1, NULL, 'd'},
-                                            {"watch", 0, NULL, 'w'},
-                                            {"last", 1, NULL, 'l'},
-                                            {"help", 0, NULL, 'H'},
-                                            {NULL, 0, NULL, 0}};
-    instance_default_data(in->data, sizeof in->data);
-    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (opt) {
-        case 'd':
-            snprintf(in->data, sizeof in->data, "%s", optarg);
-            break;
-        case 'w':
-            o->watch = true;
-            break;
-        case 'l':
-            ENSURE(slice_u64(slice_cstr(optarg), LAST_MAX, &o->last), err, SL_E_VALIDATION,
-                   "--last wants a number up to %d, not '%s'", LAST_MAX, optarg);
-            break;
-        case 'H':
-            fputs(usage, stdout);
-            exit(0);
-        default:
-            return sl_fail(err, SL_E_VALIDATION, "%s", usage);
-        }
-    }
-    ENSURE(optind == argc, err, SL_E_VALIDATION, "'%s' is not understood\n%s", argv[optind], usage);
-    return instance_load(in, err);
+    const char *last = NULL;
+    const struct verb_option options[] = {
+        {"watch", .flag = &o->watch}, {"last", .text = &last}, {0}};
+    TRY(verb_open(argc, argv, usage, options, in, err));
+    ENSURE(last == NULL || slice_u64(slice_cstr(last), LAST_MAX, &o->last), err, SL_E_VALIDATION,
+           "--last wants a number up to %d, not '%s'", LAST_MAX, last);
+    return SL_OK;
 }
 
 /* ---- A look ---- */

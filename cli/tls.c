@@ -32,7 +32,8 @@ int verb_tls(int argc, char **argv) {
         fputs(usage, stderr);
         return 1;
     }
-    struct sl_rc rc = verb_open(help ? argc : argc - 1, help ? argv : argv + 1, usage, &in, &err);
+    struct sl_rc rc =
+        verb_open(help ? argc : argc - 1, help ? argv : argv + 1, usage, NULL, &in, &err);
     rc = sl_is_ok(rc) ? renew(&in, &err) : rc;
     return sl_is_ok(rc) ? 0 : verb_report(&err, rc);
 }

@@ -118,8 +118,7 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
                                struct sl_error *err) {
     switch (opt) {
     case 'd':
-        snprintf(in->data, sizeof in->data, "%s", arg);
-        return SL_OK;
+        return verb_path(arg, in->data, err);
     case 'p':
         return port(arg, "--port", &in->https_port, err);
     case 's':
@@ -149,8 +148,7 @@ static struct sl_rc one_option(int opt, const char *arg, struct instance *in, st
     case 'k':
         ENSURE(arg[0] == '/', err, SL_E_VALIDATION, "--root-key wants an absolute path, not '%s'",
                arg);
-        snprintf(in->root_key, sizeof in->root_key, "%s", arg);
-        return SL_OK;
+        return verb_path(arg, in->root_key, err);
     case 'R':
         ENSURE(strncmp(arg, "file:", 5) != 0, err, SL_E_VALIDATION,
                "the place of a root key's file is given with --root-key");

@@ -232,23 +232,9 @@ static struct sl_rc check_all(struct check *c, struct sl_error *err) {
 
 static struct sl_rc parse(int argc, char **argv, struct instance *in, struct check *c,
                           struct sl_error *err) {
-    static const struct option options[] = {{"data", 1, NULL, 'd'},
-                                            {"database", 1, NULL, 'D'},
-                                            {"help", 0, NULL, 'H'},
-                                            {NULL, 0, NULL, 0}};
+    const struct verb_option options[] = {{"database", .text = &c->database}, {0}};
     instance_default_data(in->data, sizeof in->data);
-    for (int opt; (opt = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (opt == 'H') {
-            fputs(usage, stdout);
-            exit(0);
-        } else if (opt == 'd') {
-            snprintf(in->data, sizeof in->data, "%s", optarg);
-        } else if (opt == 'D') {
-            c->database = optarg;
-        } else {
-            return sl_fail(err, SL_E_VALIDATION, "%s", usage);
-        }
-    }
+    TRY(verb_options(argc, argv, usage, options, in, err));
     ENSURE(optind + 1 >= argc, err, SL_E_VALIDATION, "'%s' is not understood\n%s", argv[argc - 1],
            usage);
     c->wanted = optind < argc ? argv[optind] : NULL;

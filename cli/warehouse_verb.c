@@ -112,7 +112,7 @@ int verb_warehouse(int argc, char **argv) {
         rc = sl_fail(&err, SL_E_VALIDATION, "%s", usage);
         return verb_report(&err, rc);
     }
-    rc = verb_open(argc - 1, argv + 1, usage, &in, &err);
+    rc = verb_open(argc - 1, argv + 1, usage, NULL, &in, &err);
     if (sl_is_ok(rc)) {
         rc = strcmp(what, "standby") == 0 ? standby(&in, &err) : promote(&in, &err);
     }

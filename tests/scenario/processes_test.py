@@ -44,10 +44,19 @@ class Processes(SealiftTest):
         self.refused(s.run([SEALIFT, 'up', '--data', s.data]), 'already up', 'hint')
         self.refused(s.run([SEALIFT, 'up', '--data', s.data + '/x', '--root-key', s.data + '/x/root.key', '--port', '0', '--sql-port', '0']), 'must not lie under the data directory')
         self.refused(s.run([SEALIFT, 'nonsense']), 'no verb')
-        self.accepted(s.run([SEALIFT, '--help']))
-        for verb in ('up', 'env', 'status', 'down'):
-            self.accepted(s.run([SEALIFT, verb, '--help']))
         self.refused(s.run([SEALIFT, 'env', '--data', s.work + '/none']), 'no Sealift instance', 'sealift up')
+
+    def test_1_options(self):
+        s = self.s
+        verbs = [line.split()[0] for line in self.accepted(s.run([SEALIFT, '--help'])).splitlines() if line.startswith('  ')]
+        words = {'account': ['account add'], 'audit': ['audit', 'audit verify', 'audit head', 'audit search'], 'tls': ['tls', 'tls renew'],
+                 'keys': ['keys', 'keys root', 'keys backup', 'keys restore', 'keys drill'], 'warehouse': ['warehouse', 'warehouse check', 'warehouse standby', 'warehouse promote'], 'help': []}
+        for text in [w for v in verbs for w in words.get(v, [v])]:
+            with self.subTest(verb=text):
+                self.assertIn('usage: ', self.accepted(s.run([SEALIFT, *text.split(), '--help'])))
+                if text not in ('audit', 'keys', 'tls', 'warehouse'):
+                    self.refused(s.run([SEALIFT, *text.split(), '--nonsense']), 'usage: ')
+                    self.refused(s.run([SEALIFT, *text.split(), '--data', '/' + 5000 * 'x']), 'path too long')
 
     def test_2_dead_children_come_back(self):
         s = self.s
