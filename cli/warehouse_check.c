@@ -220,7 +220,8 @@ static struct sl_rc check_database(struct check *c, const char *name, struct sl_
 static struct sl_rc check_all(struct check *c, struct sl_error *err) {
     TRY(open_database(c, "sealift", err));
     TRY(ask(c,
-            "SELECT datname, datallowconn FROM pg_catalog.pg_database WHERE datname <> 'template0' "
+            "SELECT datname, datallowconn AND datconnlimit <> -2 FROM pg_catalog.pg_database WHERE "
+            "datname <> 'template0' "
             "ORDER BY 1",
             take_database, err));
     TRY(ask(c, "SELECT part, problem FROM sealift.check_folders()", take_finding, err));

@@ -9,6 +9,7 @@
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -174,6 +175,38 @@ static void look_at_keys(const struct sweep *s) {
     SPI_finish();
 }
 
+/* Databases whose DROP was cut off: PostgreSQL lets nobody into them, and keeps their rows. Done in
+ * Sealift's own database, which is none of them. */
+static void end_drops(void) {
+    List *names = NIL;
+    ListCell *lc;
+    StartTransactionCommand();
+    char *own = get_database_name(MyDatabaseId);
+    bool here = own != NULL && strcmp(own, "sealift") == 0;
+    PushActiveSnapshot(GetTransactionSnapshot());
+    SPI_connect();
+    if (here && SPI_execute("SELECT datname FROM pg_catalog.pg_database WHERE datconnlimit = -2",
+                            true, 0) != SPI_OK_SELECT) {
+        elog(ERROR, "databases can't be listed");
+    }
+    for (uint64 i = 0; here && i < SPI_processed; i++) {
+        char *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+        MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+        names = lappend(names, pstrdup(name));
+        MemoryContextSwitchTo(before);
+    }
+    SPI_finish();
+    PopActiveSnapshot();
+    CommitTransactionCommand();
+    foreach (lc, names) {
+        StartTransactionCommand();
+        PushActiveSnapshot(GetTransactionSnapshot());
+        dropdb(lfirst(lc), true, false);
+        PopActiveSnapshot();
+        CommitTransactionCommand();
+    }
+}
+
 void sealift_sweep_main(Datum arg) {
     const struct sweep removing = {0};
     BackgroundWorkerUnblockSignals();
@@ -187,6 +220,7 @@ void sealift_sweep_main(Datum arg) {
     look_at_keys(&removing);
     PopActiveSnapshot();
     CommitTransactionCommand();
+    end_drops();
 }
 
 /* sealift.check_keys(): keys of this database that no storage has. */
@@ -201,8 +235,9 @@ Datum sealift_check_keys(PG_FUNCTION_ARGS) {
 
 /* ---- All of them ---- */
 
-/* Databases that are there, or are just being made or dropped. */
-static List *databases(void) {
+/* Databases that are there, or are just being made or dropped; open_ones: without those whose DROP
+ * was cut off. */
+static List *databases(bool open_ones) {
     List *list = NIL;
     HeapTuple tuple;
     SnapshotData dirty;
@@ -210,7 +245,10 @@ static List *databases(void) {
     Relation rel = table_open(DatabaseRelationId, AccessShareLock);
     TableScanDesc scan = table_beginscan(rel, &dirty, 0, NULL);
     while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL) {
-        list = lappend_oid(list, ((Form_pg_database)GETSTRUCT(tuple))->oid);
+        Form_pg_database form = (Form_pg_database)GETSTRUCT(tuple);
+        if (!open_ones || form->datconnlimit != DATCONNLIMIT_INVALID_DB) {
+            list = lappend_oid(list, form->oid);
+        }
     }
     table_endscan(scan);
     table_close(rel, AccessShareLock);
@@ -257,7 +295,7 @@ static void sweep_database(Oid database) {
 /* A database's folder of PostgreSQL is made after its row, and goes before it. */
 static void sweep_base(const struct sweep *s) {
     List *folders = numbered("base");
-    List *known = databases();
+    List *known = databases(false);
     ListCell *lc;
     foreach (lc, folders) {
         char *path = psprintf("base/%u", lfirst_oid(lc));
@@ -275,7 +313,7 @@ static void sweep_base(const struct sweep *s) {
 /* Folders of keys whose databases are gone, and files that were never whole. */
 static void sweep_keys_folder(const struct sweep *s) {
     List *folders = numbered(keys_folder);
-    List *known = databases();
+    List *known = databases(false);
     ListCell *lc;
     foreach (lc, folders) {
         if (list_member_oid(known, lfirst_oid(lc)) || !is_old_database(lfirst_oid(lc))) {
@@ -308,7 +346,7 @@ void sweep_all(void) {
     sweep_base(&removing);
     sweep_keys_folder(&removing);
     MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
-    List *known = databases();
+    List *known = databases(true);
     MemoryContextSwitchTo(before);
     CommitTransactionCommand();
     foreach (lc, known) {

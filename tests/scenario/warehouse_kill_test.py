@@ -51,6 +51,32 @@ class Worker:
                                           {t: tables.content(m) for t, m in (self.open or {}).items()})], False, False
 
 
+class Databases:
+    """One session that makes and drops a database, a copy of one with a sealed table."""
+
+    def __init__(self, test):
+        self.test, self.there, self.steps = test, False, 0
+
+    def run(self, stop):
+        while not stop.is_set():
+            r = self.test.s.sql('drop database kcopy' if self.there else 'create database kcopy template ktemplate')
+            if r.code != 0:
+                return
+            self.there = not self.there
+            self.steps += 1
+
+    def compare(self):
+        """either way, for the last statement; but there it is whole"""
+        s = self.test.s
+        for _ in range(100):  # a DROP that was cut off is ended by the sweep
+            if s.sqlv('select count(*) from pg_database where datconnlimit = -2') == '0':
+                break
+            time.sleep(0.1)
+        self.there = s.sqlv("select count(*) from pg_database where datname = 'kcopy'") == '1'
+        found = s.sqlv('select count(*), sum(a) from t', database='kcopy') if self.there else '500|125250'
+        return [] if found == '500|125250' else ['kcopy: %s' % found]
+
+
 class WarehouseKills(SealiftTest):
     def all_contents(self):
         names = self.s.sqlv("select table_name from information_schema.tables where table_schema = 'public'").split()
@@ -60,10 +86,13 @@ class WarehouseKills(SealiftTest):
         s, rnd = self.s, random.Random(SEED)
         workers = [Worker(self, 'k' + chr(97 + i)) for i in range(SESSIONS)]
         cut = kept = 0
+        s.sqlv('create database ktemplate')
+        s.sqlv('create table t as select i as a from generate_series(1, 500) i', database='ktemplate')
+        databases = Databases(self)
         print('seed %d' % SEED, flush=True)
         for i in range(KILLS):
             stop = threading.Event()
-            threads = [threading.Thread(target=w.run, args=(stop,)) for w in workers]
+            threads = [threading.Thread(target=w.run, args=(stop,)) for w in workers + [databases]]
             for t in threads:
                 t.start()
             if i % 5 == 2:
@@ -74,13 +103,14 @@ class WarehouseKills(SealiftTest):
             for t in threads:
                 t.join()
             s.up()
-            found, bad = self.all_contents(), []
+            found, bad = self.all_contents(), databases.compare()
             for w in workers:
                 wrong, was_cut, was_kept = w.compare(found)
                 bad += wrong + w.refused
                 cut, kept = cut + was_cut, kept + was_kept
             self.assertEqual(bad + check_warehouse(s), [], 'kill %d of seed %d' % (i, SEED))
-        print('kills: %d, %d steps acknowledged, %d cut off, %d of them committed' % (KILLS, sum(w.steps for w in workers), cut, kept), flush=True)
+        print('kills: %d, %d steps acknowledged, %d cut off, %d of them committed; %d databases made or dropped'
+              % (KILLS, sum(w.steps for w in workers), cut, kept, databases.steps), flush=True)
         self.assertGreater(cut, 0)
 
 
