@@ -139,6 +139,14 @@ class LoadViews(SealiftTest):
         self.assertEqual(self.s.sqlv('select count(*) from stl_load_errors where query = %d' % n), '30')
         self.assertEqual(self.s.sqlv('select count(*), count(distinct line_number) from stl_loaderror_detail where query = %d' % n), '20|20')
 
+    def test_more_than_one_seal_holds(self):
+        for i in range(2):
+            self.put('parts/%d' % i, ''.join('no%d|%s|1\n' % (n, 'y' * 1000) for n in range(1500)))
+        self.accepted(self.copy('parts/', 'MAXERROR 10000'))
+        n = self.last()
+        self.assertEqual(self.s.sqlv("select count(*), count(distinct raw_line), count(distinct trim(filename) || line_number) from stl_load_errors where query = %d" % n), '3000|1500|3000')
+        self.assertEqual(self.s.sqlv('select trim(filename), errors from stl_load_commits where query = %d order by 1' % n).splitlines(), ['s3://bkt/parts/0|1500', 's3://bkt/parts/1|1500'])
+
     def test_a_failed_load(self):
         self.put('fail/1', '1|x|1\n')
         self.put('fail/2', '1|x|1\nno|x|1\n')
