@@ -73,8 +73,8 @@ class Round:
         self.tried(self.c.call, 'RotateKeyOnDemand', KeyId=key)
         self.use(key)
         self.tried(k.update_key_description, KeyId=key, Description='new ' + self.name)
-        self.tried(self.c.iam.put_role_policy, RoleName='Nth-Loader', PolicyName=self.name, PolicyDocument=json.dumps(
-            {'Version': '2012-10-17', 'Statement': [allow('s3:ListBucket')]}))
+        self.tried(self.c.iam.put_role_policy, RoleName='Nth-Loader', PolicyName='nth', PolicyDocument=json.dumps(
+            {'Version': '2012-10-17', 'Statement': [allow('s3:ListBucket', 'arn:aws:s3:::' + self.name)]}))
 
     def use(self, key):
         answer = self.tried(self.c.kms.encrypt, KeyId=key, Plaintext=self.name.encode())
