@@ -2,15 +2,18 @@
  * goes on to PostgreSQL. */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
 #include "nodes/parsenodes.h"
+#include "tcop/dest.h"
 #include "tcop/utility.h"
 
 #include "extension/catalog/attributes.h"
+#include "extension/guard/added_default.h"
 #include "extension/guard/guard.h"
 #include "extension/guard/keys.h"
 #include "extension/keys/table_keys.h"
@@ -83,6 +86,27 @@ static void copy_files(CreatedbStmt *s) {
         s->options, makeDefElem(pstrdup("strategy"), (Node *)makeString(pstrdup("file_copy")), -1));
 }
 
+/* ALTER TABLE, and what must run after it. */
+static void alter_table(PlannedStmt *pstmt, const char *query, ProcessUtilityContext context,
+                        ParamListInfo params, QueryEnvironment *env, DestReceiver *dest,
+                        QueryCompletion *qc) {
+    AlterTableStmt *s = (AlterTableStmt *)pstmt->utilityStmt;
+    char *keys = keys_of_alter(s);
+    List *later = added_default_take(s);
+    RangeVar *relation = copyObject(s->relation);
+    pass_on(pstmt, query, false, context, params, env, dest, qc);
+    ListCell *lc;
+    foreach (lc, later) {
+        PlannedStmt *next = copyObject(pstmt);
+        next->utilityStmt = lfirst(lc);
+        CommandCounterIncrement();
+        pass_on(next, query, false, PROCESS_UTILITY_SUBCOMMAND, params, env, None_Receiver, NULL);
+    }
+    if (keys != NULL) {
+        attributes_merge(relation, keys);
+    }
+}
+
 static void rename_column(const RenameStmt *s) {
     if (s->renameType == OBJECT_COLUMN && s->relation != NULL) {
         char *keys = keys_of_rename(s);
@@ -106,6 +130,10 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
         pstate->p_sourcetext = query;
         copy_statement_run((CopyStmt *)pstmt->utilityStmt, pstate, qc);
         free_parsestate(pstate);
+        return;
+    }
+    if (IsA(pstmt->utilityStmt, AlterTableStmt)) {
+        alter_table(copyObject(pstmt), query, context, params, env, dest, qc);
         return;
     }
     RangeVar *made = NULL;
@@ -133,11 +161,6 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
         pstmt = copyObject(pstmt);
         copy_files((CreatedbStmt *)pstmt->utilityStmt);
     }
-    char *keys = NULL;
-    if (IsA(pstmt->utilityStmt, AlterTableStmt)) {
-        pstmt = copyObject(pstmt);
-        keys = keys_of_alter((AlterTableStmt *)pstmt->utilityStmt);
-    }
     bool existed = attributes != NULL && attributes_relation_exists(made);
     bool drops = IsA(pstmt->utilityStmt, DropStmt);
     if (attributes != NULL) {
@@ -147,9 +170,6 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
     }
     if (attributes != NULL && !existed) {
         attributes_record(made, attributes);
-    }
-    if (keys != NULL) {
-        attributes_merge(((AlterTableStmt *)pstmt->utilityStmt)->relation, keys);
     }
     if (drops) {
         attributes_sweep();

@@ -255,6 +255,11 @@ class CanaryTest(SealiftTest):
         self.assertEqual([(t, n) for t, data in decoded for n, c in CANARIES.items() if any(x in data for x in c[2])], [])
         missing = s.sqlv('select attrelid::regclass, attmissingval from pg_attribute where atthasmissing order by attnum')
         self.assertEqual(missing.splitlines(), ['ddl|{%s2}' % word, 'ddl|{%d}' % number])
+        # What a function returns is no literal: it goes into the rows.
+        s.sqlv("create function peek() returns varchar stable language sql as 'select max(c_text) from c'; alter table ddl add f varchar(200) default peek() not null; "
+               'alter table ddl_parts add f varchar(200) default peek()')
+        self.assertEqual(s.sqlv('select f = (select max(c_text) from c) from ddl'), 't')
+        self.assertEqual(s.sqlv('select count(*) from pg_attribute where atthasmissing'), '0')  # the rows were written anew
         self.clean()
 
     def test_6_crash_and_restart(self):

@@ -321,6 +321,34 @@ delete from alt2 where b = 9 and aa < 3;
 vacuum alt2;
 select * from alt2 order by aa;
 
+create function two() returns integer stable language sql as 'select 2';
+alter table alt2 add st integer default two() not null, add lit integer default -7 check (lit < 0), add bad text default two()::text || 'x';
+insert into alt2 (aa, c) values (7, 'seven');
+select aa, st, lit, bad from alt2 order by aa;
+alter table alt2 add column if not exists st bigint default two() + 1, add column if not exists fresh bigint default two() + 1;
+select aa, st, fresh from alt2 order by aa;
+alter table alt2 add wrong integer default aa + two();
+alter table alt2 add wrong integer default (select two());
+alter table alt2 add wrong integer default max(two());
+alter table alt2 add wrong integer default two() / 0;
+alter table alt2 add wrong varchar(2) default 'abc' || two();
+alter table alt2 add wrong integer default nullif(two(), 2) not null;
+alter table alt2 add wrong integer default two() check (wrong > 2);
+alter table alt2 add wrong date default two();
+alter table if exists nowhere add a integer default two();
+alter table nowhere add a integer default two();
+alter table alt2 add pos positive default two(), add g integer generated always as (lit * 2) stored, add vol double precision default floor(random());
+select aa, pos, g, vol from alt2 order by aa;
+create table alt_p (k integer) partition by list (k);
+create table alt_p1 partition of alt_p for values in (1);
+insert into alt_p values (1);
+alter table alt_p add s integer default two();
+alter table only alt_p add o integer default two();
+insert into alt_p values (1);
+select * from alt_p order by s;
+select attname, pg_get_expr(adbin, adrelid) from pg_attribute join pg_attrdef on attrelid = adrelid and attnum = adnum where attrelid in ('alt2'::regclass, 'alt_p1'::regclass)
+  and attname not in ('b', 'd', 'e') order by 1;
+
 -- temporary tables, CTAS, materialised views
 create temp table tmp as select a, b from ins where a < 200;
 select count(*) from tmp;
