@@ -5,13 +5,14 @@ scan: every column of every row, by a new session each time, so that no key is t
 """
 import json
 import os
-import re
 import shutil
 import statistics
 import subprocess
 import tempfile
+import time
 
 import harness
+from isolation_test import Session
 from walkthrough_test import CREATE
 
 ROWS = int(os.environ.get('SEALIFT_BENCH_ROWS', 10_000_000))
@@ -68,9 +69,21 @@ def without_cipher(work):
     return harness.Sealift(executable=work + '/null/sealift')
 
 
-def scan_ms(s, columns):
-    r = s.run(['psql', '-X', '-q', '-A', '-t'], input='\\timing on\nselect %s from flight_data;\n' % ', '.join('count(%s)' % c for c in columns), timeout=3000)
-    return float(re.search(r'^Time: ([\d.]+) ms', r.out, re.M).group(1))
+def cpu_s(pid):
+    with open('/proc/%s/stat' % pid) as f:
+        return sum(int(x) for x in f.read().rsplit(')', 1)[1].split()[11:13]) / os.sysconf('SC_CLK_TCK')
+
+
+def scan_once(s, query):
+    """(CPU of the backend, time) in seconds"""
+    session = Session(s, 'set max_parallel_workers_per_gather = 0')
+    try:
+        pid = session('select pg_backend_pid()')
+        before, begun = cpu_s(pid), time.monotonic()
+        assert session(query).startswith(str(ROWS))
+        return cpu_s(pid) - before, time.monotonic() - begun
+    finally:
+        session.close()
 
 
 def scan(s, work):
@@ -79,17 +92,18 @@ def scan(s, work):
         null.up()
         loaded(null, work + '/flight_data.gz')
         columns = s.sqlv("select string_agg(attname, ' ' order by attnum) from pg_attribute where attrelid = 'flight_data'::regclass and attnum > 0").split()
+        query = 'select count(*), %s from flight_data' % ', '.join('count(%s)' % c for c in columns)
         pairs = []
         for i in range(ROUNDS + 1):
-            sides = (s, null) if i % 2 else (null, s)
-            times = {x: scan_ms(x, columns) for x in sides}
+            times = {x: scan_once(x, query) for x in ((s, null) if i % 2 else (null, s))}
             pairs.append((times[s], times[null]))
         pairs = pairs[1:]  # the first fills the system's cache
         print('Scan of %d columns of %d rows in a new session, %d pairs:' % (len(columns), ROWS, ROUNDS))
-        for name, which in (('sealed', 0), ('without the cipher', 1)):
-            times = [p[which] for p in pairs]
-            print('  %-20s median %7.0f ms   least %7.0f ms' % (name, statistics.median(times), min(times)))
-        print('  ratio: median of the pairs %.3f, of the least times %.3f' % (statistics.median(a / b for a, b in pairs), min(p[0] for p in pairs) / min(p[1] for p in pairs)))
+        for what, k in (('CPU of the backend', 0), ('time', 1)):
+            ours, theirs = [p[0][k] for p in pairs], [p[1][k] for p in pairs]
+            print('  %-18s sealed %5.2f s, without the cipher %5.2f s: ratio of the medians %.3f, median of the pairs %.3f, of the least %.3f' % (
+                what, statistics.median(ours), statistics.median(theirs), statistics.median(ours) / statistics.median(theirs),
+                statistics.median(a / b for a, b in zip(ours, theirs)), min(ours) / min(theirs)), flush=True)
     finally:
         null.close()
 
