@@ -89,6 +89,16 @@ void load_state_end(void) {
     LWLockRelease(lock);
 }
 
+int load_state_running(void) {
+    int n = 0;
+    LWLockAcquire(lock, LW_SHARED);
+    for (int i = 0; i < MaxBackends; i++) {
+        n += slots[i].query != 0;
+    }
+    LWLockRelease(lock);
+    return n;
+}
+
 static Datum counted(const atomic_uint_least64_t *at) {
     return Int64GetDatum((int64)atomic_load_explicit(at, memory_order_relaxed));
 }

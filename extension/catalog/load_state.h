@@ -24,5 +24,7 @@ struct load_facts {
 /* This backend's slot, from here until load_state_end; its counters start at zero. */
 struct watch_counters *load_state_begin(const struct load_facts *facts);
 void load_state_end(void);
+/* Loads that run, of all sessions. */
+int load_state_running(void);
 
 #endif

@@ -59,6 +59,7 @@ void loads_run(Relation rel, struct copy_spec *spec, struct copy_result *ret) {
     r->result = ret;
     watch_init(&r->watch, load_state_begin(&r->facts));
     spec->watch = &r->watch;
+    spec->running = load_state_running();
     PG_ENSURE_ERROR_CLEANUP(cut_off, PointerGetDatum(r));
     {
         copy_load(rel, spec, ret);

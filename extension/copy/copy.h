@@ -66,6 +66,7 @@ struct copy_spec {
     const struct secret *token;  /* COPY_AUTH_KEYS: session token or NULL */
 
     struct watch *watch; /* is told of files, bytes and rows; or NULL */
+    int running;         /* loads that run, of all sessions: they share processors and memory */
     int query_id;        /* shown in failure details (process  query<id>_…) */
 };
 

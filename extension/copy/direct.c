@@ -19,7 +19,12 @@
 #include "extension/copy/direct.h"
 #include "lib/base/limits.h"
 
-enum { FIXED_BYTES = 16 * 1024 * 1024 /* of all columns that are the same in all rows */ };
+enum {
+    FIXED_BYTES = 16 * 1024 * 1024, /* of all columns that are the same in all rows */
+    /* Values in a segment: fewer than it might have, since several are in the making. */
+    SEGMENT_BYTES = 16 * 1024 * 1024,
+    SEGMENT_BYTES_LEAST = 4 * 1024 * 1024,
+};
 
 struct direct {
     struct pipeline_table table;
@@ -133,7 +138,7 @@ static bool map_columns(struct direct *d, Relation rel, const struct copy_column
     return true;
 }
 
-struct direct *direct_begin(Relation rel, const struct copy_columns *c) {
+struct direct *direct_begin(Relation rel, const struct copy_columns *c, int running) {
     if (!is_direct(rel, c)) {
         return NULL;
     }
@@ -144,10 +149,12 @@ struct direct *direct_begin(Relation rel, const struct copy_columns *c) {
     }
     gather_flush_relation(rel); /* rows lie in the order in which they came */
     d->storage = rows_storage_open(rel);
-    d->table = (struct pipeline_table){.key = &d->storage->key,
-                                       .columns = d->columns,
-                                       .column_count = (uint32_t)RelationGetNumberOfAttributes(rel),
-                                       .ordered = true};
+    d->table = (struct pipeline_table){
+        .key = &d->storage->key,
+        .columns = d->columns,
+        .column_count = (uint32_t)RelationGetNumberOfAttributes(rel),
+        .segment_bytes = (Size)Max(SEGMENT_BYTES / Max(running, 1), SEGMENT_BYTES_LEAST),
+        .ordered = true};
     memcpy(d->table.storage_id, d->storage->id, STORAGE_ID_LEN);
     return d;
 }

@@ -8,8 +8,9 @@
 #include "extension/copy/pipeline.h"
 
 struct direct;
-/* NULL: rows have to go through slots. Lives in the current memory context. */
-struct direct *direct_begin(Relation rel, const struct copy_columns *c);
+/* NULL: rows have to go through slots. `running` loads share the memory. Lives in the current
+ * memory context. */
+struct direct *direct_begin(Relation rel, const struct copy_columns *c, int running);
 /* For the pipeline, which must end before the memory context does. */
 const struct pipeline_table *direct_table(const struct direct *d);
 /* Makes the segment part of the table. */

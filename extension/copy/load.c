@@ -108,7 +108,7 @@ static void open_target(struct load *l) {
     ExecOpenIndices(l->target, false);
     copy_columns_init(rel, l->spec, &l->columns);
     l->columns.constrained |= rel->rd_rel->relispartition;
-    l->direct = l->spec->noload ? NULL : direct_begin(rel, &l->columns);
+    l->direct = l->spec->noload ? NULL : direct_begin(rel, &l->columns, l->spec->running);
     for (int i = 0; i < GROUP_ROWS; i++) {
         l->slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
     }
@@ -335,11 +335,12 @@ static struct slice null_text(const struct copy_spec *spec) {
     return slice_cstr(s);
 }
 
-/* Rows that go through slots keep this thread busy, which needs a processor then. */
+/* Rows that go through slots keep this thread busy, which needs a processor then. Loads that run at
+ * the same time share what there is. */
 static unsigned worker_count(const struct load *l) {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     long most = Min(l->direct != NULL ? cpus : cpus - 1, PIPELINE_WORKERS);
-    return (unsigned)Max(most, 1);
+    return (unsigned)Max(most / Max(l->spec->running, 1), 1);
 }
 
 void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *ret) {

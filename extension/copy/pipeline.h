@@ -34,7 +34,8 @@ struct pipeline_table {
     const struct secret *key;
     const struct pipeline_column *columns;
     uint32_t column_count;
-    bool ordered; /* one lane: segments follow the order of rows */
+    size_t segment_bytes; /* of values, in a segment: each worker holds about twice that */
+    bool ordered;         /* one lane: segments follow the order of rows */
 };
 
 /* The kind of vector that a converted column is. */

@@ -11,8 +11,6 @@ enum {
     PIPELINE_RUN_BYTES = 256 * 1024,
     /* A run holding a row at the limit, and the bytes that came with its end. */
     PIPELINE_RUN_MAX_BYTES = LIMIT_COPY_ROW_BYTES + 2 * PIPELINE_RUN_BYTES,
-    /* A segment of a load takes in fewer bytes than it might, since several are in the making. */
-    PIPELINE_SEGMENT_BYTES = 16 * 1024 * 1024,
     PIPELINE_OUTS = 2,
 };
 

@@ -257,7 +257,7 @@ void workers_main(struct pipeline *p) {
 static struct sl_rc gathered_make(struct pipeline *p, struct sl_error *err) {
     struct copy_convert_conf conf = p->conf.convert;
     conf.batch_rows = SEGMENT_ROWS;
-    conf.batch_bytes = PIPELINE_SEGMENT_BYTES;
+    conf.batch_bytes = p->conf.table->segment_bytes;
     for (unsigned i = 0; i < p->conf.workers; i++) {
         struct sl_rc rc = copy_batch_init(&p->gathered[i].batch, &conf);
         ENSURE(sl_is_ok(rc), err, rc.code, "out of memory");

@@ -108,6 +108,19 @@ class Load(SealiftTest):
             one.close()
             other.close()
 
+    def test_at_once(self):
+        """loads share processors and memory; what they load is the same"""
+        s = self.s
+        s.sqlv('create table once (a integer, b varchar(100)); create table other (a integer, b varchar(100))')
+        s.write('file', ''.join('%d|text %d\n' % (i, i % 1000) for i in range(200000)))
+        self.accepted(s.aws('s3 cp file s3://bkt/once'))
+        running = [subprocess.Popen(['psql', '-X', '-q', '-c', self.copy(t, 'once')], env=s.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                   for t in ('once', 'other', 'once', 'once', 'other', 'once')]
+        for p in running:
+            self.assertIn('200000 record(s) loaded', p.communicate(timeout=120)[0])
+        self.assertEqual(s.sqlv('select count(*), count(distinct a), sum(a), count(distinct b) from once'), '800000|200000|79999600000|1000')
+        self.assertEqual(s.sqlv('select count(*), sum(a) from other'), '400000|39999800000')
+
     def test_cancel(self):
         """a load that is cut off ends soon, and the table is as before"""
         s = self.s

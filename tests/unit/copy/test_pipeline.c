@@ -101,6 +101,8 @@ static const struct pipeline_table table = {.storage_id = "storage",
                                             .key = &key,
                                             .columns = table_columns,
                                             .column_count = 5,
+
+                                            .segment_bytes = 16 << 20,
                                             .ordered = true};
 
 static int make_table(void **state) {
@@ -313,6 +315,25 @@ static void test_many_segments(void **state) {
     }
 }
 
+/* Segments end by their bytes, of values or of texts. */
+static void test_small_segments(void **state) {
+    (void)state;
+    struct pipeline_table small = table;
+    small.segment_bytes = 256 * 1024;
+    struct pipeline_conf conf = conf_of("plain/", 2);
+    conf.table = &small;
+    struct outcome o = drive(&conf);
+    assert_int_equal(o.rows, 40003);
+    assert_int_equal(o.out_of_order, 0);
+    assert_in_range(o.segments, 3, 5); /* of 19 bytes a row */
+    conf = conf_of("wide/", 2);
+    conf.convert.columns = wide_columns;
+    conf.table = &small;
+    o = drive(&conf);
+    assert_int_equal(o.rows, 2);
+    assert_int_equal(o.segments, 2);
+}
+
 static void test_segments_and_rejects(void **state) {
     (void)state;
     struct pipeline_conf conf = conf_of("bad/", 2);
@@ -473,13 +494,14 @@ static void test_stop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),         cmocka_unit_test(test_gzip),
-        cmocka_unit_test(test_watch),         cmocka_unit_test(test_watch_object),
-        cmocka_unit_test(test_header),        cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_rejects),       cmocka_unit_test(test_wide),
-        cmocka_unit_test(test_failures),      cmocka_unit_test(test_no_credentials),
-        cmocka_unit_test(test_stop),          cmocka_unit_test(test_segments),
-        cmocka_unit_test(test_many_segments), cmocka_unit_test(test_segments_and_rejects),
+        cmocka_unit_test(test_plain),          cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_watch),          cmocka_unit_test(test_watch_object),
+        cmocka_unit_test(test_header),         cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_rejects),        cmocka_unit_test(test_wide),
+        cmocka_unit_test(test_failures),       cmocka_unit_test(test_no_credentials),
+        cmocka_unit_test(test_stop),           cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_many_segments),  cmocka_unit_test(test_segments_and_rejects),
+        cmocka_unit_test(test_small_segments),
     };
     return cmocka_run_group_tests(tests, make_table, NULL);
 }
