@@ -28,6 +28,10 @@ def digits(value, at, kind='Integer', character=None):
     return "Invalid digit, Value '%s', Pos %d, Type: %s" % (character if character is not None else value[at], at, kind)
 
 
+def manifest(*files):
+    return json.dumps({'entries': [dict(zip(('url', 'mandatory'), ('s3://bkt/c/' + f[0],) + f[1:])) for f in files]})
+
+
 DATE = "Invalid date format or value [%s]"
 STAMP = "Invalid timestamp format or value [%s]"
 UTF8 = 'String contains invalid or unsupported UTF-8 codepoints. Bad UTF-8 hex sequence: %s (error %d)'
@@ -200,6 +204,15 @@ CASES = [
     Case('epochsecs beyond time', 'a timestamp', '9' * 18 + '\n', "TIMEFORMAT 'epochsecs'", errors=[(1, 'a', 1206, 0, STAMP % 'epochsecs')]),
     Case('timeformat with a zone', 'a timestamptz', '', "TIMEFORMAT 'YYYY-MM-DD HH:MI:SSOF'", says='Invalid TIMEFORMAT "YYYY-MM-DD HH:MI:SSOF"'),
 
+    # -- manifests
+    Case('manifest', AB, manifest(('part', True), ('none', False), ('part', False)), 'MANIFEST', rows=['1|a', '1|a', '2|b', '2|b']),
+    Case('manifest: mandatory file missing', AB, manifest(('part', True), ('none', True)), 'MANIFEST', says='Status 404,Error NoSuchKey'),
+    Case('manifest: optional files missing', AB, manifest(('none',), ('nor-this', False)), 'MANIFEST', says="None of the manifest's 2 files exists"),
+    Case('manifest: without files', AB, manifest(), 'MANIFEST', says="None of the manifest's 0 files exists"),
+    Case('manifest that is none', AB, '1|a\n', 'MANIFEST', says='Manifest file is not in correct json format'),
+    Case('manifest of other urls', AB, '{"entries":[{"url":"https://bkt/c/part"}]}', 'MANIFEST', says='Manifest file is not in correct json format'),
+    Case('manifest cut', AB, manifest(('part', True))[:-2], 'MANIFEST', says='Manifest file is not in correct json format'),
+
     # -- what a load does with errors, and with nothing
     Case('maxerror', AB, '1|a\nx|b\ny|c\n4|d\n', 'MAXERROR 3', rows=['1|a', '4|d'], errors=[(2, 'a', 1207, 0, digits('x', 0)), (3, 'a', 1207, 0, digits('y', 0))]),
     Case('ignoreallerrors', AB, 'x|a\n' * 50 + '1|b\n', 'IGNOREALLERRORS', rows=['1|b'], errors=[(i + 1, 'a', 1207, 0, digits('x', 0)) for i in range(50)]),
@@ -226,6 +239,8 @@ class Hostile(SealiftTest):
             if case.paths is not None:
                 with open(os.path.join(folder, 'paths%03d' % i), 'w') as f:
                     f.write(case.paths if isinstance(case.paths, str) else json.dumps({'jsonpaths': case.paths}))
+        with open(os.path.join(folder, 'part'), 'w') as f:
+            f.write('1|a\n2|b\n')
         r = s.aws(['s3', 'cp', '--recursive', folder, 's3://bkt/c'])
         assert r.code == 0, r
 
