@@ -18,6 +18,7 @@ struct field {
     size_t start, end; /* content in the row as it stands */
     size_t raw;        /* where it begins, quotes and blanks included */
     bool quoted;
+    bool null;
 };
 
 struct row {
@@ -52,7 +53,7 @@ static struct field *field_new(struct row *r, size_t raw) {
     struct field *f = &r->fields[r->count++];
     f->len = f->start = f->end = 0;
     f->raw = raw;
-    f->quoted = false;
+    f->quoted = f->null = false;
     return f;
 }
 
@@ -534,7 +535,7 @@ static int read_field(struct job *j, size_t i) {
     struct slice raw = slice_of(j->row.p + f->start, f->end - f->start);
     struct slice s = slice_of(f->text, f->len);
     bool text = col->type == COPY_CHAR || col->type == COPY_VARCHAR;
-    if ((!f->quoted && slice_eq(raw, conf->null_as)) ||
+    if (f->null || (!f->quoted && slice_eq(raw, conf->null_as)) ||
         (conf->split.escape && slice_eq(s, conf->null_as))) {
         return put_null(col, &j->values);
     }
@@ -606,11 +607,50 @@ static int read_row(struct job *j, int *ret_column, size_t *ret_position) {
     return r->count > columns ? 1202 : 0;
 }
 
-void reference_read(const struct copy_convert_conf *conf, struct slice data, struct buf *out) {
-    struct job *j = malloc(sizeof *j);
+static void finish_row(struct job *j, uint64_t line) {
+    int column;
+    size_t position;
+    buf_reset(&j->values);
+    int code = read_row(j, &column, &position);
+    if (code == 0) {
+        buf_printf(j->out, "(%.*s)", SLICE_FMT(buf_slice(&j->values)));
+    } else {
+        buf_printf(j->out, "<%llu/%d/%zu/%d>", (unsigned long long)line, column, position, code);
+    }
+}
+
+static struct job *job_new(const struct copy_convert_conf *conf, struct buf *out) {
+    struct job *j = calloc(1, sizeof *j);
     sl_assert(j != NULL);
     j->conf = conf;
+    j->out = out;
     j->values = BUF_INIT(1024 * 1024);
+    return j;
+}
+
+static void job_free(struct job *j) {
+    buf_fini(&j->values);
+    free(j);
+}
+
+void reference_record(const struct copy_convert_conf *conf, const struct reference_value *values,
+                      uint64_t line, struct buf *out) {
+    struct job *j = job_new(conf, out);
+    j->row.p = (const uint8_t *)"";
+    for (size_t i = 0; i < conf->column_count; i++) {
+        struct field *f = field_new(&j->row, values[i].position);
+        f->quoted = true;
+        f->null = values[i].null;
+        for (size_t k = 0; k < values[i].text.len; k++) {
+            add(f, values[i].text.ptr[k]);
+        }
+    }
+    finish_row(j, line);
+    job_free(j);
+}
+
+void reference_read(const struct copy_convert_conf *conf, struct slice data, struct buf *out) {
+    struct job *j = job_new(conf, out);
     uint64_t line = 1;
     while (data.len > 0) {
         struct row *r = &j->row;
@@ -629,20 +669,10 @@ void reference_read(const struct copy_convert_conf *conf, struct slice data, str
             read_plain(&conf->split, data, r, conf->column_count);
         }
         if (r->len > 0 || !conf->options.ignoreblanklines) {
-            int column;
-            size_t position;
-            buf_reset(&j->values);
-            int code = read_row(j, &column, &position);
-            if (code == 0) {
-                buf_printf(out, "(%.*s)", SLICE_FMT(buf_slice(&j->values)));
-            } else {
-                buf_printf(out, "<%llu/%d/%zu/%d>", (unsigned long long)line, column, position,
-                           code);
-            }
+            finish_row(j, line);
         }
         line += r->lines;
         data = slice_sub(data, r->next, data.len);
     }
-    buf_fini(&j->values);
-    free(j);
+    job_free(j);
 }

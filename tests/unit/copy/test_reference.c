@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "lib/codec/json_record.h"
 #include "tests/unit/copy/reference.h"
 #include "tests/unit/copy/show.h"
 
@@ -264,6 +265,26 @@ static void check(uint64_t seed, const char *how, struct slice in, const struct 
     fail_msg("\ngot  %.*s\nwant %.*s", SLICE_FMT(buf_slice(got)), SLICE_FMT(buf_slice(want)));
 }
 
+/* Whole and in runs, with all scans. */
+static void compare(struct copy_convert_conf *conf, uint64_t seed, struct slice file,
+                    const struct buf *want) {
+    /* behind the end lies what must not be read */
+    uint8_t *exact = malloc(file.len + 1);
+    memcpy(exact, file.len > 0 ? file.ptr : (const uint8_t *)"", file.len);
+    struct slice in = slice_of(exact, file.len);
+    for (int scan = DELIMITED_BEST; scan <= DELIMITED_SCALAR; scan++) {
+        struct buf whole = BUF_INIT(OUT_MAX), runs = BUF_INIT(OUT_MAX);
+        conf->scan = (enum delimited_scan)scan;
+        convert(conf, in, 1, &whole);
+        convert_runs(conf, in, &runs);
+        check(seed, scan == DELIMITED_BEST ? "best scan" : "scalar scan", in, &whole, want);
+        check(seed, "in runs", in, &runs, want);
+        buf_fini(&whole);
+        buf_fini(&runs);
+    }
+    free(exact);
+}
+
 static void run_case(uint64_t seed) {
     struct copy_column columns[COLUMNS_MAX];
     uint32_t widths[COLUMNS_MAX];
@@ -272,36 +293,136 @@ static void run_case(uint64_t seed) {
     state = seed;
     random_conf(&conf, columns, widths);
     put_file(&file, &conf);
-    /* behind the end lies what must not be read */
-    uint8_t *exact = malloc(file.len + 1);
-    memcpy(exact, file.len > 0 ? file.ptr : (const uint8_t *)"", file.len);
-    struct slice in = slice_of(exact, file.len);
-    reference_read(&conf, in, &want);
-    for (int scan = DELIMITED_BEST; scan <= DELIMITED_SCALAR; scan++) {
-        struct buf whole = BUF_INIT(OUT_MAX), runs = BUF_INIT(OUT_MAX);
-        conf.scan = (enum delimited_scan)scan;
-        convert(&conf, in, 1, &whole);
-        convert_runs(&conf, in, &runs);
-        check(seed, scan == DELIMITED_BEST ? "best scan" : "scalar scan", in, &whole, &want);
-        check(seed, "in runs", in, &runs, &want);
-        buf_fini(&whole);
-        buf_fini(&runs);
-    }
-    free(exact);
+    reference_read(&conf, buf_slice(&file), &want);
+    compare(&conf, seed, buf_slice(&file), &want);
     buf_fini(&file);
     buf_fini(&want);
+}
+/* ---- JSON: the fields are known, and written as a record in one of its many forms ---- */
+
+static void put_blanks(struct buf *out) {
+    static const char *const blanks[] = {"", "", "", " ", "\n", "\r\n\t"};
+    buf_puts(out, blanks[below(6)]);
+}
+
+/* Where the text is UTF-8, a character now and then by its code units. */
+static void put_string(struct buf *out, struct slice s) {
+    buf_putc(out, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.ptr[i];
+        if (c < 0x20 || (c < 0x80 && one_in(12))) {
+            buf_printf(out, one_in(2) ? "\\u%04x" : "\\u%04X", c);
+        } else if (c == '"' || c == '\\') {
+            buf_printf(out, "\\%c", c);
+        } else if (s.len - i >= 2 && memcmp(s.ptr + i, "\xc3\xa9", 2) == 0 && one_in(2)) {
+            buf_puts(out, "\\u00e9");
+            i++;
+        } else if (s.len - i >= 4 && memcmp(s.ptr + i, "\xf0\x9f\x98\x80", 4) == 0 && one_in(2)) {
+            buf_puts(out, "\\ud83d\\ude00");
+            i += 3;
+        } else {
+            buf_putc(out, (char)c);
+        }
+    }
+    buf_putc(out, '"');
+}
+
+/* A value for the column: into the record, and as the reference is told of it. */
+static void put_json_value(struct buf *out, const struct copy_column *col, size_t record,
+                           struct buf *texts, struct reference_value *ret) {
+    static const char *const bare[] = {
+        "1", "-2", "0", "12.5", "-0.995", "1e3", "true", "false", "[1, {\"x\": \"]}\"}]", "{}"};
+    size_t from = texts->len;
+    ret->position = out->len - record;
+    ret->null = one_in(12);
+    if (ret->null) {
+        buf_puts(out, "null");
+    } else if (one_in(4)) {
+        const char *text = bare[below(sizeof bare / sizeof bare[0])];
+        buf_puts(out, text);
+        buf_puts(texts, text);
+    } else {
+        if (one_in(8)) {
+            put_odd(texts);
+        } else {
+            buf_puts(texts, fitting(col));
+        }
+        put_string(out, slice_of(texts->ptr + from, texts->len - from));
+    }
+    ret->text = slice_of(texts->ptr + from, texts->len - from);
+}
+
+static void put_record(struct buf *out, const struct copy_convert_conf *conf, uint64_t *line,
+                       struct buf *want) {
+    struct reference_value values[COLUMNS_MAX] = {0};
+    SL_CLEANUP(buf_fini) struct buf texts = BUF_INIT(OUT_MAX);
+    sl_assert(buf_reserve(&texts, 16 * 1024) != NULL); /* so that it stays where it is */
+    size_t record = out->len, first = below(conf->column_count + 1);
+    buf_putc(out, '{');
+    for (size_t n = 0; n <= conf->column_count; n++) {
+        size_t i = (first + n) % (conf->column_count + 1);
+        bool known = i < conf->column_count;
+        if (known && one_in(10)) {
+            values[i].null = true; /* not there at all */
+            continue;
+        }
+        put_blanks(out);
+        struct reference_value ignored;
+        buf_printf(out, known ? "\"c%zu\"" : "\"other%zu\"", i);
+        put_blanks(out);
+        buf_putc(out, ':');
+        put_blanks(out);
+        put_json_value(out, &conf->columns[known ? i : 0], record, &texts,
+                       known ? &values[i] : &ignored);
+        put_blanks(out);
+        buf_putc(out, ',');
+    }
+    buf_puts(out, "\"end\":[]}");
+    reference_record(conf, values, *line, want);
+    *line += delimited_lines(slice_of(out->ptr + record, out->len - record));
+}
+
+static void run_json_case(uint64_t seed) {
+    static const struct slice names[] = {PIECE("c0"), PIECE("c1"), PIECE("c2"), PIECE("c3"),
+                                         PIECE("c4")};
+    struct copy_column columns[COLUMNS_MAX];
+    uint32_t widths[COLUMNS_MAX];
+    struct copy_convert_conf conf;
+    struct buf file = BUF_INIT(OUT_MAX), want = BUF_INIT(OUT_MAX);
+    uint64_t line = 1;
+    state = seed;
+    random_conf(&conf, columns, widths);
+    conf.options.ignoreblanklines = conf.options.fillrecord = false;
+    struct json_shape *shape = json_shape_new(names, conf.column_count, one_in(2));
+    assert_non_null(shape);
+    conf.split = (struct delimited_conf){.format = DELIMITED_JSON, .json = shape};
+    for (size_t rows = below(12); rows > 0; rows--) {
+        size_t before = file.len;
+        put_blanks(&file);
+        line += delimited_lines(slice_of(file.ptr + before, file.len - before));
+        put_record(&file, &conf, &line, &want);
+    }
+    compare(&conf, seed, buf_slice(&file), &want);
+    buf_fini(&file);
+    buf_fini(&want);
+    json_shape_free(shape);
 }
 
 static void same_as_the_reference(void **unused) {
     const char *given = getenv("SEALIFT_SEED"), *soak = getenv("SEALIFT_SOAK");
     if (given != NULL) {
         run_case(strtoull(given, NULL, 10));
+        run_json_case(strtoull(given, NULL, 10));
         return;
     }
     size_t cases = soak != NULL && strcmp(soak, "1") == 0 ? CASES_SOAK : CASES_SHORT;
     uint64_t first = (uint64_t)time(NULL) * 1000003;
     for (size_t i = 0; i < cases; i++) {
-        run_case((first + i) * 0x9e3779b97f4a7c15 | 1);
+        uint64_t seed = (first + i) * 0x9e3779b97f4a7c15 | 1;
+        run_case(seed);
+        if (i % 4 == 0) {
+            run_json_case(seed);
+        }
     }
     printf("%zu cases\n", cases);
 }
