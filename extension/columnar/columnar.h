@@ -1,7 +1,8 @@
 /* The table access method `sealed`: rows as encrypted column chunks in PostgreSQL's own files
  * (docs/decisions/10-sealed-tables.md, docs/limits.md). Files, in the order data passes them:
  * statements.c (locks, flushes), table.c (the access method's callbacks), gather.c and writer.c,
- * scan.c and reader.c, rows.c (catalog rows) and pages.c (the file). */
+ * scan.c, skip.c and reader.c, rows.c (catalog rows) and pages.c (the file); vacuum.c with order.c
+ * (the SORTKEY's) and space.c (blocks to use again). */
 #ifndef SEALIFT_COLUMNAR_COLUMNAR_H
 #define SEALIFT_COLUMNAR_COLUMNAR_H
 

@@ -312,3 +312,28 @@ char *keys_of_rename(const RenameStmt *s) {
     }
     return changed ? json_of(keys) : NULL;
 }
+
+static void check_column(Oid relid, const JsonbValue *name) {
+    const char *column = name != NULL && name->type == jbvString
+                             ? pnstrdup(name->val.string.val, (Size)name->val.string.len)
+                             : NULL;
+    if (column != NULL && get_attnum(relid, column) <= 0) {
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                        errmsg("column \"%s\" named in key does not exist", column)));
+    }
+}
+
+void keys_check_attributes(RangeVar *relation, const char *attributes) {
+    JsonbValue sort, dist;
+    Oid relid = RangeVarGetRelid(relation, NoLock, false);
+    Jsonb *all = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(attributes)));
+    check_column(relid,
+                 getKeyJsonValueFromContainer(&all->root, "distkey", strlen("distkey"), &dist));
+    const JsonbValue *list =
+        getKeyJsonValueFromContainer(&all->root, "sortkey", strlen("sortkey"), &sort);
+    for (uint32 i = 0;
+         list != NULL && list->type == jbvBinary && i < JsonContainerSize(list->val.binary.data);
+         i++) {
+        check_column(relid, getIthJsonbValueFromContainer(list->val.binary.data, i));
+    }
+}

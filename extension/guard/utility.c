@@ -35,6 +35,26 @@ static char *take_attributes(List **options) {
     return NULL;
 }
 
+/* The same out of ALTER TABLE … SET, which goes when nothing else is set. */
+static char *take_altered(AlterTableStmt *s) {
+    char *json = NULL;
+    ListCell *lc;
+    foreach (lc, s->cmds) {
+        AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+        List *options = cmd->subtype == AT_SetRelOptions ? (List *)cmd->def : NIL;
+        char *found = take_attributes(&options);
+        if (found == NULL) {
+            continue;
+        }
+        json = found;
+        cmd->def = (Node *)options;
+        if (options == NIL) {
+            s->cmds = foreach_delete_current(s->cmds, lc);
+        }
+    }
+    return json;
+}
+
 /* The new database has its template's storages. */
 static void copy_keys(const CreatedbStmt *stmt) {
     const char *template = "template1";
@@ -91,6 +111,7 @@ static void alter_table(PlannedStmt *pstmt, const char *query, ProcessUtilityCon
                         ParamListInfo params, QueryEnvironment *env, DestReceiver *dest,
                         QueryCompletion *qc) {
     AlterTableStmt *s = (AlterTableStmt *)pstmt->utilityStmt;
+    char *attributes = take_altered(s);
     char *keys = keys_of_alter(s);
     List *later = added_default_take(s);
     RangeVar *relation = copyObject(s->relation);
@@ -101,6 +122,10 @@ static void alter_table(PlannedStmt *pstmt, const char *query, ProcessUtilityCon
         next->utilityStmt = lfirst(lc);
         CommandCounterIncrement();
         pass_on(next, query, false, PROCESS_UTILITY_SUBCOMMAND, params, env, None_Receiver, NULL);
+    }
+    if (attributes != NULL) {
+        keys_check_attributes(relation, attributes);
+        attributes_merge(relation, attributes);
     }
     if (keys != NULL) {
         attributes_merge(relation, keys);

@@ -20,6 +20,7 @@ enum dialect_kind {
     DIALECT_COPY, /* from S3, rewritten */
     DIALECT_USER, /* CREATE/ALTER USER|ROLE with PASSWORD */
     DIALECT_VACUUM,
+    DIALECT_ALTER_TABLE, /* its attributes */
 };
 
 /* One statement of a text. Offsets in bytes of the source. */

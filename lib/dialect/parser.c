@@ -338,6 +338,9 @@ static enum dialect_kind classify(struct slice s, const struct lead *l) {
         return DIALECT_VACUUM;
     }
     bool create = lead_is(s, l, 0, "create"), alter = lead_is(s, l, 0, "alter");
+    if (alter && lead_is(s, l, 1, "table")) {
+        return DIALECT_ALTER_TABLE;
+    }
     bool mapping =
         lead_is(s, l, 2, "mapping") && (lead_is(s, l, 3, "for") || lead_is(s, l, 3, "if"));
     if ((create || alter) && !mapping && (lead_is(s, l, 1, "user") || lead_is(s, l, 1, "role"))) {
@@ -417,10 +420,11 @@ static struct sl_rc parse_statement(struct slice source, const struct dialect_op
                            "a statement of this kind may have at most %d bytes",
                            PARSED_STATEMENT_MAX);
     }
-    return st->kind == DIALECT_COPY     ? copy_parse_statement(&p, st)
-           : st->kind == DIALECT_USER   ? user_parse(&p, st)
-           : st->kind == DIALECT_VACUUM ? vacuum_parse(&p, st)
-                                        : create_table_parse(&p, st);
+    return st->kind == DIALECT_COPY          ? copy_parse_statement(&p, st)
+           : st->kind == DIALECT_USER        ? user_parse(&p, st)
+           : st->kind == DIALECT_VACUUM      ? vacuum_parse(&p, st)
+           : st->kind == DIALECT_ALTER_TABLE ? alter_table_parse(&p, st)
+                                             : create_table_parse(&p, st);
 }
 
 /* Beside a statement with a secret no other goes on that PostgreSQL can't parse: it may be a piece

@@ -73,5 +73,6 @@ struct sl_rc create_table_parse(struct parser *p, struct dialect_statement *st);
 struct sl_rc copy_parse_statement(struct parser *p, struct dialect_statement *st);
 struct sl_rc user_parse(struct parser *p, struct dialect_statement *st);
 struct sl_rc vacuum_parse(struct parser *p, struct dialect_statement *st);
+struct sl_rc alter_table_parse(struct parser *p, struct dialect_statement *st);
 
 #endif

@@ -274,6 +274,12 @@ class Sealed(SealiftTest):
         s.sqlv('alter table soc rename x to y; truncate soc; insert into soc select a, b from sok order by random()')
         self.assertTrue(self.in_order('soc', 'coalesce(y, 1000000)'))
         self.assertIn('"sortkey": ["y"]', s.sqlv("select attributes from svv_table_attributes where table_name = 'soc'"))
+        s.sqlv('alter table son alter sortkey (x); truncate son; insert into son values (2), (1)')
+        self.assertTrue(self.in_order('son', 'x'))
+        self.refused(s.sql('alter table son alter sortkey (x, z)'), 'column "z" named in key does not exist')
+        s.sqlv('alter table son alter sortkey none, alter distkey x; truncate son; insert into son values (2), (1)')
+        self.assertFalse(self.in_order('son', 'x'))
+        self.assertIn('"distkey": "x"', s.sqlv("select attributes from svv_table_attributes where table_name = 'son'"))
         s.sqlv('create temp table sot (x float8) interleaved sortkey (x); insert into sot select i * -0.5 from generate_series(1, 100) i; insert into sot values (1)')
 
     def test_vacuum_sorts(self):

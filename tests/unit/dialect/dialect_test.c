@@ -78,7 +78,8 @@ static void must_parse(struct slice sql, const char *name) {
     free(text);
 }
 
-static const char *const kinds[] = {"empty", "other", "table", "tableas", "copy", "user", "vacuum"};
+static const char *const kinds[] = {"empty", "other", "table",  "tableas",
+                                    "copy",  "user",  "vacuum", "alter"};
 
 /* "=== kind kind" and the text if it differs, or "!!! SQLSTATE position message". */
 static void describe(struct slice sql, const struct result *r, struct buf *out) {
