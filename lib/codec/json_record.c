@@ -320,7 +320,10 @@ size_t delimited_cut_json(struct slice data) {
     size_t at = 0, end;
     while (true) {
         size_t start = past_blanks(data, at);
-        if (start == data.len || !extent(data, start, &end)) {
+        if (start == data.len) {
+            return start; /* white space alone is nobody's, and need not wait */
+        }
+        if (!extent(data, start, &end)) {
             return at;
         }
         at = past_blanks(data, end);

@@ -146,6 +146,7 @@ CASES = [
          errors=[(1, 'a', 1216, 3, 'Invalid JSONPath format: Member is not an object.'), (9, 'a', 1207, 5, digits('y', 0))]),
     Case('json: malformed', AB, '{"a":1,}\n{"a":2}\n{"a":01}\n{"a":"\\x"}\n{a:1}\nfalse\n,\n{"a":3}\n', "JSON 'auto' MAXERROR 99", rows=['2|~', '3|~'],
          errors=[(n, '', 1216, p, 'Invalid value.') for n, p in ((1, 7), (3, 6), (4, 7), (5, 1), (6, 0), (7, 0))]),
+    Case('json: white space of 9 MB', AB, '{"a":1}' + ' \n' * (9 * MIB // 2) + '{"a":"x"}', "JSON 'auto' MAXERROR 2", rows=['1|~'], errors=[(9 * MIB // 2 + 1, 'a', 1207, 5, digits('x', 0))]),
     Case('json: cut', AB, '{"a":1}\n{"a":2', "JSON 'auto'", errors=[(2, '', 1216, 6, 'Invalid value.')]),
     Case('json: too deep', AB, '{"c":' + '[' * 100 + ']' * 100 + '}\n{"a":1}', "JSON 'auto' MAXERROR 2", rows=['1|~'], errors=[(1, '', 1216, 68, 'Invalid value.')]),
     Case('json: half a surrogate', AB, '{"a":1,"b":"\\ud800"}', "JSON 'auto'", errors=[(1, 'b', 1220, 11, UTF8 % ('ed a0 80', 5))]),
