@@ -4,17 +4,7 @@
 #include "nodes/makefuncs.h"
 #include "utils/lsyscache.h"
 
-/* With casts and signs. */
-static bool is_literal(const Node *n) {
-    if (IsA(n, TypeCast)) {
-        return is_literal(((const TypeCast *)n)->arg);
-    }
-    if (IsA(n, A_Expr)) {
-        const A_Expr *e = (const A_Expr *)n;
-        return e->kind == AEXPR_OP && e->lexpr == NULL && is_literal(e->rexpr);
-    }
-    return IsA(n, A_Const);
-}
+#include "extension/guard/literal.h"
 
 static Constraint *find(const ColumnDef *column, ConstrType type) {
     ListCell *lc;
@@ -65,7 +55,7 @@ List *added_default_take(AlterTableStmt *s) {
         AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
         ColumnDef *column = (ColumnDef *)cmd->def;
         Constraint *c = cmd->subtype == AT_AddColumn ? find(column, CONSTR_DEFAULT) : NULL;
-        if (c == NULL || is_literal(c->raw_expr) ||
+        if (c == NULL || literal_is(c->raw_expr) ||
             (cmd->missing_ok && get_attnum(relid, column->colname) != InvalidAttrNumber)) {
             continue;
         }

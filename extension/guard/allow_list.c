@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 
 #include "extension/guard/guard.h"
+#include "extension/guard/literal.h"
 #include "lib/base/rc.h"
 
 SL_NORETURN static void refuse(const char *what, const char *hint) {
@@ -138,6 +139,13 @@ static void check_table(const RangeVar *relation, const char *access_method,
     }
 }
 
+/* PostgreSQL evaluates a bound and keeps its value in pg_class. */
+static void check_bound(const PartitionBoundSpec *bound) {
+    if (!literal_bound(bound)) {
+        refuse("a partition bound that is no literal", NULL);
+    }
+}
+
 static void check_alter_table(const AlterTableStmt *s) {
     ListCell *lc;
     foreach (lc, s->cmds) {
@@ -150,6 +158,9 @@ static void check_alter_table(const AlterTableStmt *s) {
             refuse("SET TABLESPACE", NULL);
         case AT_GenericOptions:
             refuse("OPTIONS", NULL);
+        case AT_AttachPartition:
+            check_bound(((const PartitionCmd *)lfirst_node(AlterTableCmd, lc)->def)->bound);
+            break;
         case AT_EnableRule:
         case AT_EnableAlwaysRule:
         case AT_EnableReplicaRule:
@@ -233,6 +244,7 @@ void allow_list_check(const Node *n) {
     case T_CreateStmt: {
         const CreateStmt *s = (const CreateStmt *)n;
         check_table(s->relation, s->accessMethod, s->tablespacename);
+        check_bound(s->partbound);
         return;
     }
     case T_CreateTableAsStmt: {

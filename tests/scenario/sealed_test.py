@@ -33,6 +33,9 @@ REFUSED = {
         'begin; declare c cursor for select a from r; fetch 1 from c; delete from r where current of c',
         'begin; declare c cursor for select a from r; fetch 1 from c; update r set a = 2 where current of c'],
     '55000: cursor can only scan forward': ['begin; declare c cursor for select a from r; fetch 1 from c; fetch prior from c'],
+    '0A000: a partition bound that is no literal is not supported': [
+        'create table x partition of p for values from (10 + 1) to (20)', "create table x partition of p for values from (30) to (length('x'))",
+        'create table x (a int, b int); alter table p attach partition x for values from (abs(-10)) to (20)'],
     '0A000: UNLOGGED is not supported': ['create unlogged table x (a int)', 'create unlogged table x as select 1 as a'],
     '0A000: SET UNLOGGED is not supported': ['alter table r set unlogged'],
     '0A000: USING (another table access method) is not supported': [
