@@ -10,11 +10,12 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../faults'))
 
 import tables  # noqa: E402
-from harness import SOAK, SealiftTest  # noqa: E402
+from harness import SEALIFT, SOAK, SealiftTest  # noqa: E402
 from workload import check_warehouse  # noqa: E402
 
 KILLS = 200 if SOAK else 4
 SESSIONS = 3
+CHECKING_S = 300 if SOAK else 15
 SEED = int(os.environ.get('SEALIFT_SEED') or (random.randrange(1 << 32) if SOAK else 1))
 
 
@@ -81,6 +82,27 @@ class WarehouseKills(SealiftTest):
     def all_contents(self):
         names = self.s.sqlv("select table_name from information_schema.tables where table_schema = 'public'").split()
         return tables.contents(self.s.sqlv, names)
+
+    def test_check_beside_work(self):
+        """the check finds nothing wrong with what is just being made, changed, vacuumed and dropped"""
+        s, stop = self.s, threading.Event()
+        workers = [Worker(self, 'b' + chr(97 + i)) for i in range(SESSIONS)]
+        threads = [threading.Thread(target=w.run, args=(stop,)) for w in workers]
+        for t in threads:
+            t.start()
+        checks, wrong, until = 0, [], time.monotonic() + CHECKING_S
+        while time.monotonic() < until:
+            r = s.run([SEALIFT, 'warehouse', 'check', '--data', s.data])
+            wrong += [r] if r.code != 0 else []
+            checks += 1
+        stop.set()
+        for t in threads:
+            t.join()
+        print('checks: %d beside %d steps' % (checks, sum(w.steps for w in workers)))
+        self.assertEqual(wrong, [])
+        self.assertEqual([w.refused for w in workers if w.refused], [])
+        found = self.all_contents()
+        self.assertEqual([x for w in workers for x in w.compare(found)[0]], [])
 
     def test_kills(self):
         s, rnd = self.s, random.Random(SEED)
