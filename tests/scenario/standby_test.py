@@ -1,8 +1,10 @@
 """A standby as docs/standby.md makes it: a second instance on the first one's key store, its warehouse a pg_basebackup through the
 gateway. It answers queries while the first one goes on, sees what is loaded there, is promoted and takes writes."""
+import contextlib
 import os
 import shutil
 import subprocess
+import threading
 import time
 import unittest
 
@@ -40,6 +42,30 @@ class Standby(SealiftTest):
     def copy_keys(self, t):
         self.done(['cp', '-a', self.s.data + '/warehouse/.', t.data + '/warehouse/'])
 
+    @contextlib.contextmanager
+    def busy(self):
+        """the first one works on while its files are copied"""
+        s, stop, said = self.s, threading.Event(), []
+        s.sqlv('create table busy (a integer, b varchar(40))')
+
+        def work():
+            i = 0
+            while not stop.is_set():
+                i += 1
+                for sql in ("insert into busy select i, md5(i::varchar(12)) from generate_series(%d, %d) i" % (i * 20000, i * 20000 + 19999), 'delete from busy where a %% 7 = %d' % (i % 7),
+                            'vacuum busy'):
+                    r = s.sql(sql)
+                    said.extend([r] if r.code != 0 else [])
+        worker = threading.Thread(target=work)
+        worker.start()
+        time.sleep(1)
+        try:
+            yield
+        finally:
+            stop.set()
+            worker.join()
+        self.assertEqual(said, [])
+
     def make_standby(self):
         """the steps of docs/standby.md"""
         s, t = self.s, Sealift()
@@ -51,7 +77,8 @@ class Standby(SealiftTest):
         self.assertIn('user=sealift_standby password=', way_in)
         shutil.copy(s.data + '/tls/ca.pem', t.data + '/tls/ca.pem')
         way_in = way_in.replace(s.data, t.data)
-        self.done(['pg_basebackup', '-d', way_in, '-D', t.data + '/pg', '-R', '-X', 'stream', '-C', '-S', 'second', '-c', 'fast'], env=t.base_env)
+        with self.busy():
+            self.done(['pg_basebackup', '-d', way_in, '-D', t.data + '/pg', '-R', '-X', 'stream', '-C', '-S', 'second', '-c', 'fast'], env=t.base_env)
         self.copy_keys(t)
         if os.geteuid() == 0:
             self.done(['chown', '-R', 'postgres:postgres', t.data + '/pg'])
@@ -74,6 +101,8 @@ class Standby(SealiftTest):
         self.caught_up(t)
         self.assertEqual(t.sqlv('select pg_is_in_recovery()'), 't')
         self.assertEqual((t.sqlv(QUERY), t.sqlv(TOTALS)), want)
+        rows = "select count(*), sum(a), md5(string_agg(b, '' order by a, b)) from busy"
+        self.assertEqual(t.sqlv(rows), s.sqlv(rows))
         self.refused(t.sql('insert into flight_data (airline_id) values (1)'), 'cannot execute INSERT in a read-only transaction')
         self.refused(t.sql('create table x (a int)'), 'read-only transaction')
         # what is loaded, deleted, vacuumed and truncated there comes over
