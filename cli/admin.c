@@ -66,7 +66,12 @@ static struct sl_rc open_session(const struct supervisor *s, enum seam_edge edge
     instance_path(s->in, "run/pg/.s.PGSQL.5432", path, sizeof path);
     memcpy(t.token, s->token[edge], SEAM_TOKEN_LEN);
     TRY(secret_random(&key, AES256_KEY_LEN));
-    struct sl_rc rc = backend_startup_put(&t, role, database, NULL, 0, &key, &b, err);
+    /* A database's owner chooses its settings, and may have functions of his own before ours; what
+     * the startup packet says goes before those. */
+    const struct startup_param own[] = {{SLICE_LIT("search_path"), SLICE_LIT("pg_catalog")},
+                                        {SLICE_LIT("statement_timeout"), SLICE_LIT("0")}};
+    struct sl_rc rc =
+        backend_startup_put(&t, role, database, own, sizeof own / sizeof own[0], &key, &b, err);
     secret_wipe(&t, sizeof t);
     t.socket_path = path;
     TRY(rc);

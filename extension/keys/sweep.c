@@ -19,6 +19,7 @@
 #include "storage/ipc.h"
 #include "utils/hsearch.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -212,6 +213,10 @@ void sealift_sweep_main(Datum arg) {
     BackgroundWorkerUnblockSignals();
     BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), InvalidOid,
                                               BGWORKER_BYPASS_ALLOWCONN);
+    /* A database's owner chooses its settings, and may have functions of his own before ours. */
+    SetConfigOption("search_path", "pg_catalog", PGC_SUSET, PGC_S_OVERRIDE);
+    SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+    SetConfigOption("statement_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
     if (sweep_before_keys != NULL && !sweep_before_keys()) {
         proc_exit(0);
     }

@@ -170,7 +170,7 @@ class Integrity(SealiftTest):
     def make_small(self, name):
         self.s.sqlv("create table %s (a int, b varchar(40), c numeric(12,2)); insert into %s select i, md5(i::varchar(9)), i / 8.0 from generate_series(1, 400) i; "
                     "insert into %s values (1000, null, null); delete from %s where a = 7" % (name, name, name, name))
-        self.su('alter table %s set (autovacuum_enabled = false)' % name)  # it would change what is compared
+        self.su('alter table public.%s set (autovacuum_enabled = false)' % name)  # it would change what is compared
         return Table(self, name)
 
     # -- every byte -------------------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ class Integrity(SealiftTest):
         """a table with a history; its file and catalog rows as they were at each stage"""
         s, stages = self.s, []
         s.sqlv('create table %s (a int, b varchar(40), c numeric(12,2))' % name)
-        self.su('alter table %s set (autovacuum_enabled = false)' % name)
+        self.su('alter table public.%s set (autovacuum_enabled = false)' % name)
         insert = "insert into %s select i, md5((i + %d)::varchar(9)), i / 8.0 from generate_series(%d, %d) i"
         t = None
         for sql in (insert % (name, seed, 1, 40000), insert % (name, seed, 40001, 90000), 'delete from %s where a %% 10 = 3' % name,
@@ -505,6 +505,18 @@ class Integrity(SealiftTest):
         s.sqlv('create table t (a int); insert into t values (5)', database='first')
         s.sqlv('create database second template first')
         t = self.make_small('orph')
+        # settings of a database are its owner's: they reach neither the check nor the sweep
+        s.sqlv("create schema evil; create function evil.pg_is_in_recovery() returns boolean as 'select true' language sql; alter database dev set search_path = evil, pg_catalog; "
+               'alter database dev set statement_timeout = 20000')
+        self.assertEqual(s.sqlv('select pg_is_in_recovery()'), 't')
+        with Superuser(s) as su:
+            self.assertEqual(su('select pg_is_in_recovery()'), [['f']])
+            self.assertEqual((su.one('show search_path'), su.one('show statement_timeout')), ('pg_catalog', '0'))
+        s.sqlv('alter database dev set default_transaction_read_only = on')
+        self.again()
+        t.su = self.su
+        self.until_clean()
+        s.sqlv('set transaction_read_only = off; begin read write; alter database dev reset all; drop schema evil cascade; commit')
         self.again()
         t.su = self.su
         self.until_clean()
