@@ -245,22 +245,29 @@ class Hostile(SealiftTest):
         r = s.aws(['s3', 'cp', '--recursive', folder, 's3://bkt/c'])
         assert r.code == 0, r
 
-    def run_case(self, i, case):
-        copy = "COPY t %s FROM 's3://bkt/c/%03d' IAM_ROLE '%s' %s" % (case.columns_list, i, self.role, case.options + (" JSON 's3://bkt/c/paths%03d'" % i if case.paths is not None else ''))
-        steps = ["set timezone = 'UTC'", 'drop table if exists t; create table t (%s)' % case.columns, copy, 'select %s from t' % case.select, '\\echo --',
-                 r"select line_number, trim(colname), err_code, position, trim(err_reason) from stl_load_errors where query = pg_last_copy_id() order by line_number"]
-        args = [x for step in steps for x in ('-c', step)]
-        r = self.s.run(['psql', '-X', '-q', '-A', '-t', '-P', 'null=~'] + args)
-        rows, _, errors = r.out.partition('--\n')
-        return rows.splitlines(), errors.splitlines(), r.err
+    def script(self, i, case):
+        options = case.options + (" JSON 's3://bkt/c/paths%03d'" % i if case.paths is not None else '')
+        return ['drop table if exists t; create table t (%s);' % case.columns, r'\echo @case', r'\warn @case',
+                "COPY t %s FROM 's3://bkt/c/%03d' IAM_ROLE '%s' %s;" % (case.columns_list, i, self.role, options),
+                'select %s from t;' % case.select, r'\echo @errors',
+                'select line_number, trim(colname), err_code, position, trim(err_reason) from stl_load_errors '
+                "where query = pg_last_copy_id() and trim(filename) = 's3://bkt/c/%03d' order by line_number;" % i]
+
+    def run_all(self):
+        """all in one session: of each case the rows, the errors, and what the client is told"""
+        lines = ["set timezone = 'UTC';"] + [line for i, case in enumerate(CASES) for line in self.script(i, case)]
+        r = self.s.run(['psql', '-X', '-q', '-A', '-t', '-P', 'null=~'], input='\n'.join(lines))
+        outs, said = r.out.split('@case\n')[1:], r.err.split('@case\n')[1:]
+        self.assertEqual((len(outs), len(said)), (len(CASES), len(CASES)), r.err[-2000:])
+        for case, out, err in zip(CASES, outs, said):
+            rows, _, errors = out.partition('@errors\n')
+            yield case, rows.splitlines(), errors.splitlines(), err
 
     def test_cases(self):
         self.assertGreaterEqual(len(CASES), 60)
-        for i, case in enumerate(CASES):
+        for case, rows, errors, said in self.run_all():
             with self.subTest(case.name):
-                rows, errors, said = self.run_case(i, case)
-                want = '' if not case.fails else case.says or FAILED
-                self.assertIn(want, said)
+                self.assertIn('' if not case.fails else case.says or FAILED, said)
                 self.assertEqual('ERROR:' in said, case.fails, said)
                 self.assertEqual(sorted(rows), sorted(case.rows), said)
                 self.assertEqual(errors, ['%d|%s|%d|%d|%s' % e for e in case.errors])
