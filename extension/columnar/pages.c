@@ -414,6 +414,15 @@ int pages_take_runs(Relation rel, const struct secret *key, struct pages_run *re
     return count;
 }
 
+/* The end of the last record. At the start of a page the position of the next one lies behind a
+ * header that is not there yet, up to which nothing can be flushed. */
+static XLogRecPtr last_record_end(void) {
+    XLogRecPtr next = GetXLogInsertRecPtr();
+    uint64 in_page = next % XLOG_BLCKSZ;
+    bool first = XLogSegmentOffset(next, wal_segment_size) < XLOG_BLCKSZ;
+    return in_page == (first ? SizeOfXLogLongPHD : SizeOfXLogShortPHD) ? next - in_page : next;
+}
+
 static void log_freed(Relation rel, TransactionId latest) {
     struct freed_record r = {.node = rel->rd_node, .latest = latest};
     XLogBeginInsert();
@@ -430,7 +439,7 @@ void pages_give_runs(Relation rel, const struct secret *key, const struct pages_
         }
         /* Whoever removed what lay there has committed, but maybe not on the disk yet; a crash must
          * not bring it back once its blocks have other content. */
-        XLogFlush(GetXLogInsertRecPtr());
+        XLogFlush(last_record_end());
     }
     LockRelationForExtension(rel, ExclusiveLock);
     Buffer buffer = lock_head(rel, BUFFER_LOCK_EXCLUSIVE);
