@@ -333,6 +333,27 @@ static void test_shared(void **state) {
     }
     c.v.heap = buf_slice(&c.heap);
     expect(&c, "dictionary");
+    /* NULLs, whose offsets are anything, and a value that lies there twice */
+    uint32_t twice = vector_heap_put(&c.heap, SLICE_LIT("by others")), far = UINT32_MAX;
+    c.v.heap = buf_slice(&c.heap);
+    for (uint32_t i = 0; i < 3000; i += 7) {
+        memcpy(c.values + i * 4, i % 2 != 0 ? &twice : &far, 4);
+        if (i % 2 == 0) {
+            column_null(&c, i);
+        }
+    }
+    expect(&c, "dictionary");
+    for (uint32_t bad = 1; bad <= c.heap.len; bad += (uint32_t)c.heap.len - 1) {
+        struct sl_error err = {0};
+        memcpy(c.values + 2999 * 4, &bad, 4); /* in a value, and behind all of them */
+        c.v.nulls = NULL;
+        for (uint32_t i = 0; i < 2999; i++) {
+            memcpy(c.values + i * 4, &a, 4);
+        }
+        buf_reset(&s.bytes);
+        struct sl_rc rc = segment_seal(s.work, &s.key, &c.v, 1, 3000, &s.bytes, &s.ref, &err);
+        assert_int_equal(rc.code, SL_E_INTERNAL);
+    }
     column_fini(&c);
 }
 
