@@ -15,6 +15,7 @@ struct column_job {
     size_t columns; /* of the block */
     size_t rows;
     size_t at;
+    bool null_is_number;
     const struct copy_column *column;
     struct copy_memo *memo;
     struct copy_batch *batch;
@@ -22,8 +23,20 @@ struct column_job {
     void *ctx;
 };
 
+/* Is it what parse_number would take, of some column? */
+static bool is_short_number(struct slice s) {
+    uint8_t text[COPY_MEMO_READ] = {0};
+    int64_t value;
+    if (s.len == 0 || s.len > COPY_MEMO_TEXT) {
+        return false;
+    }
+    memcpy(text, s.ptr, s.len);
+    return copy_parse_short(text, s.len, true, 8, &value);
+}
+
 struct sl_rc copy_block_init(struct copy_block *k, const struct copy_convert_conf *conf) {
     k->conf = conf;
+    k->null_is_number = is_short_number(conf->null_as);
     k->sizes = calloc(conf->column_count, sizeof *k->sizes);
     ENSURE(k->sizes != NULL, NULL, SL_E_NOMEM, "out of memory");
     TRY(copy_memos_init(&k->memos, conf->column_count));
@@ -143,13 +156,14 @@ static bool convert_big(const struct column_job *j) {
 }
 
 static bool convert_column(const struct column_job *j, size_t size) {
-    bool number = j->column->type <= COPY_INT8 || j->column->type == COPY_NUMERIC;
+    bool number =
+        (j->column->type <= COPY_INT8 || j->column->type == COPY_NUMERIC) && !j->null_is_number;
     memset(j->batch->columns[j->at].presence + j->batch->rows, COPY_VALUE, j->rows);
     switch (size) {
     case 1:
         return convert_rows(j, 1, false);
     case 2:
-        return convert_rows(j, 2, true);
+        return number ? convert_rows(j, 2, true) : convert_rows(j, 2, false);
     case 4:
         return number ? convert_rows(j, 4, true) : convert_rows(j, 4, false);
     case 8:
@@ -200,6 +214,7 @@ size_t copy_block_convert(struct copy_block *k, struct delimited *d, struct copy
                            .ends = ends,
                            .columns = columns,
                            .rows = rows,
+                           .null_is_number = k->null_is_number,
                            .batch = b,
                            .field = field,
                            .ctx = ctx};

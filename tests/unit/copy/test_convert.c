@@ -439,6 +439,20 @@ static void test_null_as(void **state) {
            "1/1/2/1218 NUL in a field of more than one byte under NULL AS '\\0'", "NUL in text");
 }
 
+/* Also where rows are converted in blocks, which need some bytes of text. */
+static void null_may_be_a_number(void **state) {
+    (void)state;
+    static const char *const numbers[] = {"0", "-99", "7.5", ".5"};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct copy_convert_conf conf = conf_of(columns + N8, 1);
+        conf.null_as = slice_cstr(numbers[i]);
+        struct buf in = BUF_INIT(256);
+        buf_printf(&in, "%s\n1\n%s\n2\n                     3\n", numbers[i], numbers[i]);
+        expect(&conf, buf_slice(&in), "(NULL)(100)(NULL)(200)(300)", numbers[i]);
+        buf_fini(&in);
+    }
+}
+
 /* Lengths around the border between short and long headers, and padding. */
 static void test_text_forms(void **state) {
     (void)state;
@@ -641,6 +655,8 @@ static void test_blocks(void **state) {
         conf.split =
             (struct delimited_conf){csv ? DELIMITED_CSV : DELIMITED_PLAIN, csv ? ',' : '|', '"'};
         conf.max_rejects = 100000;
+        static const char *const nulls[] = {"\\N", "\\N", "0", "-1", "1.5", "x"};
+        conf.null_as = slice_cstr(nulls[(size_t)rand_r(&seed) % 6]);
         conf.options = (struct copy_options){.emptyasnull = rand_r(&seed) % 2,
                                              .acceptanydate = rand_r(&seed) % 2,
                                              .roundec = rand_r(&seed) % 2,
@@ -816,19 +832,13 @@ static void formats_that_are_none(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(date_and_time_formats),
-        cmocka_unit_test(formats_that_are_none),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_row_options),
-        cmocka_unit_test(test_null_as),
-        cmocka_unit_test(test_text_forms),
-        cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_reject_limit),
-        cmocka_unit_test(test_raw_texts),
-        cmocka_unit_test(test_row_limit),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(date_and_time_formats), cmocka_unit_test(formats_that_are_none),
+        cmocka_unit_test(test_values),           cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_options),          cmocka_unit_test(test_row_options),
+        cmocka_unit_test(test_null_as),          cmocka_unit_test(null_may_be_a_number),
+        cmocka_unit_test(test_text_forms),       cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_reject_limit),     cmocka_unit_test(test_raw_texts),
+        cmocka_unit_test(test_row_limit),        cmocka_unit_test(test_names),
         cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,7 +174,8 @@ static void put_file(struct buf *out, const struct copy_convert_conf *conf) {
 
 static void random_conf(struct copy_convert_conf *conf, struct copy_column *columns,
                         uint32_t *widths) {
-    static const struct slice nulls[] = {PIECE("\\N"), PIECE("NIL"), PIECE(""), PIECE("\0")};
+    static const struct slice nulls[] = {PIECE("\\N"), PIECE("NIL"), PIECE(""),
+                                         PIECE("\0"),  PIECE("1"),   PIECE("-2")};
     size_t format = below(6);
     *conf = (struct copy_convert_conf){
         .split = {.format = format < 2    ? DELIMITED_CSV
@@ -185,7 +186,7 @@ static void random_conf(struct copy_convert_conf *conf, struct copy_column *colu
                   .escape = format == 3 || format == 4,
                   .removequotes = format >= 4 && one_in(2),
                   .widths = widths},
-        .null_as = nulls[one_in(2) ? 0 : below(4)],
+        .null_as = nulls[one_in(2) ? 0 : below(6)],
         .options = {.emptyasnull = one_in(4),
                     .blanksasnull = one_in(4),
                     .trimblanks = one_in(4),
