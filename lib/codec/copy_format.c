@@ -616,14 +616,18 @@ enum copy_code copy_format_date(const struct copy_format *f, struct slice s, int
     return good ? COPY_OK : refuse(f, COPY_E_DATE, s.len, why);
 }
 
-/* Whole seconds or milliseconds since 1970, within the range of timestamps. */
+/* Of PostgreSQL's timestamps: from 4714-11-24 BC to the year 294276. */
+static bool in_range(int64_t us) {
+    return us >= INT64_C(-211813488000000000) && us < INT64_C(9223371331200000000);
+}
+
+/* Whole seconds or milliseconds since 1970. */
 static bool read_epoch(struct slice s, int64_t unit_us, int64_t *ret) {
-    static const int64_t least = INT64_C(-211813488000000000), most = INT64_C(9223371331200000000);
     copy_reason ignored;
     int64_t v;
     return copy_parse_int(s, COPY_INT8, &v, ignored) == COPY_OK &&
            !__builtin_mul_overflow(v, unit_us, &v) &&
-           !__builtin_sub_overflow(v, INT64_C(946684800) * 1000000, &v) && v >= least && v < most &&
+           !__builtin_sub_overflow(v, INT64_C(946684800) * 1000000, &v) && in_range(v) &&
            (*ret = v, true);
 }
 
@@ -648,5 +652,5 @@ enum copy_code copy_format_timestamp(const struct copy_format *f, struct slice s
     }
     *ret = days * INT64_C(86400000000) + us - (zone ? c.zone_s * INT64_C(1000000) : 0);
     *ret_zoned = c.zoned;
-    return COPY_OK;
+    return in_range(*ret) ? COPY_OK : refuse(f, COPY_E_TIMESTAMP, s.len, why);
 }
