@@ -34,8 +34,8 @@ struct copy_spec {
     bool json_ignorecase;         /* DELIMITED_JSON: case of members' names */
     const char *jsonpaths_bucket; /* DELIMITED_JSON: object with the paths; NULL: 'auto' */
     const char *jsonpaths_key;
-    char delimiter;            /* 0: '|', or ',' for CSV */
-    char quote;                /* CSV only; 0: '"' */
+    char delimiter;            /* see copy_delimiter */
+    char quote;                /* CSV only; see copy_quote */
     bool escape, removequotes; /* DELIMITED_PLAIN only */
     const uint32_t *widths;    /* DELIMITED_FIXED: one a column */
     size_t width_count;
@@ -69,6 +69,14 @@ struct copy_spec {
     int running;         /* loads that run, of all sessions: they share processors and memory */
     int query_id;        /* shown in failure details (process  query<id>_…) */
 };
+
+/* As given, or the format's. */
+static inline char copy_delimiter(const struct copy_spec *spec) {
+    return spec->delimiter != 0 ? spec->delimiter : spec->format == DELIMITED_CSV ? ',' : '|';
+}
+static inline char copy_quote(const struct copy_spec *spec) {
+    return spec->quote != 0 ? spec->quote : '"';
+}
 
 /* A field of a refused row, up to the bad one: the columns of stl_loaderror_detail. */
 struct copy_field {

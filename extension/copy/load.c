@@ -354,7 +354,6 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
     l->wake_fd = -1;
     l->reject_limit = spec->ignoreallerrors ? INT_MAX : spec->maxerror > 1 ? spec->maxerror : 1;
     open_target(l);
-    bool csv = spec->format == DELIMITED_CSV;
     struct role_conf role = {
         .roles = spec->roles,
         .role_count = spec->auth == COPY_AUTH_ROLES ? (size_t)spec->role_count : 0,
@@ -382,10 +381,8 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
                    .encoding = spec->encoding},
         .ignoreheader = spec->ignoreheader > 0 ? (uint64_t)spec->ignoreheader : 0,
         .convert = {.split = {.format = spec->format,
-                              .delimiter = spec->delimiter ? (uint8_t)spec->delimiter
-                                           : csv           ? ','
-                                                           : '|',
-                              .quote = spec->quote ? (uint8_t)spec->quote : '"',
+                              .delimiter = (uint8_t)copy_delimiter(spec),
+                              .quote = (uint8_t)copy_quote(spec),
                               .escape = spec->escape,
                               .removequotes = spec->removequotes,
                               .widths = spec->widths,

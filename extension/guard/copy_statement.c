@@ -308,6 +308,25 @@ static void one_option(struct copy_spec *spec, DefElem *d, struct secrets *secre
     }
 }
 
+/* Bytes that the splitter takes for line ends and blanks can't be marks of their own, and one can't
+ * be both. */
+static void check_marks(const struct copy_spec *spec) {
+    bool csv = spec->format == DELIMITED_CSV;
+    char delimiter = copy_delimiter(spec), quote = copy_quote(spec);
+    if (delimiter == '\n' || delimiter == '\r') {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("COPY delimiter cannot be newline or carriage return")));
+    }
+    if (csv && strchr("\n\r \t", quote) != NULL) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("COPY quote cannot be a blank, newline or carriage return")));
+    }
+    if (csv && delimiter == quote) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("COPY delimiter and quote must be different")));
+    }
+}
+
 static void check_manifest(const struct copy_spec *spec) {
     if (spec->manifest && spec->prefix[0] == '\0') {
         ereport(ERROR,
@@ -422,6 +441,7 @@ void copy_statement_run(const CopyStmt *stmt, ParseState *pstate, QueryCompletio
         ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
                         errmsg("COPY from S3 needs IAM_ROLE or CREDENTIALS")));
     }
+    check_marks(&spec);
     set_source(&spec, stmt->filename);
     check_manifest(&spec);
     Relation rel = table_openrv(stmt->relation, RowExclusiveLock);

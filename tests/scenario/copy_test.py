@@ -103,6 +103,20 @@ class Copy(SealiftTest):
         self.assertEqual([g.split('|')[2] for g in got][:3], ['1207', '1204', '1205'])
         self.refused(self.copy('bad', 'MAXERROR 5'), "Load into table 't' failed.")
 
+    def test_marks_are_of_their_own(self):
+        self.put('marks', ''.join('%d|x||\n' % i for i in range(9)))
+        for options, text in (("DELIMITER '\\012'", 'COPY delimiter cannot be newline or carriage return'),
+                              ("DELIMITER '\\015'", 'COPY delimiter cannot be newline or carriage return'),
+                              ("CSV DELIMITER '\\012'", 'COPY delimiter cannot be newline or carriage return'),
+                              ("CSV QUOTE '\\012'", 'COPY quote cannot be a blank, newline or carriage return'),
+                              ("CSV QUOTE ' '", 'COPY quote cannot be a blank, newline or carriage return'),
+                              ("CSV QUOTE ','", 'COPY delimiter and quote must be different'),
+                              ("CSV DELIMITER '\"'", 'COPY delimiter and quote must be different')):
+            self.refused(self.copy('marks', options), text)
+        self.accepted(self.copy('marks', "CSV DELIMITER '|' QUOTE ','"))
+        self.accepted(self.copy('marks', "DELIMITER '\\174'"))
+        self.assertEqual(self.s.sqlv('select count(*) from t'), '9')
+
     def test_failed_load_leaves_the_table(self):
         self.put('good', '1|x||\n')
         self.accepted(self.copy('good'))
