@@ -31,11 +31,18 @@ static List *columns_of(const Constraint *c) {
 
 /* ---- a key as SQL, and back ---- */
 
+/* Whoever writes the option of CREATE TABLE or ALTER TABLE by hand may have put anything there. */
 static Constraint *key_of(const char *sql) {
-    const RawStmt *raw =
-        linitial(raw_parser(psprintf("ALTER TABLE t ADD %s", sql), RAW_PARSE_DEFAULT));
-    const AlterTableStmt *s = (const AlterTableStmt *)raw->stmt;
-    return (Constraint *)linitial_node(AlterTableCmd, s->cmds)->def;
+    const List *list = raw_parser(psprintf("ALTER TABLE t ADD %s", sql), RAW_PARSE_DEFAULT);
+    const List *cmds = list_length(list) == 1
+                           ? castNode(AlterTableStmt, linitial_node(RawStmt, list)->stmt)->cmds
+                           : NIL;
+    const AlterTableCmd *cmd = list_length(cmds) == 1 ? linitial_node(AlterTableCmd, cmds) : NULL;
+    Constraint *c = cmd != NULL && cmd->subtype == AT_AddConstraint ? (Constraint *)cmd->def : NULL;
+    if (c == NULL || !is_key(c) || c->indexname != NULL) {
+        ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("\"%s\" is no key", sql)));
+    }
+    return c;
 }
 
 static void put_columns(StringInfo out, const List *columns) {

@@ -11,6 +11,8 @@
 #include "nodes/parsenodes.h"
 #include "tcop/dest.h"
 #include "tcop/utility.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 
 #include "extension/catalog/attributes.h"
 #include "extension/guard/added_default.h"
@@ -28,6 +30,11 @@ static char *take_attributes(List **options) {
         if (d->defnamespace != NULL && strcmp(d->defnamespace, "sealift") == 0 &&
             strcmp(d->defname, "attributes") == 0) {
             char *json = defGetString(d);
+            const Jsonb *all = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+            if (!JB_ROOT_IS_OBJECT(all)) {
+                ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                                errmsg("sealift.attributes must be an object")));
+            }
             *options = list_delete_cell(*options, lc);
             return json;
         }

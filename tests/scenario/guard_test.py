@@ -119,6 +119,17 @@ class Guard(SealiftTest):
             self.assertNotIn('42', r.out)
         self.accepted(self.s.sql('SET standard_conforming_strings = on; SELECT 1'))
 
+    def test_attributes_by_hand(self):
+        """the option in which the gateway passes a table's attributes on, written by a client: what is no key is refused, and nothing is read that isn't there"""
+        for value, why in (('{"constraints": ["b int"]}', '"b int" is no key'), ('{"constraints": ["check (true)"]}', '"check (true)" is no key'),
+                           ('{"constraints": ["unique (a), add b int"]}', 'is no key'), ('{"constraints": ["unique (a); drop table x"]}', 'is no key'),
+                           ('{"constraints": ["constraint u unique using index i"]}', 'is no key'), ('["constraints", "sortkey"]', 'must be an object')):
+            # a table made from a query has them unseen until the first ALTER TABLE
+            for make in ("create table by_hand (a int) with (sealift.attributes = ''%s'')", "create table by_hand with (sealift.attributes = ''%s'') as select 1 as a"):
+                self.refused(self.s.sql("do $$ begin execute '%s'; execute 'alter table by_hand add unique (a)'; end $$" % (make % value)), why)
+        self.accepted(self.s.sql("do $$ begin execute 'create table by_hand (a int) with (sealift.attributes = ''{\"constraints\": [\"unique (a)\"]}'')'; end $$"))
+        self.refused(self.s.sql('alter table by_hand add unique (a)'), 'constraint "by_hand_a_key" for relation "by_hand" already exists')
+
     def test_socket_is_closed_to_others(self):
         """PostgreSQL's own socket lets nobody in without the gateway's token"""
         for user in ('awsuser', 'sealift', 'sealift_gateway'):
