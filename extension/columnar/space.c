@@ -24,11 +24,15 @@ static bool others_write(Relation rel) {
     return count > 0;
 }
 
-/* What lies between the used runs in [1, end); the greatest ones when there are too many. */
+/* What lies between the used runs in [1, end); the greatest ones when there are too many. Runs
+ * behind the end were reserved since. */
 static int gaps_between(Relation rel, const struct pages_run *used, int used_count, BlockNumber end,
                         struct pages_run *gaps) {
     BlockNumber at = 1;
     int count = 0;
+    while (used_count > 0 && used[used_count - 1].first >= end) {
+        used_count--;
+    }
     for (int i = 0; i <= used_count; i++) {
         BlockNumber next = i < used_count ? used[i].first : end;
         if (next < at || next > end || (i < used_count && used[i].blocks > end - next)) {

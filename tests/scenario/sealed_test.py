@@ -8,6 +8,7 @@ import unittest
 
 from harness import SOAK, SealiftTest
 from isolation_test import Session
+from superuser import Superuser
 
 BIN = '/usr/lib/postgresql/15/bin'
 ROUNDS = 100 if SOAK else 2
@@ -377,6 +378,23 @@ class Sealed(SealiftTest):
         self.assertEqual(s.sqlv(sums), want)
         s.sqlv(fill % (1, 60000))
         self.assertLessEqual(size(), 1.1 * first)
+
+    def test_rows_that_come_while_space_is_looked_for(self):
+        """what is written behind the end that VACUUM has seen is no damage"""
+        s, vacuum, fill = self.s, Session(self.s), "insert into public.come select i, md5(i::varchar(9)) || md5((-i)::varchar(9)) from generate_series(1, 5000) i"
+        s.sqlv('create table come (a int, b varchar(64)); ' + fill)
+        try:
+            with Superuser(s) as su:
+                su('begin')
+                su('lock table sealift.segment in access exclusive mode')
+                vacuum.send('vacuum come')
+                self.assertTrue(vacuum.waits())
+                su(fill)
+                su('commit')
+            self.assertEqual(vacuum.answer(), '')
+        finally:
+            vacuum.close()
+        self.assertEqual(s.sqlv('select count(*) from come'), '10000')
 
     def test_vacuum_where_a_page_of_the_log_begins(self):
         """there the place of the next record is behind a header that is not written yet, and cannot be flushed"""
