@@ -15,6 +15,7 @@
 #include "extension/columnar/gather.h"
 #include "extension/columnar/kinds.h"
 #include "extension/columnar/rows.h"
+#include "extension/columnar/sortkey.h"
 #include "extension/columnar/writer.h"
 #include "extension/copy/direct.h"
 #include "lib/base/limits.h"
@@ -29,6 +30,7 @@ enum {
 struct direct {
     struct pipeline_table table;
     struct pipeline_column *columns;
+    uint32_t *keys;
     struct rows_storage *storage;
     Size fixed_bytes;
 };
@@ -153,8 +155,9 @@ struct direct *direct_begin(Relation rel, const struct copy_columns *c, int runn
         .key = &d->storage->key,
         .columns = d->columns,
         .column_count = (uint32_t)RelationGetNumberOfAttributes(rel),
-        .segment_bytes = (Size)Max(SEGMENT_BYTES / Max(running, 1), SEGMENT_BYTES_LEAST),
-        .ordered = true};
+        .segment_bytes = (Size)Max(SEGMENT_BYTES / Max(running, 1), SEGMENT_BYTES_LEAST)};
+    d->table.key_count = sortkey_of(rel, &d->keys);
+    d->table.keys = d->keys;
     memcpy(d->table.storage_id, d->storage->id, STORAGE_ID_LEN);
     return d;
 }

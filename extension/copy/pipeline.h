@@ -35,7 +35,10 @@ struct pipeline_table {
     const struct pipeline_column *columns;
     uint32_t column_count;
     size_t segment_bytes; /* of values, in a segment: each worker holds about twice that */
-    bool ordered;         /* one lane: segments follow the order of rows */
+    /* The SORTKEY: its columns, by which the rows of each segment are sorted. With it, segments
+     * follow the order of rows (there is one lane), as sorted input should lie sorted. */
+    const uint32_t *keys;
+    uint32_t key_count;
 };
 
 /* The kind of vector that a converted column is. */

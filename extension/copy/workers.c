@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#include "lib/columnar/sort.h"
+
 static void broken(struct pipeline *p, const struct sl_error *err) {
     if (!p->broken) {
         p->broken = true;
@@ -162,26 +164,71 @@ static struct vector vector_of(const struct pipeline_column *c, const struct cop
     return v;
 }
 
-static struct sl_rc seal(struct pipeline *p, struct segment_work *work, const struct copy_batch *b,
-                         struct pipeline_segment *s, struct sl_error *err) {
-    const struct pipeline_table *t = p->conf.table;
-    struct vector *vectors = calloc(t->column_count, sizeof *vectors);
-    ENSURE(vectors != NULL, err, SL_E_NOMEM, "out of memory");
-    for (uint32_t i = 0; i < t->column_count; i++) {
-        vectors[i] = vector_of(&t->columns[i], b);
+/* What a worker seals with, made when it first does. */
+struct sealer {
+    struct segment_work *work;
+    struct sort_work sort;
+    struct vector *vectors;       /* a column each, as its rows came, */
+    struct vector *sorted;        /* and in the order of the SORTKEY; */
+    struct vector_memory *memory; /* values that were moved lie here */
+};
+
+static void sealer_fini(struct sealer *s, const struct pipeline_table *t) {
+    for (uint32_t i = 0; s->memory != NULL && i < t->column_count; i++) {
+        vector_memory_fini(&s->memory[i]);
     }
-    buf_reset(&s->bytes);
-    s->ref = (struct segment_ref){0};
-    memcpy(s->ref.storage_id, t->storage_id, STORAGE_ID_LEN);
-    crypto_random(s->ref.segment_id, SEGMENT_ID_LEN);
-    struct sl_rc rc = segment_seal(work, t->key, vectors, t->column_count, (uint32_t)b->rows,
-                                   &s->bytes, &s->ref, err);
-    free(vectors);
-    return rc;
+    free(s->memory);
+    free(s->sorted);
+    free(s->vectors);
+    sort_work_fini(&s->sort);
+    segment_work_free(s->work);
+}
+
+static struct sl_rc sealer_init(struct sealer *s, const struct pipeline_table *t,
+                                struct sl_error *err) {
+    if (s->work != NULL) {
+        return SL_OK;
+    }
+    s->vectors = calloc(t->column_count, sizeof *s->vectors);
+    s->sorted = calloc(t->column_count, sizeof *s->sorted);
+    s->memory = calloc(t->column_count, sizeof *s->memory);
+    ENSURE(s->vectors != NULL && s->sorted != NULL && s->memory != NULL, err, SL_E_NOMEM,
+           "out of memory");
+    return segment_work_new(&s->work);
+}
+
+/* s->sorted from s->vectors. */
+static struct sl_rc sort(struct sealer *s, const struct pipeline_table *t, uint32_t rows) {
+    const uint32_t *order = NULL; /* as the rows came */
+    if (t->key_count > 0) {
+        TRY(sort_rows(&s->sort, s->vectors, t->keys, t->key_count, rows, &order));
+    }
+    for (uint32_t i = 0; i < t->column_count; i++) {
+        bool same = t->columns[i].field < 0; /* in all rows */
+        TRY(sort_take(&s->vectors[i], same ? NULL : order, 0, rows, &s->memory[i], &s->sorted[i]));
+    }
+    return SL_OK;
+}
+
+static struct sl_rc seal(const struct pipeline_table *t, struct sealer *s,
+                         const struct copy_batch *b, struct pipeline_segment *ret,
+                         struct sl_error *err) {
+    TRY(sealer_init(s, t, err));
+    for (uint32_t i = 0; i < t->column_count; i++) {
+        s->vectors[i] = vector_of(&t->columns[i], b);
+    }
+    struct sl_rc rc = sort(s, t, (uint32_t)b->rows);
+    ENSURE(sl_is_ok(rc), err, rc.code, "out of memory for the order of rows");
+    buf_reset(&ret->bytes);
+    ret->ref = (struct segment_ref){0};
+    memcpy(ret->ref.storage_id, t->storage_id, STORAGE_ID_LEN);
+    crypto_random(ret->ref.segment_id, SEGMENT_ID_LEN);
+    return segment_seal(s->work, t->key, s->sorted, t->column_count, (uint32_t)b->rows, &ret->bytes,
+                        &ret->ref, err);
 }
 
 /* The first of the full batches, mu held before and after. */
-static void seal_step(struct pipeline *p, struct segment_work **work, struct out *o) {
+static void seal_step(struct pipeline *p, struct sealer *s, struct out *o) {
     struct gathered *g = p->full;
     p->full = g->next;
     p->full_last = p->full == NULL ? NULL : p->full_last;
@@ -189,10 +236,7 @@ static void seal_step(struct pipeline *p, struct segment_work **work, struct out
     o->seq = p->sealing++;
     pthread_mutex_unlock(&p->mu);
     struct sl_error err = {0};
-    struct sl_rc rc = *work == NULL ? segment_work_new(work) : SL_OK;
-    if (sl_is_ok(rc)) {
-        rc = seal(p, *work, &g->batch, &o->segment, &err);
-    }
+    struct sl_rc rc = seal(p->conf.table, s, &g->batch, &o->segment, &err);
     pthread_mutex_lock(&p->mu);
     g->next = p->free_gathered;
     p->free_gathered = g;
@@ -231,13 +275,13 @@ static void flush(struct pipeline *p) {
 }
 
 void workers_main(struct pipeline *p) {
-    struct segment_work *work = NULL;
+    struct sealer s = {0};
     pthread_mutex_lock(&p->mu);
     while (!pipeline_aborted(p) && !p->broken) {
         struct out *o = p->full != NULL ? out_free(p) : NULL;
         struct lane *l = o == NULL ? lane_find(p) : NULL;
         if (o != NULL) {
-            seal_step(p, &work, o);
+            seal_step(p, &s, o);
         } else if (l != NULL) {
             lane_step(p, l);
         } else if (!p->flushed && converted(p)) {
@@ -249,7 +293,7 @@ void workers_main(struct pipeline *p) {
         }
     }
     pthread_mutex_unlock(&p->mu);
-    segment_work_free(work);
+    sealer_fini(&s, p->conf.table);
 }
 
 /* ---- Their state ---- */
@@ -286,7 +330,7 @@ static struct sl_rc batches_make(struct pipeline *p, struct sl_error *err) {
 
 struct sl_rc workers_init(struct pipeline *p, struct sl_error *err) {
     const struct pipeline_table *t = p->conf.table;
-    p->lane_count = t == NULL ? p->conf.workers : t->ordered ? 1 : (p->conf.workers + 1) / 2;
+    p->lane_count = t == NULL ? p->conf.workers : t->key_count > 0 ? 1 : (p->conf.workers + 1) / 2;
     for (unsigned i = 0; i < p->lane_count; i++) {
         struct sl_rc rc = copy_converter_new(&p->conf.convert, &p->lanes[i].converter);
         ENSURE(sl_is_ok(rc), err, rc.code, "out of memory");

@@ -80,6 +80,15 @@ class Load(SealiftTest):
         s.sqlv("create table needs (a integer, b integer not null)")
         self.refused(s.sql(self.copy('needs (a)', 'dflt')), 'null value in column "b" of relation "needs" violates not-null constraint')
 
+    def test_sortkey(self):
+        s = self.s
+        s.sqlv('create table ordered (n integer, a integer, b varchar(10), c numeric(6,1), k integer default 7) sortkey (n, k, b, a)')
+        s.write('file', ''.join('%d|x%d|%d.5\n' % (i, i % 3, i) for i in (5, 3, 9, 1, 8, 2, 7, 4, 6)) + '|x1|\n10||10.5\n')
+        s.aws('s3 cp file s3://bkt/ordered')
+        s.sqlv(self.copy('ordered (a, b, c)', 'ordered', 'EMPTYASNULL'))
+        self.assertEqual(s.sqlv("select string_agg(coalesce(b, '-') || coalesce(a::text, '-') || '/' || coalesce(c::text, '-'), ' ') from ordered"),
+                         'x03/3.5 x06/6.5 x09/9.5 x11/1.5 x14/4.5 x17/7.5 x1-/- x22/2.5 x25/5.5 x28/8.5 -10/10.5')
+
     def test_transactions(self):
         s = self.s
         s.sqlv('create table tx (a integer)')

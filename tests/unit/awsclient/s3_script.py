@@ -48,6 +48,7 @@ def load_objects():
         "csv/a": "".join(f'{i},"line {i}\nwith ""quotes"", and commas",1\n' for i in range(30_000)).encode(),
         "stream/a": rows("s", 0, 400_000),
         "long/a": rows("l", 0, 500_000),
+        "down/a": b"".join(reversed(rows("d", 0, 100_000).splitlines(True))),
     }
 
 

@@ -70,6 +70,7 @@ struct outcome {
     struct pipeline_failure failure;
     size_t rows;
     size_t segments;
+    size_t torn;         /* rows of values that did not come together */
     size_t out_of_order; /* rows whose first column does not follow the one before */
     size_t bad;
     uint64_t bad_line;
@@ -101,9 +102,9 @@ static const struct pipeline_table table = {.storage_id = "storage",
                                             .key = &key,
                                             .columns = table_columns,
                                             .column_count = 5,
-
                                             .segment_bytes = 16 << 20,
-                                            .ordered = true};
+                                            .keys = (const uint32_t[]){2},
+                                            .key_count = 1};
 
 static int make_table(void **state) {
     (void)state;
@@ -134,6 +135,7 @@ static void look_at(const struct pipeline_segment *seg, struct outcome *o) {
         assert_true(vector_is_null(&v[0], row));
         assert_int_equal(v[3].v.i32[row], 7);
         assert_true(v[4].decimal && v[4].scale == 2);
+        o->torn += v[4].v.i64[row] != v[2].v.i32[row] % 7 * 100 + 25;
     }
     for (int i = 0; i < 5; i++) {
         vector_memory_fini(&memory[i]);
@@ -305,13 +307,35 @@ static void test_many_segments(void **state) {
         assert_int_equal(o.rows, 500000);
         assert_int_equal(o.out_of_order, 0);
         assert_int_equal(o.segments, 4);
-        lanes.ordered = false;
+        lanes.key_count = 0;
         conf = conf_of("long/", workers);
         conf.table = &lanes;
         o = drive(&conf);
         assert_int_equal(o.end, PIPELINE_END);
         assert_int_equal(o.rows, 500000);
         assert_in_range(o.segments, 4, 5);
+    }
+}
+
+/* Rows that come the other way round lie in the order of the SORTKEY, each as it was; without one
+ * as they came. */
+static void test_sorted(void **state) {
+    (void)state;
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        struct pipeline_conf conf = conf_of("down/", workers);
+        conf.table = &table;
+        struct outcome o = drive(&conf);
+        assert_int_equal(o.end, PIPELINE_END);
+        assert_int_equal(o.rows, 100000);
+        assert_int_equal(o.out_of_order, 0);
+        assert_int_equal(o.torn, 0);
+        struct pipeline_table unsorted = table;
+        unsorted.key_count = 0;
+        conf = conf_of("down/", workers);
+        conf.table = &unsorted;
+        o = drive(&conf);
+        assert_int_equal(o.rows, 100000);
+        assert_int_equal(o.out_of_order, 100000);
     }
 }
 
@@ -494,13 +518,21 @@ static void test_stop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),          cmocka_unit_test(test_gzip),
-        cmocka_unit_test(test_watch),          cmocka_unit_test(test_watch_object),
-        cmocka_unit_test(test_header),         cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_rejects),        cmocka_unit_test(test_wide),
-        cmocka_unit_test(test_failures),       cmocka_unit_test(test_no_credentials),
-        cmocka_unit_test(test_stop),           cmocka_unit_test(test_segments),
-        cmocka_unit_test(test_many_segments),  cmocka_unit_test(test_segments_and_rejects),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_watch),
+        cmocka_unit_test(test_watch_object),
+        cmocka_unit_test(test_header),
+        cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_rejects),
+        cmocka_unit_test(test_wide),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_no_credentials),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_many_segments),
+        cmocka_unit_test(test_sorted),
+        cmocka_unit_test(test_segments_and_rejects),
         cmocka_unit_test(test_small_segments),
     };
     return cmocka_run_group_tests(tests, make_table, NULL);
