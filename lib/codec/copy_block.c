@@ -42,6 +42,8 @@ struct sl_rc copy_block_init(struct copy_block *k, const struct copy_convert_con
     TRY(copy_memos_init(&k->memos, conf->column_count));
     for (size_t i = 0; i < conf->column_count; i++) {
         k->sizes[i] = (uint8_t)copy_value_size(conf->columns[i].type);
+        /* with its header, and what aligns that */
+        k->padding += conf->columns[i].type == COPY_CHAR ? conf->columns[i].max_bytes + 8 : 0;
     }
     return SL_OK;
 }
@@ -193,6 +195,14 @@ static size_t plain_rows(const struct copy_block *k, const struct delimited *d,
     return rows;
 }
 
+/* So many rows may be added: with padding few bytes become many, so the texts are counted before
+ * they are made. */
+static size_t room_for(const struct copy_block *k, const struct copy_batch *b) {
+    size_t rows = b->row_cap - b->rows;
+    size_t texts = k->padding > 0 ? (b->text_max - b->text.len) / k->padding + 1 : rows;
+    return texts < rows ? texts : rows;
+}
+
 size_t copy_block_convert(struct copy_block *k, struct delimited *d, struct copy_batch *b,
                           copy_block_field_fn field, void *ctx) {
     size_t columns = k->conf->column_count, count;
@@ -204,7 +214,7 @@ size_t copy_block_convert(struct copy_block *k, struct delimited *d, struct copy
         k->rows_refused -= k->rows_refused > 0;
         return 0;
     }
-    size_t rows = plain_rows(k, d, ends, count, b->row_cap - b->rows);
+    size_t rows = plain_rows(k, d, ends, count, room_for(k, b));
     if (rows == 0 || ends[columns - 1] - (uint32_t)d->at > LIMIT_COPY_ROW_BYTES) {
         return 0;
     }

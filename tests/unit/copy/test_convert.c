@@ -512,6 +512,35 @@ static void test_batches(void **state) {
     buf_fini(&in);
 }
 
+/* Short fields that are padded to long texts: a batch passes its bytes by no more than a row. */
+static void padding_is_counted(void **state) {
+    (void)state;
+    static const struct copy_column wide[] = {{.type = COPY_CHAR, .max_bytes = 4096},
+                                              {.type = COPY_CHAR, .max_bytes = 4096}};
+    struct copy_convert_conf conf = conf_of(wide, 2);
+    struct copy_converter *c;
+    struct copy_batch b;
+    struct copy_bad_rows bad = {0};
+    struct buf in = BUF_INIT(1 << 20);
+    size_t rows = 0, header = 4;
+    for (int i = 0; i < 3000; i++) {
+        buf_printf(&in, "%x|%x\n", i, i);
+    }
+    assert_true(sl_is_ok(copy_converter_new(&conf, &c)));
+    assert_true(sl_is_ok(copy_batch_init(&b, &conf)));
+    copy_converter_start(c, buf_slice(&in), 1);
+    for (bool more = true; more; rows += b.rows) {
+        copy_batch_reset(&b);
+        assert_true(sl_is_ok(copy_converter_fill(c, &b, &bad, &more, NULL)));
+        assert_in_range(b.text.len, 0, COPY_BATCH_BYTES + 2 * (4096 + header));
+    }
+    assert_int_equal(rows, 3000);
+    copy_batch_fini(&b);
+    copy_bad_rows_fini(&bad);
+    copy_converter_free(c);
+    buf_fini(&in);
+}
+
 static void test_reject_limit(void **state) {
     (void)state;
     struct copy_convert_conf conf = conf_of(columns + I4, 1);
@@ -834,13 +863,21 @@ static void formats_that_are_none(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(date_and_time_formats), cmocka_unit_test(formats_that_are_none),
-        cmocka_unit_test(test_values),           cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_options),          cmocka_unit_test(test_row_options),
-        cmocka_unit_test(test_null_as),          cmocka_unit_test(null_may_be_a_number),
-        cmocka_unit_test(test_text_forms),       cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_reject_limit),     cmocka_unit_test(test_raw_texts),
-        cmocka_unit_test(test_row_limit),        cmocka_unit_test(test_names),
+        cmocka_unit_test(date_and_time_formats),
+        cmocka_unit_test(formats_that_are_none),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_row_options),
+        cmocka_unit_test(test_null_as),
+        cmocka_unit_test(null_may_be_a_number),
+        cmocka_unit_test(test_text_forms),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(padding_is_counted),
+        cmocka_unit_test(test_reject_limit),
+        cmocka_unit_test(test_raw_texts),
+        cmocka_unit_test(test_row_limit),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
