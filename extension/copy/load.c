@@ -179,6 +179,7 @@ static void keep_reject(struct load *l, const struct pipeline_batch *b,
                         const struct copy_bad_row *bad) {
     struct copy_result *ret = l->ret;
     ret->rejected++;
+    watch_errors(l->spec->watch, 1);
     if (ret->reject_count == COPY_REJECTS_KEPT) {
         return;
     }
@@ -194,7 +195,6 @@ static void keep_reject(struct load *l, const struct pipeline_batch *b,
         reject_fields(l->rel, l->convert, &l->columns, &b->bad, bad, r);
     }
     ret->reject_count++;
-    watch_errors(l->spec->watch, 1);
     MemoryContextSwitchTo(before);
 }
 

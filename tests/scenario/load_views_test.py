@@ -289,6 +289,19 @@ class RunningLoads(SealiftTest):
         self.assertEqual(s.sqlv('select count(*) from stv_load_state'), '0')
         session.close()
 
+    def test_rejects_are_counted_beyond_those_kept(self):
+        s = self.s
+        s.write('bad', 'x\n' * 250000)
+        self.accepted(s.aws('s3 cp bad s3://bkt/bad'))
+        session = Session(s)
+        self.gate.hold(350000)
+        session.begin("COPY t FROM 's3://bkt/bad' IAM_ROLE '%s' IGNOREALLERRORS;" % self.role)
+        self.gate.wait_held()
+        within(60, lambda: int(s.sqlv("select coalesce(max(error_count), 0) from sys_load_history where status = 'running'")) > 100000)
+        self.gate.release()
+        self.assertIn('250000 record(s) could not be loaded', session.answer())
+        session.close()
+
     def test_loads(self):
         self.refused(self.s.sql("COPY t FROM 's3://bkt/none' IAM_ROLE '%s'" % self.role), "The specified S3 prefix 'none' does not exist")
         session = self.begin()
