@@ -103,10 +103,8 @@ static Datum counted(const atomic_uint_least64_t *at) {
     return Int64GetDatum((int64)atomic_load_explicit(at, memory_order_relaxed));
 }
 
-static void put_slot(const struct slot *s, ReturnSetInfo *out) {
+static void put_slot(const struct slot *s, const char *object, ReturnSetInfo *out) {
     const struct watch_counters *c = &s->counters;
-    char object[WATCH_OBJECT_BYTES];
-    watch_counters_object(c, object);
     Datum v[COLUMNS] = {
         Int32GetDatum((int32)s->user),
         Int32GetDatum(s->pid),
@@ -137,12 +135,17 @@ static void put_slot(const struct slot *s, ReturnSetInfo *out) {
 Datum sealift_load_state(PG_FUNCTION_ARGS) {
     InitMaterializedSRF(fcinfo, 0);
     struct slot *s = palloc(sizeof *s);
+    char object[WATCH_OBJECT_BYTES];
     for (int i = 0; i < MaxBackends; i++) {
         LWLockAcquire(lock, LW_SHARED);
         memcpy(s, &slots[i], sizeof *s);
+        if (s->query != 0) {
+            /* the name where it is written: of a copy nothing tells that it is torn */
+            watch_counters_object(&slots[i].counters, object);
+        }
         LWLockRelease(lock);
         if (s->query != 0) {
-            put_slot(s, (ReturnSetInfo *)fcinfo->resultinfo);
+            put_slot(s, object, (ReturnSetInfo *)fcinfo->resultinfo);
         }
     }
     return (Datum)0;
