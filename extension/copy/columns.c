@@ -194,7 +194,12 @@ static Datum big_numeric(__int128 v, uint8_t scale) {
 
 static Datum local_timestamp(int64_t v) {
     int overflow = 0;
-    return TimestampTzGetDatum(timestamp2timestamptz_opt_overflow(v, &overflow));
+    TimestampTz at = timestamp2timestamptz_opt_overflow(v, &overflow);
+    if (overflow != 0) { /* it is an infinity then */
+        ereport(ERROR,
+                (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+    }
+    return TimestampTzGetDatum(at);
 }
 
 static void fill_column(const struct copy_column *col, const struct copy_vector *v,

@@ -117,6 +117,14 @@ class Copy(SealiftTest):
         self.accepted(self.copy('marks', "DELIMITER '\\174'"))
         self.assertEqual(self.s.sqlv('select count(*) from t'), '9')
 
+    def test_zone_before_the_first_timestamp(self):
+        self.s.sqlv('create table z (at timestamptz)')
+        self.put('first', 'J0 00:00:00\n')
+        load = "set timezone to '%s'; copy z from 's3://bkt/first' iam_role '" + self.role + "' timeformat 'auto'"
+        self.refused(self.s.sql(load % 'Asia/Tokyo'), 'timestamp out of range')
+        self.accepted(self.s.sql(load % 'America/New_York'))
+        self.assertEqual(self.s.sqlv("select count(*), min(extract(year from at)) from z"), '1|-4714')
+
     def test_failed_load_leaves_the_table(self):
         self.put('good', '1|x||\n')
         self.accepted(self.copy('good'))
