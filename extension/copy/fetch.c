@@ -412,7 +412,7 @@ void fetch_all(struct pipeline *p) {
         f.failure.err = err;
         f.failure.err.code = rc.code;
         pthread_mutex_lock(&p->mu);
-        if (!p->broken) {
+        if (p->failure.kind == PIPELINE_FINE) {
             p->failure = f.failure;
         }
         pthread_mutex_unlock(&p->mu);

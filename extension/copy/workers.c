@@ -13,8 +13,8 @@
 #include "lib/columnar/sort.h"
 
 static void broken(struct pipeline *p, const struct sl_error *err) {
-    if (!p->broken) {
-        p->broken = true;
+    p->broken = true;
+    if (p->failure.kind == PIPELINE_FINE) { /* the first one stays: the taker may be reading it */
         p->failure = (struct pipeline_failure){.kind = PIPELINE_INTERNAL, .err = *err};
     }
     pthread_cond_broadcast(&p->work);
