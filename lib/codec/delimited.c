@@ -335,7 +335,10 @@ size_t delimited_row_end(const struct delimited_conf *conf, struct slice data) {
     if (data.len == 0) {
         return 0;
     }
-    if (conf->format == DELIMITED_JSON) { /* what stands before the records are lines */
+    bool lines = conf->format == DELIMITED_JSON /* what stands before the records */ ||
+                 conf->format == DELIMITED_FIXED ||
+                 (conf->format == DELIMITED_PLAIN && !conf->escape);
+    if (lines) {
         const uint8_t *lf = memchr(data.ptr, '\n', data.len);
         return lf != NULL ? (size_t)(lf - data.ptr) + 1 : 0;
     }
