@@ -577,6 +577,7 @@ struct pages_run *rows_used(Relation rel, const struct rows_storage *s, int *ret
     TransactionId horizon = GetOldestNonRemovableTransactionId(table);
     TupleTableSlot *slot = table_slot_create(table, NULL);
     IndexScanDesc scan = index_beginscan(table, index, SnapshotAny, 1, 0);
+    scan->ignore_killed_tuples = false; /* whose removers a standby must hear of too */
     struct row_scan row = {.rel = table};
     int cap = 16, count = 0;
     struct pages_run *runs = palloc_array(struct pages_run, cap);
