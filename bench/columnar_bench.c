@@ -3,35 +3,16 @@
  * usage: columnar_bench CSV-FILE
  * The file holds the flights of the walk-through. Each segment of 131,072 rows is sealed and opened
  * again as a table would; then its stages are run one by one. CPU time of the process. */
+#include "bench/flights.h"
 #include "lib/base/limits.h"
-#include "lib/codec/copy_convert.h"
 #include "lib/columnar/segment_in.h"
 
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <fcntl.h>
-#include <time.h>
 
-enum { COLUMNS = 15, SLICE_BYTES = 8 * 1024 * 1024 };
+enum { SLICE_BYTES = 8 * 1024 * 1024 };
 
-static const struct copy_column table[COLUMNS] = {
-    {.type = COPY_TIMESTAMP},
-    {.type = COPY_INT4},
-    {.type = COPY_VARCHAR, .max_bytes = 10},
-    {.type = COPY_VARCHAR, .max_bytes = 20},
-    {.type = COPY_CHAR, .max_bytes = 15},
-    {.type = COPY_CHAR, .max_bytes = 2},
-    {.type = COPY_CHAR, .max_bytes = 3},
-    {.type = COPY_VARCHAR, .max_bytes = 10},
-    {.type = COPY_VARCHAR, .max_bytes = 20},
-    {.type = COPY_CHAR, .max_bytes = 15},
-    {.type = COPY_CHAR, .max_bytes = 2},
-    {.type = COPY_CHAR, .max_bytes = 3},
-    {.type = COPY_NUMERIC, .precision = 8, .scale = 2},
-    {.type = COPY_NUMERIC, .precision = 8, .scale = 2},
-    {.type = COPY_BOOL},
-};
 static const char *const names[COLUMNS] = {
     "fl_date",    "airline_id", "origin_region", "origin_division", "origin_state_name",
     "origin_abr", "origin_ap",  "dest_region",   "dest_division",   "dest_state_name",
@@ -61,23 +42,6 @@ static struct {
     uint64_t all_rows, all_bytes, chunk_bytes, body_bytes, value_bytes;
     bool measuring;
 } b;
-
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        struct sl_error err_ = {0};                                                                \
-        struct sl_error *err = &err_;                                                              \
-        struct sl_rc rc_ = (call);                                                                 \
-        if (sl_failed(rc_)) {                                                                      \
-            fprintf(stderr, "%s: %s\n", #call, sl_error_message(err, rc_.code));                   \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
-
-static double cpu(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static enum vector_kind kind_of(enum copy_type type) {
     switch (type) {

@@ -6,37 +6,16 @@
  * more The file holds the flights of the walk-through, comma-separated. CPU time, the least of all
  * rounds.
  */
+#include "bench/flights.h"
 #include "lib/base/limits.h"
-#include "lib/codec/copy_convert.h"
 #include "lib/codec/unpack.h"
 #include "lib/columnar/segment.h"
 
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 
-enum { COLUMNS = 15, RUN_BYTES = 256 * 1024, TEXT_MAX = 1 << 30, ROUNDS = 5 };
-
-static const struct copy_column table[COLUMNS] = {
-    {.type = COPY_TIMESTAMP},
-    {.type = COPY_INT4},
-    {.type = COPY_VARCHAR, .max_bytes = 10},
-    {.type = COPY_VARCHAR, .max_bytes = 20},
-    {.type = COPY_CHAR, .max_bytes = 15},
-    {.type = COPY_CHAR, .max_bytes = 2},
-    {.type = COPY_CHAR, .max_bytes = 3},
-    {.type = COPY_VARCHAR, .max_bytes = 10},
-    {.type = COPY_VARCHAR, .max_bytes = 20},
-    {.type = COPY_CHAR, .max_bytes = 15},
-    {.type = COPY_CHAR, .max_bytes = 2},
-    {.type = COPY_CHAR, .max_bytes = 3},
-    {.type = COPY_NUMERIC, .precision = 8, .scale = 2},
-    {.type = COPY_NUMERIC, .precision = 8, .scale = 2},
-    {.type = COPY_BOOL},
-};
+enum { RUN_BYTES = 256 * 1024, TEXT_MAX = 1 << 30, ROUNDS = 5 };
 
 enum stage { INFLATE, INDEX, CONVERT, SEAL, STAGES };
 static const char *const stage_names[STAGES] = {"inflate", "index (part of convert)", "convert",
@@ -56,29 +35,12 @@ static struct {
     uint64_t rows, sealed_bytes;
 } b;
 
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        struct sl_error err_ = {0};                                                                \
-        struct sl_error *err = &err_;                                                              \
-        struct sl_rc rc_ = (call);                                                                 \
-        if (sl_failed(rc_)) {                                                                      \
-            fprintf(stderr, "%s: %s\n", #call, sl_error_message(err, rc_.code));                   \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
-
 #define TIMED(stage, ...)                                                                          \
     do {                                                                                           \
         double begun_ = cpu();                                                                     \
         __VA_ARGS__;                                                                               \
         b.seconds[stage] += cpu() - begun_;                                                        \
     } while (0)
-
-static double cpu(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void read_file(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

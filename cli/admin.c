@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "gateway/backend/lookup.h"
+#include "gateway/backend/question.h"
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -227,12 +228,29 @@ struct sl_rc admin_kms(const struct instance *in, int *ret_fd, struct sl_error *
     return connection(in, ADMIN_KMS, SLICE_EMPTY, ret_fd, err);
 }
 
-struct sl_rc admin_sql(const struct instance *in, struct slice database, int *ret_fd,
-                       struct sl_error *err) {
-    return connection(in, ADMIN_SQL, database, ret_fd, err);
+/* The supervisor has sent the startup packet. */
+static struct sl_rc session(const struct instance *in, enum admin_request type,
+                            struct slice database, int64_t deadline, struct net_conn **ret,
+                            struct sl_error *err) {
+    int fd;
+    struct net_conn *c;
+    TRY(connection(in, type, database, &fd, err));
+    TRY(net_conn_from_fd(fd, &c));
+    struct sl_rc rc = question_begin(c, deadline, err);
+    if (sl_failed(rc)) {
+        net_conn_free(c);
+        return rc;
+    }
+    *ret = c;
+    return SL_OK;
 }
 
-struct sl_rc admin_superuser(const struct instance *in, struct slice database, int *ret_fd,
-                             struct sl_error *err) {
-    return connection(in, ADMIN_SUPERUSER, database, ret_fd, err);
+struct sl_rc admin_sql(const struct instance *in, struct slice database, int64_t deadline,
+                       struct net_conn **ret, struct sl_error *err) {
+    return session(in, ADMIN_SQL, database, deadline, ret, err);
+}
+
+struct sl_rc admin_superuser(const struct instance *in, struct slice database, int64_t deadline,
+                             struct net_conn **ret, struct sl_error *err) {
+    return session(in, ADMIN_SUPERUSER, database, deadline, ret, err);
 }

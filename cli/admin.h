@@ -5,6 +5,7 @@
 #define SL_CLI_ADMIN_H
 
 #include "cli/supervise.h"
+#include "server/net/net.h"
 
 /* Request types. Answers: 'O' with the result and perhaps a descriptor, or 'E' with u16 code and
  * the text. */
@@ -30,12 +31,12 @@ struct sl_rc admin_call(const struct instance *in, enum admin_request type, stru
                         int timeout_ms, struct buf *ret_answer, int *ret_fd, struct sl_error *err);
 /* A connection to kms on the supervisor's edge; SL_E_SEALED while the keys are sealed. */
 struct sl_rc admin_kms(const struct instance *in, int *ret_fd, struct sl_error *err);
-/* A connection to the warehouse whose startup packet, as the role sealift_gateway, is sent
- * (gateway/backend/question.h goes on). SL_E_SQL_NOT_READY while there is none. */
-struct sl_rc admin_sql(const struct instance *in, struct slice database, int *ret_fd,
-                       struct sl_error *err);
+/* A session of the warehouse that is ready for questions (gateway/backend/question.h), as the role
+ * sealift_gateway. SL_E_SQL_NOT_READY while there is none. The caller frees it. */
+struct sl_rc admin_sql(const struct instance *in, struct slice database, int64_t deadline,
+                       struct net_conn **ret, struct sl_error *err);
 /* The same of PostgreSQL's superuser. */
-struct sl_rc admin_superuser(const struct instance *in, struct slice database, int *ret_fd,
-                             struct sl_error *err);
+struct sl_rc admin_superuser(const struct instance *in, struct slice database, int64_t deadline,
+                             struct net_conn **ret, struct sl_error *err);
 
 #endif

@@ -62,14 +62,10 @@ static struct sl_rc parse(int argc, char **argv, struct instance *in, struct loa
 
 static struct sl_rc ask(const struct instance *in, struct slice database, struct slice statement,
                         question_row_fn row, void *ctx, struct sl_error *err) {
-    int fd;
-    struct net_conn *c;
     int64_t deadline = clock_mono_ms() + LIMIT_SQL_BACKEND_MS;
-    TRY(admin_sql(in, database, &fd, err));
-    TRY(net_conn_from_fd(fd, &c));
-    struct sl_rc rc = question_begin(c, deadline, err);
-    rc =
-        sl_is_ok(rc) ? question_ask(c, statement, deadline, SL_E_SQL_NOT_READY, row, ctx, err) : rc;
+    struct net_conn *c;
+    TRY(admin_sql(in, database, deadline, &c, err));
+    struct sl_rc rc = question_ask(c, statement, deadline, SL_E_SQL_NOT_READY, row, ctx, err);
     net_conn_free(c);
     return rc;
 }

@@ -94,13 +94,10 @@ static struct sl_rc ask(struct check *c, const char *sql, question_row_fn row,
 }
 
 static struct sl_rc open_database(struct check *c, const char *name, struct sl_error *err) {
-    int fd;
     net_conn_free(c->conn);
     c->conn = NULL;
     c->where = name;
-    TRY(admin_superuser(c->in, slice_cstr(name), &fd, err));
-    TRY(net_conn_from_fd(fd, &c->conn));
-    return question_begin(c->conn, clock_mono_ms() + CONNECT_MS, err);
+    return admin_superuser(c->in, slice_cstr(name), clock_mono_ms() + CONNECT_MS, &c->conn, err);
 }
 
 /* ---- findings ---- */

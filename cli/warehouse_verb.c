@@ -31,14 +31,10 @@ static const char usage[] =
 
 static struct sl_rc run(const struct instance *in, struct slice statement, question_row_fn row,
                         void *ctx, struct sl_error *err) {
-    int fd;
-    struct net_conn *c;
     int64_t deadline = clock_mono_ms() + CONNECT_MS + PROMOTE_S * 1000;
-    TRY(admin_superuser(in, SLICE_LIT(LOOKUP_DATABASE), &fd, err));
-    TRY(net_conn_from_fd(fd, &c));
-    struct sl_rc rc = question_begin(c, deadline, err);
-    rc =
-        sl_is_ok(rc) ? question_ask(c, statement, deadline, SL_E_SQL_NOT_READY, row, ctx, err) : rc;
+    struct net_conn *c;
+    TRY(admin_superuser(in, SLICE_LIT(LOOKUP_DATABASE), deadline, &c, err));
+    struct sl_rc rc = question_ask(c, statement, deadline, SL_E_SQL_NOT_READY, row, ctx, err);
     net_conn_free(c);
     return rc;
 }
