@@ -152,24 +152,36 @@ static void put_load(struct records *r, const struct load_facts *facts, const st
     put_text(r, result->message != NULL ? result->message : "");
 }
 
-static bool is_of(const char *url, const struct watch_file *f) {
-    return strcmp(url, copy_object_url(f->object)) == 0;
+struct named_file {
+    const char *url;
+    size_t at; /* in watch.files */
+};
+
+static int by_url(const void *a, const void *b) {
+    return strcmp(((const struct named_file *)a)->url, ((const struct named_file *)b)->url);
 }
 
-/* Rejected rows of each file, which come in the order of files, or nearly so. */
+/* Rejected rows of each file. */
 static int64 *errors_of_files(const struct watch *w, const struct copy_result *result) {
     int64 *errors = palloc0(sizeof *errors * (w->count + 1));
-    size_t at = 0;
-    for (int i = 0; i < result->reject_count; i++) {
-        bool same =
-            i > 0 && strcmp(result->rejects[i].filename, result->rejects[i - 1].filename) == 0;
-        for (size_t n = 0; !same && n < w->count; n++, at = (at + 1) % w->count) {
-            if (is_of(result->rejects[i].filename, &w->files[at])) {
-                break;
-            }
-        }
-        errors[at]++;
+    struct named_file *files = palloc(sizeof *files * (w->count + 1)), *at = NULL;
+    for (size_t i = 0; i < w->count; i++) {
+        files[i] = (struct named_file){copy_object_url(w->files[i].object), i};
     }
+    qsort(files, w->count, sizeof *files, by_url);
+    for (int i = 0; i < result->reject_count; i++) {
+        struct named_file wanted = {.url = result->rejects[i].filename};
+        if (at == NULL || by_url(at, &wanted) != 0) {
+            at = bsearch(&wanted, files, w->count, sizeof *files, by_url);
+        }
+        if (at != NULL) {
+            errors[at->at]++;
+        }
+    }
+    for (size_t i = 0; i < w->count; i++) {
+        pfree((void *)(uintptr_t)files[i].url);
+    }
+    pfree(files);
     return errors;
 }
 
