@@ -334,6 +334,20 @@ static void insert_all(struct slice records) {
     table_close(rel, NoLock);
 }
 
+/* In memory of PostgreSQL's, which goes with the transaction however that ends; `b` is freed. */
+static struct slice into_palloc(struct buf *b) {
+    size_t len = b->len;
+    uint8_t *copy = palloc_extended(len + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+    if (copy != NULL && len > 0) {
+        memcpy(copy, b->ptr, len);
+    }
+    buf_fini(b);
+    if (copy == NULL) {
+        ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+    }
+    return slice_of(copy, len);
+}
+
 void load_records_prepare(void) {
     (void)database_key(true);
 }
@@ -345,10 +359,7 @@ void load_records_write(const struct load_facts *facts, const struct watch *watc
         buf_fini(&r.out);
         keys_raise(ERROR, r.rc, &r.err, "the record of the load");
     }
-    /* in memory of PostgreSQL's, which goes with the transaction however the insert ends */
-    struct slice copy = slice_of(
-        memcpy(palloc_extended(r.out.len, MCXT_ALLOC_HUGE), r.out.ptr, r.out.len), r.out.len);
-    buf_fini(&r.out);
+    struct slice copy = into_palloc(&r.out);
     insert_all(copy);
     pfree((void *)(uintptr_t)copy.ptr);
 }
@@ -370,18 +381,20 @@ static bool start_worker(dsm_segment *seg) {
 void load_records_write_later(const struct load_facts *facts, const struct watch *watch,
                               const struct copy_result *result) {
     struct records r = seal(facts, watch, result, true);
-    dsm_segment *seg = sl_is_ok(r.rc)
-                           ? dsm_create(r.out.len + sizeof(uint64), DSM_CREATE_NULL_IF_MAXSEGMENTS)
-                           : NULL;
-    if (seg == NULL) {
+    if (sl_failed(r.rc)) {
         ereport(LOG, (errmsg("load %d is not recorded", facts->query)));
         buf_fini(&r.out);
         return;
     }
-    uint64 len = r.out.len;
+    struct slice records = into_palloc(&r.out); /* a segment that can't be made is an error */
+    uint64 len = records.len;
+    dsm_segment *seg = dsm_create(len + sizeof len, DSM_CREATE_NULL_IF_MAXSEGMENTS);
+    if (seg == NULL) {
+        ereport(LOG, (errmsg("load %d is not recorded", facts->query)));
+        return;
+    }
     memcpy(dsm_segment_address(seg), &len, sizeof len);
-    memcpy((char *)dsm_segment_address(seg) + sizeof len, r.out.ptr, r.out.len);
-    buf_fini(&r.out);
+    memcpy((char *)dsm_segment_address(seg) + sizeof len, records.ptr, len);
     dsm_pin_segment(seg); /* until the worker has come */
     if (!start_worker(seg)) {
         dsm_unpin_segment(dsm_segment_handle(seg));
@@ -437,16 +450,7 @@ static struct slice lines_of(FunctionCallInfo fcinfo) {
         buf_fini(&plain);
         keys_raise(ERROR, rc, &err, "the record of a load");
     }
-    uint8_t *copy = palloc_extended(plain.len + 1, MCXT_ALLOC_NO_OOM);
-    size_t len = plain.len;
-    if (copy != NULL && len > 0) {
-        memcpy(copy, plain.ptr, len);
-    }
-    buf_fini(&plain);
-    if (copy == NULL) {
-        ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-    }
-    return slice_of(copy, len);
+    return into_palloc(&plain);
 }
 
 static Datum value_of(struct rdr *r, Oid type) {

@@ -19,21 +19,17 @@ struct running {
     bool recorded;
 };
 
-static void end(struct running *r) {
-    load_state_end();
-    watch_fini(&r->watch);
-}
-
 /* An error, or the backend's end where `code` is not 0; after the load's own clean-up, so no thread
  * is left. */
 static void cut_off(int code, Datum arg) {
     struct running *r = (struct running *)DatumGetPointer(arg);
     MemoryContext before = MemoryContextSwitchTo(GetMemoryChunkContext(r));
+    load_state_end(); /* first: where the record fails too, the load must not go on for others */
     if (!r->recorded) {
         r->result->message = code == 0 ? CopyErrorData()->message : "the session was ended";
         load_records_write_later(&r->facts, &r->watch, r->result);
     }
-    end(r);
+    watch_fini(&r->watch);
     MemoryContextSwitchTo(before);
 }
 
@@ -67,6 +63,7 @@ void loads_run(Relation rel, struct copy_spec *spec, struct copy_result *ret) {
         load_records_write(&r->facts, &r->watch, ret);
     }
     PG_END_ENSURE_ERROR_CLEANUP(cut_off, PointerGetDatum(r));
-    end(r);
+    load_state_end();
+    watch_fini(&r->watch);
     pfree(r);
 }
