@@ -46,7 +46,7 @@ struct check {
     struct table *tables; /* of this database */
     size_t table_count, table_cap;
     const struct table *table; /* the one that is looked at, or NULL */
-    char **databases;
+    const char **databases;
     size_t database_count;
     size_t seen, damaged, others; /* tables; findings beside tables */
     bool finding, progress;
@@ -138,8 +138,11 @@ static struct sl_rc check_table(struct check *c, struct sl_error *err) {
 
 /* ---- lists ---- */
 
-static struct slice keep(struct check *c, struct slice s) {
-    return slice_of(arena_cstr(&c->texts, s), s.len);
+static struct sl_rc keep(struct check *c, struct slice s, struct slice *ret, struct sl_error *err) {
+    const char *text = arena_cstr(&c->texts, s);
+    ENSURE(text != NULL, err, SL_E_LIMIT, "the list of tables is too long");
+    *ret = slice_of(text, s.len);
+    return SL_OK;
 }
 
 static struct sl_rc take_table(void *ctx, const struct slice *v, size_t count,
@@ -155,7 +158,10 @@ static struct sl_rc take_table(void *ctx, const struct slice *v, size_t count,
         c->tables = more;
         c->table_cap = cap;
     }
-    c->tables[c->table_count++] = (struct table){(uint32_t)oid, keep(c, v[1]), keep(c, v[2])};
+    struct table t = {.oid = (uint32_t)oid};
+    TRY(keep(c, v[1], &t.schema, err));
+    TRY(keep(c, v[2], &t.name, err));
+    c->tables[c->table_count++] = t;
     return SL_OK;
 }
 
@@ -168,10 +174,12 @@ static struct sl_rc take_database(void *ctx, const struct slice *v, size_t count
         struct slice finding[] = {v[0], SLICE_LIT("it allows no connections, so it was not read")};
         return take_finding(c, finding, 2, err);
     }
-    char **more = reallocarray(c->databases, c->database_count + 1, sizeof *more);
+    const char **more = reallocarray(c->databases, c->database_count + 1, sizeof *more);
     ENSURE(more != NULL, err, SL_E_NOMEM, "out of memory");
     c->databases = more;
-    c->databases[c->database_count++] = arena_cstr(&c->texts, v[0]);
+    struct slice name = SLICE_EMPTY;
+    TRY(keep(c, v[0], &name, err));
+    c->databases[c->database_count++] = (const char *)name.ptr;
     return SL_OK;
 }
 
