@@ -54,11 +54,13 @@ static bool is_member(struct slice name) {
     return !hidden(name);
 }
 
-/* "KeyId" -> "keyId"; of an is_member */
+/* "KeyId" -> "keyId", "arn" as it is; at most NAME_MAX_LEN bytes */
 static void put_name(struct jsonw *w, struct slice name) {
     char lower[NAME_MAX_LEN];
     memcpy(lower, name.ptr, name.len);
-    lower[0] = (char)(lower[0] - 'A' + 'a');
+    if (lower[0] >= 'A' && lower[0] <= 'Z') {
+        lower[0] = (char)(lower[0] - 'A' + 'a');
+    }
     jsonw_name_slice(w, slice_of(lower, name.len));
 }
 
@@ -267,7 +269,7 @@ static void put_field(struct jsonw *w, struct slice name, struct field *f, size_
     jsonw_array_end(w);
 }
 
-/* Nested ones are of tags. */
+/* Nested ones are of tags, and AssumeRole's policies. */
 static void put_fields(struct jsonw *w, struct field *f, size_t n, bool nested, struct arena *a) {
     jsonw_object_begin(w);
     for (size_t i = 0; i < n; i++) {
@@ -277,7 +279,8 @@ static void put_fields(struct jsonw *w, struct field *f, size_t n, bool nested, 
         struct slice head = head_of(f[i].name);
         size_t m = 0;
         struct field *under = take(f, n, head, a, &m);
-        bool known = !nested || slice_eq_cstr(head, "Key") || slice_eq_cstr(head, "Value");
+        bool known = !nested || slice_eq_cstr(head, "Key") || slice_eq_cstr(head, "Value") ||
+                     slice_eq_cstr(head, "arn");
         if (known && under != NULL) {
             put_name(w, head);
             put_field(w, head, under, m, a);

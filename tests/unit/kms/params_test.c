@@ -72,6 +72,9 @@ static void form(void **state) {
          "{\"userName\":\"u\",\"tags\":[{\"key\":\"a\",\"value\":\"b\"},{\"key\":\"c\"}]}"},
         {"AssumeRole", "RoleArn=r&DurationSeconds=900&TokenCode=123456&WebIdentityToken=t",
          "{\"roleArn\":\"r\",\"durationSeconds\":900}"},
+        {"AssumeRole",
+         "PolicyArns.member.1.arn=a&PolicyArns.member.2.arn=b&PolicyArns.member.2.x=c",
+         "{\"policyArns\":[{\"arn\":\"a\"},{\"arn\":\"b\"}]}"},
         {"AssumeRole", "Policy.Password=p&lower=x&A-b=x&=x", "{\"policy\":{}}"},
         {"AssumeRole", "Tags.A.A.A.A.A.A.A.A.A.A.A.A.A.A.A.A.A=x&RoleArn=y", "{\"roleArn\":\"y\"}"},
         /* What neither the operation nor a tag has may be anything. */
