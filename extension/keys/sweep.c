@@ -15,8 +15,10 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "storage/bufmgr.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "storage/md.h"
 #include "utils/hsearch.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -297,6 +299,16 @@ static void sweep_database(Oid database) {
     (void)WaitForBackgroundWorkerShutdown(handle);
 }
 
+/* As DROP DATABASE removes it: a standby that became the primary may hold pages of it that are not
+ * written yet, and no checkpoint would get past those. */
+static void remove_base(Oid database, const char *path) {
+    DropDatabaseBuffers(database);
+    ForgetDatabaseSyncRequests(database);
+    if (!rmtree(path, true)) {
+        ereport(WARNING, (errmsg("could not remove all of \"%s\"", path)));
+    }
+}
+
 /* A database's folder of PostgreSQL is made after its row, and goes before it. */
 static void sweep_base(const struct sweep *s) {
     List *folders = numbered("base");
@@ -309,8 +321,8 @@ static void sweep_base(const struct sweep *s) {
         }
         if (s->report != NULL) {
             tell(s, psprintf("folder %s", path), "there is no such database");
-        } else if (!rmtree(path, true)) {
-            ereport(WARNING, (errmsg("could not remove all of \"%s\"", path)));
+        } else {
+            remove_base(lfirst_oid(lc), path);
         }
     }
 }
