@@ -191,15 +191,21 @@ static struct outcome drive(struct pipeline_conf *conf) {
     return o;
 }
 
+/* A load that ends well, its rows in order. */
+static struct outcome drive_rows(struct pipeline_conf *conf, size_t rows) {
+    struct outcome o = drive(conf);
+    assert_int_equal(o.end, PIPELINE_END);
+    assert_int_equal(o.rows, rows);
+    assert_int_equal(o.out_of_order, 0);
+    return o;
+}
+
 static void test_plain(void **state) {
     (void)state;
     for (unsigned workers = 1; workers <= 3; workers++) {
         credential_calls = 0;
         struct pipeline_conf conf = conf_of("plain/", workers);
-        struct outcome o = drive(&conf);
-        assert_int_equal(o.end, PIPELINE_END);
-        assert_int_equal(o.rows, 40003);
-        assert_int_equal(o.out_of_order, 0);
+        struct outcome o = drive_rows(&conf, 40003);
         assert_int_equal(o.counts.files, 3);
         assert_int_equal(credential_calls, 1);
     }
@@ -264,10 +270,7 @@ static void test_gzip(void **state) {
     for (unsigned workers = 1; workers <= 3; workers++) {
         struct pipeline_conf conf = conf_of("gzip/", workers);
         conf.decode.compression = UNPACK_GZIP;
-        struct outcome o = drive(&conf);
-        assert_int_equal(o.end, PIPELINE_END);
-        assert_int_equal(o.rows, 120000);
-        assert_int_equal(o.out_of_order, 0);
+        struct outcome o = drive_rows(&conf, 120000);
         assert_int_equal(o.counts.files, 3);
     }
 }
@@ -278,19 +281,13 @@ static void test_segments(void **state) {
     for (unsigned workers = 1; workers <= 4; workers++) {
         struct pipeline_conf conf = conf_of("plain/", workers);
         conf.table = &table;
-        struct outcome o = drive(&conf);
-        assert_int_equal(o.end, PIPELINE_END);
-        assert_int_equal(o.rows, 40003);
-        assert_int_equal(o.out_of_order, 0);
+        struct outcome o = drive_rows(&conf, 40003);
         assert_int_equal(o.segments, 1);
         conf = conf_of("gzip/", workers);
         conf.decode.compression = UNPACK_GZIP;
         conf.table = &table;
         conf.convert.max_rejects = 1;
-        o = drive(&conf);
-        assert_int_equal(o.end, PIPELINE_END);
-        assert_int_equal(o.rows, 120000);
-        assert_int_equal(o.out_of_order, 0);
+        o = drive_rows(&conf, 120000);
         assert_int_equal(o.segments, 1);
     }
 }
@@ -302,10 +299,7 @@ static void test_many_segments(void **state) {
         struct pipeline_table lanes = table;
         struct pipeline_conf conf = conf_of("long/", workers);
         conf.table = &lanes;
-        struct outcome o = drive(&conf);
-        assert_int_equal(o.end, PIPELINE_END);
-        assert_int_equal(o.rows, 500000);
-        assert_int_equal(o.out_of_order, 0);
+        struct outcome o = drive_rows(&conf, 500000);
         assert_int_equal(o.segments, 4);
         lanes.key_count = 0;
         conf = conf_of("long/", workers);
@@ -324,10 +318,7 @@ static void test_sorted(void **state) {
     for (unsigned workers = 1; workers <= 2; workers++) {
         struct pipeline_conf conf = conf_of("down/", workers);
         conf.table = &table;
-        struct outcome o = drive(&conf);
-        assert_int_equal(o.end, PIPELINE_END);
-        assert_int_equal(o.rows, 100000);
-        assert_int_equal(o.out_of_order, 0);
+        struct outcome o = drive_rows(&conf, 100000);
         assert_int_equal(o.torn, 0);
         struct pipeline_table unsorted = table;
         unsorted.key_count = 0;
@@ -388,10 +379,7 @@ static void test_header(void **state) {
     (void)state;
     struct pipeline_conf conf = conf_of("header/", 2);
     conf.ignoreheader = 2;
-    struct outcome o = drive(&conf);
-    assert_int_equal(o.end, PIPELINE_END);
-    assert_int_equal(o.rows, 10);
-    assert_int_equal(o.out_of_order, 0);
+    struct outcome o = drive_rows(&conf, 10);
     conf = conf_of("header/", 2);
     conf.ignoreheader = 1;
     o = drive(&conf);
@@ -405,10 +393,7 @@ static void test_csv(void **state) {
     for (unsigned workers = 1; workers <= 2; workers++) {
         struct pipeline_conf conf = conf_of("csv/", workers);
         conf.convert.split = (struct delimited_conf){DELIMITED_CSV, ',', '"'};
-        struct outcome o = drive(&conf);
-        assert_int_equal(o.end, PIPELINE_END);
-        assert_int_equal(o.rows, 30000);
-        assert_int_equal(o.out_of_order, 0);
+        struct outcome o = drive_rows(&conf, 30000);
         assert_int_equal(o.bad, 0);
     }
 }
@@ -416,10 +401,7 @@ static void test_csv(void **state) {
 static void test_rejects(void **state) {
     (void)state;
     struct pipeline_conf conf = conf_of("bad/", 2);
-    struct outcome o = drive(&conf);
-    assert_int_equal(o.end, PIPELINE_END);
-    assert_int_equal(o.rows, 20);
-    assert_int_equal(o.out_of_order, 0);
+    struct outcome o = drive_rows(&conf, 20);
     assert_int_equal(o.bad, 1);
     assert_int_equal(o.bad_line, 6);
     assert_int_equal(o.bad_code, 1207);
