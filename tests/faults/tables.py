@@ -133,7 +133,7 @@ class Tables:
         moved = {a: v for a, v in self.models[t].items() if a % k == 0 and a not in self.models[other]}
         sql = ('begin; insert into %(o)s (a, v, b) select a, v, b from %(t)s where a %% %(k)d = 0 and a not in (select a from %(o)s); '
                'delete from %(t)s where a %% %(k)d = 0 and a in (select a from %(o)s); commit' % {'t': t, 'o': other, 'k': k})
-        left = {a: v for a, v in self.models[t].items() if a % k or (a not in moved and a not in self.models[other])}
+        left = {a: v for a, v in self.models[t].items() if a % k}
         return [sql], {t: left, other: {**self.models[other], **moved}}
 
     def savepoints(self, t):
