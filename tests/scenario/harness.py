@@ -203,6 +203,17 @@ def kill_tree(pids):
         time.sleep(0.02)
 
 
+def within(seconds, holds, what=''):
+    """waits until holds() is true, and gives what it gave"""
+    end = time.time() + seconds
+    while True:
+        got = holds()
+        if got or time.time() > end:
+            assert got, 'not within %d s %s' % (seconds, what)
+            return got
+        time.sleep(0.1)
+
+
 def allow(action, resource='*'):
     return {'Effect': 'Allow', 'Action': action, 'Resource': resource}
 

@@ -5,8 +5,8 @@ import random
 import signal
 import time
 
-from harness import SEALIFT, SealiftTest, allow, children
-from midload import Gate, Session, within
+from harness import SEALIFT, SealiftTest, allow, children, within
+from midload import Gate, Session
 
 FILES, ROWS = 24, 12000
 AFTER = 400000  # bytes that pass before a load is held: more than a listing, less than any of its halves

@@ -7,8 +7,8 @@ import re
 import signal
 import subprocess
 
-from harness import SEALIFT, SealiftTest, allow
-from midload import Gate, Session, within
+from harness import SEALIFT, SealiftTest, allow, within
+from midload import Gate, Session
 
 INT, BIG, TIME, TEXT = 'integer', 'bigint', 'timestamp without time zone', 'text'
 

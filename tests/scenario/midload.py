@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 
 
 class Gate:
@@ -158,14 +157,3 @@ class Session:
             pass
         self.p.wait(60)
         self.p.stdout.close()
-
-
-def within(seconds, holds, what=''):
-    """waits until holds() is true, and gives what it gave"""
-    end = time.time() + seconds
-    while True:
-        got = holds()
-        if got or time.time() > end:
-            assert got, 'not within %d s %s' % (seconds, what)
-            return got
-        time.sleep(0.1)

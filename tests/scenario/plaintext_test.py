@@ -3,7 +3,7 @@ import os
 import subprocess
 import time
 
-from harness import SealiftTest, allow, children
+from harness import SealiftTest, allow, children, within
 
 CANARY = 'Qz7canaryVx2kWu9'  # nothing that compresses, and too long to be there by chance
 
@@ -30,12 +30,6 @@ class PlaintextTest(SealiftTest):
 
     def clean(self):
         self.assertEqual(self.hits(), [])
-
-    def within(self, seconds, holds):
-        end = time.time() + seconds
-        while not holds() and time.time() < end:
-            time.sleep(0.2)
-        self.assertTrue(holds())
 
     def spill_folder(self):
         return os.readlink(os.path.join(self.s.data, 'pg/base/pgsql_tmp'))
@@ -89,7 +83,7 @@ class PlaintextTest(SealiftTest):
         s.sqlv("alter table c add check (a <> '%s')" % 'good')
         self.refused(s.sql(copy.replace(' csv', ' csv maxerror 5')), 'violates check constraint')
         s.sqlv("alter table c drop constraint c_a_check")
-        self.within(30, lambda: s.sqlv("select count(*) from sys_load_history where status = 'aborted'") == '2')
+        within(30, lambda: s.sqlv("select count(*) from sys_load_history where status = 'aborted'") == '2')
         # Another user sees none, and reaches neither the table nor the function.
         s.sqlv("create user other password 'Other12345'")
         other = dict(user='other', password='Other12345')

@@ -13,15 +13,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-from harness import SANITIZED, SEALIFT, Sealift, SealiftTest, alive
-
-
-def wait_for(what, seconds=60):
-    deadline = time.time() + seconds
-    while not what():
-        if time.time() > deadline:
-            raise AssertionError('not within %d s' % seconds)
-        time.sleep(0.1)
+from harness import SANITIZED, SEALIFT, Sealift, SealiftTest, alive, within
 
 
 class CutOff(unittest.TestCase):
@@ -70,7 +62,7 @@ class Processes(SealiftTest):
                 def back():
                     now = s.pids()
                     return now.get(name, old) != old and s.aws('s3 ls').code == 0 and s.sql('select 1').code == 0
-                wait_for(back)
+                within(60, back)
                 self.assertIn(key, [k['KeyId'] for k in s.awsj('kms list-keys')['Keys']])
                 self.assertEqual(s.sqlv('select count(*) from kept'), '1')
 
@@ -109,7 +101,7 @@ class Processes(SealiftTest):
             time.sleep(1)
             os.kill(s.pids()[name], signal.SIGKILL)
             killed = time.time()
-            wait_for(lambda: len([x for x in ok if x > killed + 0.5]) > 6)
+            within(60, lambda: len([x for x in ok if x > killed + 0.5]) > 6)
         stop.set()
         for t in threads:
             t.join()
@@ -144,7 +136,7 @@ class Processes(SealiftTest):
         os.kill(pids['supervisor'], signal.SIGKILL)
         s.up()
         self.assertEqual(s.sqlv('select 1'), '1')
-        wait_for(lambda: not any(alive(p) for p in pids.values()))
+        within(60, lambda: not any(alive(p) for p in pids.values()))
 
     def test_4_down_and_up(self):
         s = self.s
