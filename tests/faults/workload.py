@@ -16,7 +16,7 @@ import threading
 import time
 
 import tables
-from harness import SEALIFT, allow
+from harness import allow, check_warehouse
 from instance import Refused
 
 BUCKET = 'cutbkt'
@@ -353,18 +353,6 @@ class Workload:
         db.close()
         files = {os.path.basename(p) for p in glob.glob(os.path.join(disk.data, 's3/parts/*/*'))}
         return ['part %s has no row' % p for p in files - rows] + ['part %s has no file' % p for p in rows - files]
-
-
-def check_warehouse(s, seconds=30):
-    """`sealift warehouse check` on a running instance: nothing is damaged, and nothing an orphan once the sweep of its start has been"""
-    until = time.monotonic() + seconds
-    while True:
-        r = s.run([SEALIFT, 'warehouse', 'check', '--data', s.data])
-        if r.code == 0 and ' 0 damaged, 0 orphans' in r.out:
-            return []
-        if time.monotonic() > until:
-            return ['warehouse check: %s%s' % (r.out, r.err)]
-        time.sleep(0.2)
 
 
 WHOLE = ('content', 'batch', 'bucket', 'role', 'table', 'alias', 'upload')  # read by one call, so all are compared

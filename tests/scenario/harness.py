@@ -214,6 +214,18 @@ def within(seconds, holds, what=''):
         time.sleep(0.1)
 
 
+def check_warehouse(s, seconds=30):
+    """`sealift warehouse check` on a running instance: nothing is damaged, and nothing an orphan once the sweep of its start has been"""
+    until = time.time() + seconds
+    while True:
+        r = s.run([SEALIFT, 'warehouse', 'check', '--data', s.data])
+        if r.code == 0 and ' 0 damaged, 0 orphans' in r.out:
+            return []
+        if time.time() > until:
+            return ['warehouse check: %s%s' % (r.out, r.err)]
+        time.sleep(0.2)
+
+
 def allow(action, resource='*'):
     return {'Effect': 'Allow', 'Action': action, 'Resource': resource}
 

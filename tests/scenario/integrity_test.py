@@ -4,6 +4,7 @@ served, and a damaged one can be dropped. What belongs to nobody is found, and s
 
 PostgreSQL's page checksums would hide our own seal: they are made right after each change.
 """
+import contextlib
 import glob
 import os
 import random
@@ -11,10 +12,9 @@ import re
 import shutil
 import struct
 import subprocess
-import time
 import unittest
 
-from harness import SEALIFT, SOAK, SealiftTest
+from harness import SEALIFT, SOAK, SealiftTest, check_warehouse
 from isolation_test import Session
 from superuser import Superuser
 
@@ -55,12 +55,16 @@ class Table:
     CATALOG = ('segment', 'segment_deletes', 'storage')
 
     def __init__(self, test, name):
-        self.name, self.su, s = name, test.su, test.s
+        self.name, self.test, s = name, test, test.s
         self.oid = s.sqlv("select '%s'::regclass::oid" % name)
         self.path = os.path.join(s.data, 'pg', s.sqlv("select pg_relation_filepath('%s')" % name))
         self.storage = self.bytes()[HEAD + 8:HEAD + 24].hex()
         self.key = os.path.join(s.data, 'warehouse', s.sqlv("select oid from pg_database where datname = 'dev'"), self.storage)
         self.keep()
+
+    @property
+    def su(self):
+        return self.test.su  # of now: a start makes another
 
     def bytes(self):
         with open(self.path, 'rb') as f:
@@ -120,10 +124,10 @@ class Table:
             f.write(data)
         shutil.chown(self.key, *(('postgres', 'postgres') if os.geteuid() == 0 else (os.geteuid(),)))
 
-    def found(self, test, fresh=False):
+    def found(self, fresh=False):
         """what the check says of it; `fresh`: by a session that has seen no key"""
         if fresh:
-            with Superuser(test.s) as su:
+            with Superuser(self.test.s) as su:
                 return su('select part, problem from sealift.check_table(%s)' % self.oid)
         return self.su('select part, problem from sealift.check_table(%s)' % self.oid)
 
@@ -142,24 +146,24 @@ class Integrity(SealiftTest):
         print('seed %d' % SEED)
         self.rnd = random.Random('%d/%s' % (SEED, self.id()))
 
-    def again(self):
-        """a restart: buffers and sessions are new"""
+    @contextlib.contextmanager
+    def down(self):
+        """a crash and a start, between them what is done to the files: buffers and sessions are new"""
         self.su.close()
         self.s.kill_all()
+        yield
         self.s.up()
         type(self).su = Superuser(self.s)
+
+    def again(self):
+        with self.down():
+            pass
 
     def check(self, *args):
         return self.s.run([SEALIFT, 'warehouse', 'check', '--data', self.s.data, *args])
 
     def until_clean(self):
-        """after a start: the sweep needs a moment"""
-        for _ in range(100):
-            r = self.check()
-            if r.code == 0:
-                return
-            time.sleep(0.1)
-        self.fail(r)
+        self.assertEqual(check_warehouse(self.s), [])
 
     def damaged(self, said, name, what):
         self.assertRegex(said, DAMAGE, what)
@@ -182,12 +186,12 @@ class Integrity(SealiftTest):
         want = session(self.QUERY % 'flip')
         self.assertTrue(want.startswith('400|'), want)
         self.assertGreaterEqual(size, 2 * PAGE)
-        self.assertEqual(t.found(self), [])
+        self.assertEqual(t.found(), [])
         places = range(PAGE, size) if SOAK else sorted(set(range(PAGE, PAGE + 150)) | set(rnd.sample(range(PAGE, size), 200)) | set(range(size - 30, size)))
         for at in places:
             fix = at % PAGE not in CHECKSUM  # of the checksum itself there is nothing to mend
             t.flip(at, rnd.randrange(8), fix)
-            said, found = session(self.QUERY % 'flip'), t.found(self)
+            said, found = session(self.QUERY % 'flip'), t.found()
             t.restore_page(at)
             self.damaged(said, 'flip', at)
             self.assertNotEqual(found, [], at)
@@ -195,20 +199,17 @@ class Integrity(SealiftTest):
         # The head: buffers hold it, so the check reads the file.
         for at in [i for i in range(PAGE) if i not in CHECKSUM] if SOAK else list(LSN) + list(range(10, 130)) + rnd.sample(range(130, PAGE), 40):
             t.flip(at, rnd.randrange(8), True)
-            found = t.found(self)
+            found = t.found()
             t.restore_page(at)
             self.assertNotEqual(found, [], at)
             self.assertEqual(found[0][0], 'head')
         session.close()
         for at in (11, 32, 48, 52, 56, 60, 64, 90, 4000) if SOAK else (32, 48, 56):  # storage id, row, block, MAC
-            t.su.close()
-            s.kill_all()
-            t.flip(at, 4, True)
-            s.up()
-            type(self).su = t.su = Superuser(s)
+            with self.down():
+                t.flip(at, 4, True)
             said = s.sql(self.QUERY % 'flip', options=('-A', '-t', '-v', 'VERBOSITY=verbose'))
             inserted = s.sql('insert into flip values (1)', options=('-A', '-t', '-v', 'VERBOSITY=verbose'))
-            found = t.found(self)
+            found = t.found()
             head_came_from_the_log = t.page(0) == t.bytes()[:PAGE]
             if head_came_from_the_log:
                 self.assertEqual(said.out.strip(), want)
@@ -217,11 +218,8 @@ class Integrity(SealiftTest):
                 self.damaged(said.err, 'flip', at)
                 self.damaged(inserted.err, 'flip', at)
                 self.assertNotEqual(found, [], at)
-                t.su.close()
-                s.kill_all()
-                t.restore()
-                s.up()
-                type(self).su = t.su = Superuser(s)
+                with self.down():
+                    t.restore()
             self.assertEqual(s.sqlv(self.QUERY % 'flip'), want)
             t.keep()
 
@@ -259,7 +257,7 @@ class Integrity(SealiftTest):
         self.assertGreater(len(fields), 500)
         for field in fields if SOAK else self.rnd.sample(fields, 120) + [f for f in fields if f[3] in ('integer', 'bigint') and f[4] == 0]:
             ctid = self.flip_field(t, field)
-            said, found = session(self.QUERY % 'rowflip'), t.found(self)
+            said, found = session(self.QUERY % 'rowflip'), t.found()
             self.su("delete from sealift.%s where ctid = '%s'" % (field[0], ctid))
             t.set_catalog(t.rows)
             self.damaged(said, 'rowflip', field)
@@ -272,7 +270,7 @@ class Integrity(SealiftTest):
         want = self.s.sqlv(self.QUERY % 'keyflip')
         for at in range(len(t.key_bytes)) if SOAK else self.rnd.sample(range(len(t.key_bytes)), 12):
             t.put_key(t.key_bytes[:at] + bytes([t.key_bytes[at] ^ 1 << self.rnd.randrange(8)]) + t.key_bytes[at + 1:])
-            said, found = self.s.sql(self.QUERY % 'keyflip', options=('-A', '-t', '-v', 'VERBOSITY=verbose')), t.found(self, fresh=True)
+            said, found = self.s.sql(self.QUERY % 'keyflip', options=('-A', '-t', '-v', 'VERBOSITY=verbose')), t.found(fresh=True)
             self.damaged(said.err, 'keyflip', at)
             self.assertNotEqual(found, [], at)
         t.put_key(t.key_bytes)
@@ -406,7 +404,7 @@ class Integrity(SealiftTest):
         twin, _ = self.make_large('twin', 2)
         session, kinds, done = Session(s), self.mutations(t, twin, stages), {}
         want, other = session(self.QUERY % 'large'), session(self.QUERY % 'twin')
-        self.assertEqual((t.found(self), twin.found(self)), ([], []))
+        self.assertEqual((t.found(), twin.found()), ([], []))
         for i in range(MUTATIONS):
             mutate = kinds[i % len(kinds)] if i < len(kinds) else rnd.choice(kinds)
             what = (i, mutate.__name__)
@@ -417,9 +415,9 @@ class Integrity(SealiftTest):
             else:
                 r = s.sql(self.QUERY % 'large', options=('-A', '-t', '-v', 'VERBOSITY=verbose'))
                 said = r.out + r.err
-            found = t.found(self, fresh=True)
+            found = t.found(fresh=True)
             if mutate.__name__ == 'foreign_rows':
-                self.assertNotEqual(twin.found(self), [], what)
+                self.assertNotEqual(twin.found(), [], what)
                 twin.set_catalog(twin.rows)
             else:
                 self.assertEqual(session('select count(*) from twin'), other.split('|')[0], what)
@@ -431,7 +429,7 @@ class Integrity(SealiftTest):
             self.assertNotEqual(found, [], what)
             if i % 20 == 0:
                 self.assertEqual(session(self.QUERY % 'large'), want, what)
-                self.assertEqual(t.found(self, fresh=True), [], what)
+                self.assertEqual(t.found(fresh=True), [], what)
         self.assertEqual((session(self.QUERY % 'large'), session(self.QUERY % 'twin')), (want, other))
         session.close()
         self.assertEqual(self.check().code, 0)
@@ -443,17 +441,13 @@ class Integrity(SealiftTest):
         s = self.s
         tables = {n: self.make_small(n) for n in ('d_head', 'd_file', 'd_cut', 'd_key', 'd_row', 'd_page', 'd_sound')}
         want = s.sqlv(self.QUERY % 'd_sound')
-        self.su.close()
-        s.kill_all()
-        for name in ('d_head', 'd_page'):
-            t = tables[name]
-            t.put({'d_head': 0, 'd_page': PAGE}[name], bytes(PAGE))
-        os.unlink(tables['d_file'].path)
-        with open(tables['d_cut'].path, 'r+b') as f:
-            f.truncate(100)
-        os.unlink(tables['d_key'].key)
-        s.up()
-        type(self).su = Superuser(s)
+        with self.down():
+            tables['d_head'].put(0, bytes(PAGE))
+            tables['d_page'].put(PAGE, bytes(PAGE))
+            os.unlink(tables['d_file'].path)
+            with open(tables['d_cut'].path, 'r+b') as f:
+                f.truncate(100)
+            os.unlink(tables['d_key'].key)
         self.su("update sealift.segment set rows = rows + 1 where storage = '%s'" % tables['d_row'].storage)
         damaged = sorted(n for n in tables if n != 'd_sound')
         for n in damaged:
@@ -473,10 +467,7 @@ class Integrity(SealiftTest):
                 s.sqlv('truncate d_page; insert into d_page values (1)')
                 self.assertEqual(s.sqlv('select a from d_page'), '1')
             s.sqlv('drop table %s' % n)
-        self.su.close()
-        s.kill_all()
-        s.up()
-        type(self).su = Superuser(s)
+        self.again()
         self.until_clean()
         self.assertEqual(s.sqlv(self.QUERY % 'd_sound'), want)
         folder = os.path.dirname(tables['d_sound'].key)
@@ -514,11 +505,9 @@ class Integrity(SealiftTest):
             self.assertEqual((su.one('show search_path'), su.one('show statement_timeout')), ('pg_catalog', '0'))
         s.sqlv('alter database dev set default_transaction_read_only = on')
         self.again()
-        t.su = self.su
         self.until_clean()
         s.sqlv('set transaction_read_only = off; begin read write; alter database dev reset all; drop schema evil cascade; commit')
         self.again()
-        t.su = self.su
         self.until_clean()
         key_folder, base = os.path.dirname(t.key), os.path.dirname(t.path)
         self.plant(os.path.join(base, '999999'), bytes(PAGE))
@@ -546,22 +535,16 @@ class Integrity(SealiftTest):
         sessions[1]('create temp table tmp as select generate_series(1, 50000) as a')
         sessions[2]('begin; truncate orph; insert into orph select generate_series(1, 9000)')
         files = len(glob.glob(base + '/*'))
-        s.kill_all()
-        for x in sessions:
-            x.close()
-        s.up()
-        self.su.close()
-        type(self).su = Superuser(s)
+        with self.down():
+            for x in sessions:
+                x.close()
         self.until_clean()
         self.assertLess(len(glob.glob(base + '/*')), files)
         self.assertEqual([f for f in glob.glob(base + '/999999*') if os.path.getsize(f) > 0], [])  # an empty one goes at the next checkpoint
         self.assertEqual(s.sqlv('select count(*) from orph'), '400')
         self.su("update pg_database set datconnlimit = -2 where datname = 'first'")  # as a DROP that was cut off leaves it
         self.assertIn('first: it allows no connections', self.check().out)
-        self.su.close()
-        s.kill_all()
-        s.up()
-        type(self).su = Superuser(s)
+        self.again()
         self.until_clean()
         self.assertEqual(s.sqlv("select count(*) from pg_database where datname = 'first'"), '0')
         self.assertEqual(s.sqlv('select a from t', database='second'), '5')

@@ -10,8 +10,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../faults'))
 
 import tables  # noqa: E402
-from harness import SEALIFT, SOAK, SealiftTest  # noqa: E402
-from workload import check_warehouse  # noqa: E402
+from harness import SEALIFT, SOAK, SealiftTest, check_warehouse  # noqa: E402
 
 KILLS = 200 if SOAK else 4
 SESSIONS = 3
