@@ -20,15 +20,6 @@ class ClusterKeyTest(SealiftTest):
     def cluster(self):
         return self.s.awsj('redshift describe-clusters --cluster-identifier local')['Clusters'][0]
 
-    def wait_available(self):
-        for _ in range(100):
-            c = self.cluster()
-            if c['ClusterStatus'] == 'available':
-                return c
-            self.assertEqual(c['ClusterStatus'], 'rotating-keys')
-            time.sleep(0.1)
-        self.fail('the rotation does not end: %r\n%s' % (c, self.s.logs()))
-
     def cluster_file(self):
         with open(os.path.join(self.s.data, 'warehouse/cluster'), 'rb') as f:
             return f.read()

@@ -262,5 +262,13 @@ class SealiftTest(unittest.TestCase):
         self.assertEqual(result.code, 0, '%r\n%s' % (result, self.s.logs()))
         return result.out
 
+    def wait_available(self, seconds=60):
+        """until no key rotation runs; gives the cluster"""
+        def cluster():
+            c = self.s.awsj('redshift describe-clusters --cluster-identifier local')['Clusters'][0]
+            self.assertIn(c['ClusterStatus'], ('available', 'rotating-keys'))
+            return c if c['ClusterStatus'] == 'available' else None
+        return within(seconds, cluster, 'the end of the rotation')
+
     def audit_verifies(self):
         self.accepted(self.s.run([SEALIFT, 'audit', 'verify', '--data', self.s.data]))

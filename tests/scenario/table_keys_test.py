@@ -23,13 +23,6 @@ class TableKeysTest(SealiftTest):
         self.assertEqual(len(made), 1)
         return os.path.join(self.folder(), made.pop())
 
-    def wait_available(self):
-        for _ in range(200):
-            if self.s.awsj('redshift describe-clusters')['Clusters'][0]['ClusterStatus'] == 'available':
-                return
-            time.sleep(0.1)
-        self.fail(self.s.logs())
-
     def parent_and_cluster(self):
         """ids: under which the database's key is wrapped, of the cluster's key"""
         with open(os.path.join(self.folder(), 'key'), 'rb') as f:
