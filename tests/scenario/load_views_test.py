@@ -4,6 +4,7 @@ import os
 import pty
 import random
 import re
+import select
 import signal
 import subprocess
 
@@ -333,13 +334,16 @@ class RunningLoads(SealiftTest):
         near, far = pty.openpty()
         watch = subprocess.Popen([SEALIFT, 'loads', '--watch', '--data', self.s.data], env=self.s.env, stdout=far, stderr=subprocess.PIPE, text=True)
         os.close(far)
-        seen = b''
-        while b'[##' not in seen or b'\033[J' not in seen:
-            seen += os.read(near, 65536)
+        seen = bytearray()
+
+        def shows(*texts):
+            if select.select([near], [], [], 0)[0]:
+                seen.extend(os.read(near, 65536))
+            return all(x in seen for x in texts)
+        within(30, lambda: shows(b'[##', b'\033[J'))
         self.gate.release()
         session.answer()
-        while b'160,000 rows' not in seen:
-            seen += os.read(near, 65536)
+        within(30, lambda: shows(b'160,000 rows'))
         watch.send_signal(signal.SIGINT)
         watch.communicate(timeout=30)
         os.close(near)
