@@ -1,5 +1,4 @@
 """Loads that something cuts off in their middle: the table is as before, the error is clear, nothing is left behind, and the next load works."""
-import json
 import os
 import random
 import signal
