@@ -1,4 +1,4 @@
-/* Batches as text, for tests: a value's text by its type. Include after cmocka.h. */
+/* Batches as text, for tests. Include after cmocka.h. */
 #ifndef SEALIFT_TESTS_COPY_SHOW_H
 #define SEALIFT_TESTS_COPY_SHOW_H
 
@@ -65,6 +65,19 @@ static inline void put_value(struct buf *out, const struct copy_column *col,
         break;
     default:
         buf_printf(out, "%lld", (long long)v->v.i64[row]);
+    }
+}
+
+/* Each row as (a,b). */
+static inline void put_rows(struct buf *out, const struct copy_column *columns, size_t count,
+                            const struct copy_batch *b) {
+    for (size_t row = 0; row < b->rows; row++) {
+        buf_putc(out, '(');
+        for (size_t i = 0; i < count; i++) {
+            buf_puts(out, i > 0 ? "," : "");
+            put_value(out, &columns[i], b, i, row);
+        }
+        buf_putc(out, ')');
     }
 }
 

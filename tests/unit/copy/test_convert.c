@@ -37,14 +37,7 @@ static void run(const struct copy_convert_conf *conf, struct slice in, struct bu
         copy_batch_reset(&b);
         copy_bad_rows_reset(&bad);
         assert_true(sl_is_ok(copy_converter_fill(c, &b, &bad, &more, &err)));
-        for (size_t r = 0; r < b.rows; r++) {
-            buf_putc(out, '(');
-            for (size_t i = 0; i < conf->column_count; i++) {
-                buf_puts(out, i > 0 ? "," : "");
-                put_value(out, &conf->columns[i], &b, i, r);
-            }
-            buf_putc(out, ')');
-        }
+        put_rows(out, conf->columns, conf->column_count, &b);
         for (size_t i = 0; i < bad.count; i++) {
             const struct copy_bad_row *r = &bad.rows[i];
             buf_printf(out, "%llu/%d/%u/%d %s", (unsigned long long)r->line, r->column, r->position,

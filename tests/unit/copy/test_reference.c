@@ -226,14 +226,7 @@ static void convert(const struct copy_convert_conf *conf, struct slice in, uint6
         copy_batch_reset(&b);
         copy_bad_rows_reset(&bad);
         assert_true(sl_is_ok(copy_converter_fill(c, &b, &bad, &more, NULL)));
-        for (size_t r = 0; r < b.rows; r++) {
-            buf_putc(out, '(');
-            for (size_t i = 0; i < one.column_count; i++) {
-                buf_puts(out, i > 0 ? "," : "");
-                put_value(out, &one.columns[i], &b, i, r);
-            }
-            buf_putc(out, ')');
-        }
+        put_rows(out, one.columns, one.column_count, &b);
         for (size_t i = 0; i < bad.count; i++) {
             const struct copy_bad_row *r = &bad.rows[i];
             buf_printf(out, "<%llu/%d/%u/%d>", (unsigned long long)r->line, r->column, r->position,
@@ -299,6 +292,7 @@ static void run_case(uint64_t seed) {
     buf_fini(&file);
     buf_fini(&want);
 }
+
 /* ---- JSON: the fields are known, and written as a record in one of its many forms ---- */
 
 static void put_blanks(struct buf *out) {
