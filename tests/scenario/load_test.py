@@ -143,7 +143,7 @@ class Load(SealiftTest):
             while p.poll() is None and time.time() < begun + 20:
                 p.send_signal(signal.SIGINT)  # psql asks for a cancel; before it has sent the statement it ends by that
                 time.sleep(0.1)
-            self.assertLess(time.time() - begun, 2)
+            self.assertLess(time.time() - begun, 10)  # one that goes on to its end is told by the next line
             self.assertNotIn('completed', p.communicate()[0])
             self.assertEqual(s.sqlv('select * from cut'), '1|before')
         self.assertIn('1500000 record(s) loaded', s.sql(self.copy('cut', 'cut')).err)
