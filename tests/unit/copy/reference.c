@@ -4,8 +4,14 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/copy/show.h"
 
 enum { FIELDS_MAX = 64, TEXT_MAX = 4096 };
 
@@ -269,18 +275,6 @@ static void read_fixed(const struct delimited_conf *c, struct slice d, struct ro
 }
 
 /* ---- Values ---- */
-
-static void put_int128(struct buf *out, __int128 v) {
-    char text[48], *p = text + sizeof text;
-    bool negative = v < 0;
-    *--p = '\0';
-    do {
-        int digit = (int)(v % 10);
-        *--p = (char)('0' + (digit < 0 ? -digit : digit));
-        v /= 10;
-    } while (v != 0);
-    buf_printf(out, "%s%s", negative ? "-" : "", p);
-}
 
 static int read_int(struct slice s, __int128 most, struct buf *out) {
     bool negative = s.ptr[0] == '-';
