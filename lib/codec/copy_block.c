@@ -23,6 +23,10 @@ struct column_job {
     void *ctx;
 };
 
+/* Marks are compared eight at a time: the pattern of eight rows, and another behind for the last
+ * eight. */
+enum { PLAIN_ROWS = 16 };
+
 /* Is it what parse_number would take, of some column? */
 static bool is_short_number(struct slice s) {
     uint8_t text[COPY_MEMO_READ] = {0};
@@ -37,8 +41,14 @@ static bool is_short_number(struct slice s) {
 struct sl_rc copy_block_init(struct copy_block *k, const struct copy_convert_conf *conf) {
     k->conf = conf;
     k->null_is_number = is_short_number(conf->null_as);
-    k->sizes = calloc(conf->column_count, sizeof *k->sizes);
-    ENSURE(k->sizes != NULL, NULL, SL_E_NOMEM, "out of memory");
+    size_t columns = conf->column_count;
+    k->sizes = calloc(columns, sizeof *k->sizes);
+    k->plain = malloc(PLAIN_ROWS * columns);
+    ENSURE(k->sizes != NULL && k->plain != NULL, NULL, SL_E_NOMEM, "out of memory");
+    memset(k->plain, conf->split.delimiter, PLAIN_ROWS * columns);
+    for (size_t i = 1; i <= PLAIN_ROWS; i++) {
+        k->plain[i * columns - 1] = '\n';
+    }
     TRY(copy_memos_init(&k->memos, conf->column_count));
     for (size_t i = 0; i < conf->column_count; i++) {
         k->sizes[i] = (uint8_t)copy_value_size(conf->columns[i].type);
@@ -51,6 +61,7 @@ struct sl_rc copy_block_init(struct copy_block *k, const struct copy_convert_con
 void copy_block_fini(struct copy_block *k) {
     copy_memos_fini(&k->memos);
     free(k->sizes);
+    free(k->plain);
 }
 
 static inline int64_t value_at(const struct copy_vector *v, size_t row, size_t size) {
@@ -178,18 +189,21 @@ static bool convert_column(const struct column_job *j, size_t size) {
 /* How many of the rows that the marks hold are of the plain kind; at most `most`. */
 static size_t plain_rows(const struct copy_block *k, const struct delimited *d,
                          const uint32_t *ends, size_t count, size_t most) {
-    size_t columns = k->conf->column_count, rows = 0;
-    const uint8_t *p = d->data.ptr;
-    uint8_t delimiter = k->conf->split.delimiter;
-    for (; rows < most && (rows + 1) * columns <= count; rows++, ends += columns) {
-        bool plain = p[ends[columns - 1]] == '\n';
-        for (size_t i = 0; i + 1 < columns; i++) {
-            plain &= p[ends[i]] == delimiter;
-        }
-        /* of one column: it may be no row at all */
-        bool blank = columns == 1 && p[ends[-1] + 1] <= '\r';
-        if (!plain || blank) {
-            break;
+    size_t columns = k->conf->column_count, rows = count / columns;
+    size_t whole = (rows < most ? rows : most) * columns, at = 0, phase = 0;
+    const uint8_t *bytes = delimited_ahead_bytes(d);
+    while (at + 8 <= whole && memcmp(bytes + at, k->plain + phase, 8) == 0) {
+        at += 8;
+        phase = phase + 8 < 8 * columns ? phase + 8 : 0;
+    }
+    while (at < whole && bytes[at] == k->plain[phase]) {
+        at++;
+        phase++;
+    }
+    rows = at / columns;
+    for (size_t r = 0; columns == 1 && r < rows; r++) {
+        if (d->data.ptr[ends[(ptrdiff_t)r - 1] + 1] <= '\r') { /* it may be no row at all */
+            rows = r;
         }
     }
     return rows;

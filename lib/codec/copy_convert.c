@@ -128,7 +128,7 @@ struct sl_rc copy_converter_new(const struct copy_convert_conf *conf, struct cop
         return sl_rc_of(SL_E_NOMEM);
     }
     /* the plain twin of the scan goes field by field */
-    c->has_blocks = conf->scan == DELIMITED_BEST && delimited_is_marked(&conf->split);
+    c->has_blocks = conf->scan != DELIMITED_SCALAR && delimited_is_marked(&conf->split);
     *ret = c;
     return SL_OK;
 }

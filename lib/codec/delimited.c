@@ -2,81 +2,12 @@
  * that can matter (the marks), window by window; a small state machine then walks the marks. */
 #include "lib/codec/delimited_in.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-/* The third byte that marks are made of. */
-static uint8_t third_mark(const struct delimited_conf *conf) {
-    return conf->format == DELIMITED_CSV ? conf->quote : conf->escape ? '\\' : conf->delimiter;
-}
-
-typedef size_t (*index_fn)(const struct delimited_conf *, const uint8_t *, size_t, uint32_t,
-                           uint32_t *);
-
-static size_t index_scalar(const struct delimited_conf *conf, const uint8_t *p, size_t n,
-                           uint32_t base, uint32_t *out) {
-    uint8_t delimiter = conf->delimiter;
-    uint8_t quote = third_mark(conf);
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] == delimiter || p[i] == '\n' || p[i] == quote) {
-            out[count++] = base + (uint32_t)i;
-        }
-    }
-    return count;
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx2,bmi,popcnt"))) static uint32_t
-marks_of(const uint8_t *p, __m256i delimiter, __m256i lf, __m256i quote) {
-    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
-    __m256i hit =
-        _mm256_or_si256(_mm256_cmpeq_epi8(v, delimiter),
-                        _mm256_or_si256(_mm256_cmpeq_epi8(v, lf), _mm256_cmpeq_epi8(v, quote)));
-    return (uint32_t)_mm256_movemask_epi8(hit);
-}
-
-__attribute__((target("avx2,bmi,popcnt"))) static size_t
-index_avx2(const struct delimited_conf *conf, const uint8_t *p, size_t n, uint32_t base,
-           uint32_t *out) {
-    __m256i delimiter = _mm256_set1_epi8((char)conf->delimiter);
-    __m256i lf = _mm256_set1_epi8('\n');
-    __m256i quote = _mm256_set1_epi8((char)third_mark(conf));
-    size_t count = 0;
-    size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-        uint64_t mask = marks_of(p + i, delimiter, lf, quote) |
-                        (uint64_t)marks_of(p + i + 32, delimiter, lf, quote) << 32;
-        /* eight at a time, whatever there are: what is too many is written over */
-        size_t end = count + (size_t)__builtin_popcountll(mask);
-        for (; count < end; count += 8) {
-            for (int k = 0; k < 8; k++) {
-                out[count + (size_t)k] = base + (uint32_t)i + (uint32_t)_tzcnt_u64(mask);
-                mask = _blsr_u64(mask);
-            }
-        }
-        count = end;
-    }
-    return count + index_scalar(conf, p + i, n - i, base + (uint32_t)i, out + count);
-}
-#endif
-
-static index_fn index_pick(enum delimited_scan scan) {
-#if defined(__x86_64__)
-    if (scan == DELIMITED_BEST && __builtin_cpu_supports("avx2")) {
-        return index_avx2;
-    }
-#endif
-    return index_scalar;
-}
-
 void delimited_start(struct delimited *d, const struct delimited_conf *conf, struct slice data,
                      enum delimited_scan scan) {
     sl_assert(data.len <= DELIMITED_MAX_BYTES);
     d->conf = *conf;
     d->data = data;
-    d->index = index_pick(scan);
+    d->index = delimited_index_pick(scan);
     d->scanned = 0;
     d->at = 0;
     d->mark_count = 1;
@@ -88,7 +19,7 @@ static void index_window(struct delimited *d) {
     size_t n = d->data.len - d->scanned;
     n = n < DELIMITED_WINDOW ? n : DELIMITED_WINDOW;
     d->mark_count += (uint32_t)d->index(&d->conf, d->data.ptr + d->scanned, n, (uint32_t)d->scanned,
-                                        d->marks + d->mark_count);
+                                        d->marks + d->mark_count, d->mark_bytes + d->mark_count);
     d->scanned += n;
 }
 
@@ -108,6 +39,7 @@ uint32_t *delimited_ahead(struct delimited *d, size_t least, size_t *ret_count) 
     size_t left = d->mark_count - d->mark_at;
     if (left < least && left < DELIMITED_WINDOW && d->scanned < d->data.len) {
         memmove(d->marks + 1, d->marks + d->mark_at, left * sizeof *d->marks);
+        memmove(d->mark_bytes + 1, d->mark_bytes + d->mark_at, left);
         d->mark_at = 1;
         d->mark_count = (uint32_t)left + 1;
         index_window(d);

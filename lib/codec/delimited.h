@@ -39,8 +39,9 @@ struct delimited_conf {
 struct sl_rc delimited_widths(struct slice spec, uint32_t *ret, size_t max, size_t *ret_count,
                               struct sl_error *err);
 
-/* Scans are vectorised where the CPU allows; DELIMITED_SCALAR forces the byte-wise twin (tests). */
-enum delimited_scan { DELIMITED_BEST, DELIMITED_SCALAR };
+/* Scans are vectorised where the CPU allows. For tests: DELIMITED_OLDER leaves out what needs
+ * AVX-512, DELIMITED_SCALAR forces the byte-wise twin. */
+enum delimited_scan { DELIMITED_BEST, DELIMITED_OLDER, DELIMITED_SCALAR };
 
 /* One past the LF of the last whole row of `data`, which starts at a row's start; 0 if none is
  * whole. */
@@ -80,19 +81,21 @@ struct delimited_row {
     uint32_t fault_field; /* index of its field */
 };
 
-enum { DELIMITED_WINDOW = 16384, DELIMITED_MAX_BYTES = 1 << 30 };
+enum { DELIMITED_WINDOW = 16384, DELIMITED_SPARE = 64, DELIMITED_MAX_BYTES = 1 << 30 };
 
 struct delimited {
     struct delimited_conf conf;
     struct slice data;
-    size_t (*index)(const struct delimited_conf *, const uint8_t *, size_t, uint32_t, uint32_t *);
+    size_t (*index)(const struct delimited_conf *, const uint8_t *, size_t, uint32_t, uint32_t *,
+                    uint8_t *);
     size_t scanned; /* bytes already indexed */
     size_t at;      /* start of the next row */
     uint32_t mark_count;
     uint32_t mark_at;
     /* Offsets of delimiters, line ends and quotes, behind one that is free: what a window left
      * over, a window, and what is written beyond. */
-    uint32_t marks[1 + 2 * DELIMITED_WINDOW + 8];
+    uint32_t marks[1 + 2 * DELIMITED_WINDOW + DELIMITED_SPARE];
+    uint8_t mark_bytes[1 + 2 * DELIMITED_WINDOW + DELIMITED_SPARE]; /* what stands there */
 };
 
 /* `data` (at most DELIMITED_MAX_BYTES) is whole rows; the last may lack its line end. It stays the
@@ -111,6 +114,10 @@ static inline bool delimited_is_marked(const struct delimited_conf *conf) {
  * before them may be read too, and is one byte before the next row. delimited_skip goes behind the
  * first `n`, the last of which must be a line end. */
 uint32_t *delimited_ahead(struct delimited *d, size_t least, size_t *ret_count);
+/* What stands at the marks ahead. */
+static inline const uint8_t *delimited_ahead_bytes(const struct delimited *d) {
+    return d->mark_bytes + d->mark_at;
+}
 static inline void delimited_skip(struct delimited *d, size_t n) {
     d->mark_at += (uint32_t)n;
     d->at = (size_t)d->marks[d->mark_at - 1] + 1;

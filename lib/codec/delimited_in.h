@@ -4,6 +4,12 @@
 
 #include "lib/codec/delimited.h"
 
+/* Where delimiters, line ends and quotes (or what else matters) are in p[0, n), and what stands
+ * there; `base` is the offset of p. Up to DELIMITED_SPARE elements more are written. */
+typedef size_t (*delimited_index_fn)(const struct delimited_conf *conf, const uint8_t *p, size_t n,
+                                     uint32_t base, uint32_t *ret_marks, uint8_t *ret_bytes);
+delimited_index_fn delimited_index_pick(enum delimited_scan scan);
+
 /* The next mark, or false at the end of the data. */
 bool delimited_mark(struct delimited *d, uint32_t *ret);
 /* Where the line with its LF at `lf`, in which a field begins at `start`, ends. */

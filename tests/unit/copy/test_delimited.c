@@ -208,11 +208,14 @@ static void test_random(void **state) {
         }
         const struct delimited_conf *conf = round % 3 == 0 ? &plain : &csv;
         struct slice in = slice_of(data, len);
-        struct buf best = BUF_INIT(1 << 22), scalar = BUF_INIT(1 << 22), slow = BUF_INIT(1 << 22);
+        struct buf best = BUF_INIT(1 << 22), older = BUF_INIT(1 << 22);
+        struct buf scalar = BUF_INIT(1 << 22), slow = BUF_INIT(1 << 22);
         /* the reference shows all fields, the renderer the first 16: compare where none is longer
          */
         render(conf, in, DELIMITED_BEST, &best);
+        render(conf, in, DELIMITED_OLDER, &older);
         render(conf, in, DELIMITED_SCALAR, &scalar);
+        assert_true(slice_eq(buf_slice(&best), buf_slice(&older)));
         assert_true(slice_eq(buf_slice(&best), buf_slice(&scalar)));
         reference(conf, in, &slow);
         struct delimited *d = malloc(sizeof *d);
@@ -234,6 +237,7 @@ static void test_random(void **state) {
         assert_int_equal(delimited_cut(conf, in, DELIMITED_BEST), cut);
         assert_int_equal(delimited_cut(conf, in, DELIMITED_SCALAR), cut);
         buf_fini(&best);
+        buf_fini(&older);
         buf_fini(&scalar);
         buf_fini(&slow);
         free(data);

@@ -271,7 +271,8 @@ static void compare(struct copy_convert_conf *conf, uint64_t seed, struct slice 
         conf->scan = (enum delimited_scan)scan;
         convert(conf, in, 1, &whole);
         convert_runs(conf, in, &runs);
-        check(seed, scan == DELIMITED_BEST ? "best scan" : "scalar scan", in, &whole, want);
+        static const char *const names[] = {"best scan", "older scan", "scalar scan"};
+        check(seed, names[scan], in, &whole, want);
         check(seed, "in runs", in, &runs, want);
         buf_fini(&whole);
         buf_fini(&runs);
