@@ -35,7 +35,7 @@ enum {
     RECORD_PAGES = 0x00,
     RECORD_FREED = 0x10,
     HEAD_MAGIC = 0x534c5441,
-    HEAD_VERSION = 2,
+    HEAD_VERSION = 3,
     GROUP_PAGES = 32, /* pages of one record */
     PAGE_BYTES = BLCKSZ - SizeOfPageHeaderData,
 };
@@ -47,6 +47,7 @@ struct head {
     uint64 next_row;
     BlockNumber next_block;
     uint32 run_count;
+    uint64 node;                /* the number of the file that it was made in */
     uint8 mac[CATALOG_MAC_LEN]; /* of all before it, and the runs */
     struct pages_run runs[];    /* up to pd_lower */
 };
@@ -210,10 +211,14 @@ static void head_mac(const struct head *h, const struct secret *key, uint8_t out
     catalog_mac(key, SLICE_LIT("head"), fields, lengthof(fields), out);
 }
 
-static void check_head(Relation rel, const struct head *h, const struct secret *key) {
+static bool is_under(const struct head *h, const struct secret *key) {
     uint8_t mac[CATALOG_MAC_LEN];
     head_mac(h, key, mac);
-    if (!secret_equal(slice_of(mac, sizeof mac), slice_of(h->mac, sizeof h->mac))) {
+    return secret_equal(slice_of(mac, sizeof mac), slice_of(h->mac, sizeof h->mac));
+}
+
+static void check_head(Relation rel, const struct head *h, const struct secret *key) {
+    if (!is_under(h, key)) {
         fail_damaged(rel, "its file's head was altered");
     }
 }
@@ -224,7 +229,8 @@ void pages_create(const RelFileNode *node, char persistence, const uint8_t stora
     page_buffer page;
     PageInit(page.data, BLCKSZ, 0);
     struct head *h = head_of(page.data);
-    *h = (struct head){.magic = HEAD_MAGIC, .version = HEAD_VERSION, .next_block = 1};
+    *h = (struct head){
+        .magic = HEAD_MAGIC, .version = HEAD_VERSION, .next_block = 1, .node = node->relNode};
     memcpy(h->storage, storage, STORAGE_ID_LEN);
     head_mac(h, key, h->mac);
     ((PageHeader)page.data)->pd_lower += sizeof(struct head);
@@ -248,6 +254,10 @@ static Buffer lock_head(Relation rel, int mode) {
         UnlockReleaseBuffer(buffer);
         fail_damaged(rel, "its file has no head");
     }
+    if (head_of(BufferGetPage(buffer))->node != rel->rd_node.relNode) {
+        UnlockReleaseBuffer(buffer);
+        fail_damaged(rel, "its file's head is another file's");
+    }
     return buffer;
 }
 
@@ -257,7 +267,7 @@ void pages_storage_id(Relation rel, uint8_t ret[STORAGE_ID_LEN]) {
     UnlockReleaseBuffer(buffer);
 }
 
-/* As it lies on the disk; false when it is missing or not sound. */
+/* As it lies on the disk; false when it is missing, not sound, or another file's. */
 static bool head_on_disk(const RelFileNode *node, BackendId backend, page_buffer *page) {
     enum { ATTEMPTS = 3 }; /* the page may just be written */
     SMgrRelation smgr = smgropen(*node, backend);
@@ -267,7 +277,7 @@ static bool head_on_disk(const RelFileNode *node, BackendId backend, page_buffer
         }
         smgrread(smgr, MAIN_FORKNUM, 0, page->data);
         if (is_head(page->data) && PageIsVerifiedExtended(page->data, 0, 0)) {
-            return true;
+            return head_of(page->data)->node == node->relNode;
         }
     }
     return false;
@@ -280,6 +290,11 @@ bool pages_file_storage(const RelFileNode *node, BackendId backend, uint8_t ret[
     }
     memcpy(ret, head_of(page.data)->storage, STORAGE_ID_LEN);
     return true;
+}
+
+bool pages_file_is_under(const RelFileNode *node, BackendId backend, const struct secret *key) {
+    page_buffer page;
+    return head_on_disk(node, backend, &page) && is_under(head_of(page.data), key);
 }
 
 /* All of a page but its checksum, which only what is on the disk has. */

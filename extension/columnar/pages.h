@@ -21,8 +21,11 @@ void pages_create(const RelFileNode *node, char persistence, const uint8_t stora
 
 /* What the head says, before its MAC could be checked. */
 void pages_storage_id(Relation rel, uint8_t ret[STORAGE_ID_LEN]);
-/* The same of a file as it lies on the disk; false when it is missing or has no sound head. */
+/* The same of a file as it lies on the disk; false when it is missing or has no sound head of its
+ * own. */
 bool pages_file_storage(const RelFileNode *node, BackendId backend, uint8_t ret[STORAGE_ID_LEN]);
+/* Is its head as it was written under this key, and in this file? */
+bool pages_file_is_under(const RelFileNode *node, BackendId backend, const struct secret *key);
 /* Buffers may hold a sound head over a damaged one: unless it was changed since, the file's is the
  * same. */
 void pages_check_file(Relation rel);

@@ -34,11 +34,27 @@
 
 static object_access_hook_type next_hook;
 
+/* What the file says is believed when it says so under the storage's key, and says it of this file:
+ * a head that came from elsewhere must not take another table's rows and key along. */
+static bool storage_of_file(Relation rel, uint8_t ret[STORAGE_ID_LEN]) {
+    RelFileNode node = rel->rd_node;
+    struct secret key = {0};
+    if (!pages_file_storage(&node, rel->rd_backend, ret) || !table_key_find(ret, &key)) {
+        return false;
+    }
+    volatile bool sound = false;
+    PG_TRY();
+    { sound = pages_file_is_under(&node, rel->rd_backend, &key); }
+    PG_FINALLY();
+    { secret_fini(&key); }
+    PG_END_TRY();
+    return sound;
+}
+
 static void drop_storage(Relation rel) {
     uint8_t id[STORAGE_ID_LEN];
     gather_forget_relation(rel);
-    RelFileNode node = rel->rd_node;
-    if (pages_file_storage(&node, rel->rd_backend, id) && rows_storage_drop(id)) {
+    if (storage_of_file(rel, id) && rows_storage_drop(id)) {
         table_key_destroy(id);
         return;
     }

@@ -61,26 +61,39 @@ static struct sl_rc load_now(const char *path, struct database_key *ret, struct 
     return rc;
 }
 
-const struct database_key *database_key(bool can_make) {
+static struct sl_rc have_key(bool can_make, struct sl_error *err) {
     char folder[KEY_PATH_MAX], path[KEY_PATH_MAX + 8];
-    struct sl_error err = {0};
     if (have_own) {
-        return &own;
+        return SL_OK;
     }
     database_key_folder(MyDatabaseId, folder, sizeof folder);
     snprintf(path, sizeof path, "%s/key", folder);
-    struct sl_rc rc = load_now(path, &own, &err);
+    struct sl_rc rc = load_now(path, &own, err);
     if (rc.code == SL_E_NOT_FOUND && can_make && access(path, F_OK) != 0) {
-        sl_error_clear(&err);
-        rc = make(folder, path, &err);
-        rc = sl_is_ok(rc) ? load_now(path, &own, &err) : rc;
+        sl_error_clear(err);
+        rc = make(folder, path, err);
+        rc = sl_is_ok(rc) ? load_now(path, &own, err) : rc;
     }
+    have_own = sl_is_ok(rc);
+    return rc.code == SL_E_NOT_FOUND ? sl_rc_of(SL_E_CORRUPT) : rc;
+}
+
+const struct database_key *database_key(bool can_make) {
+    struct sl_error err = {0};
+    struct sl_rc rc = have_key(can_make, &err);
     if (sl_failed(rc)) {
-        rc = rc.code == SL_E_NOT_FOUND ? sl_rc_of(SL_E_CORRUPT) : rc;
         keys_raise(ERROR, rc, &err, "the database's key");
     }
-    have_own = true;
     return &own;
+}
+
+const struct database_key *database_key_find(void) {
+    struct sl_error err = {0};
+    struct sl_rc rc = have_key(false, &err);
+    if (sl_failed(rc) && rc.code != SL_E_CORRUPT) {
+        keys_raise(ERROR, rc, &err, "the database's key");
+    }
+    return sl_is_ok(rc) ? &own : NULL;
 }
 
 /* ---- A database made from another ---- */

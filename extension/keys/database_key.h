@@ -15,6 +15,8 @@ struct database_key {
 /* This session's database's key, kept for the session; made when `make` and there is none yet. Ends
  * in ereport. */
 const struct database_key *database_key(bool make);
+/* The same; NULL when its file is missing or altered. */
+const struct database_key *database_key_find(void);
 
 /* Makes `to` a key of its own, and wraps the table keys of `from` under it. Nothing to do where
  * `from` has none. */

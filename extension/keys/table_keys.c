@@ -271,16 +271,36 @@ static struct sl_rc open_file(const uint8_t *storage, const struct database_key 
     return SL_OK;
 }
 
-void table_key_open(const uint8_t storage[STORAGE_ID_LEN], struct secret *ret) {
-    struct sl_error err = {0};
+/* In this session's memory; NULL: in its file. */
+static const struct secret *key_in_memory(const uint8_t *storage) {
     const struct temporary *t = find_temporary(storage);
     const struct cached *c = t == NULL ? find_cached(storage) : NULL;
-    struct sl_rc rc = t != NULL   ? secret_from(ret, secret_view(&t->key))
-                      : c != NULL ? secret_from(ret, secret_view(&c->key))
-                                  : open_file(storage, database_key(false), ret, &err);
+    return t != NULL ? &t->key : c != NULL ? &c->key : NULL;
+}
+
+void table_key_open(const uint8_t storage[STORAGE_ID_LEN], struct secret *ret) {
+    struct sl_error err = {0};
+    const struct secret *kept = key_in_memory(storage);
+    struct sl_rc rc = kept != NULL ? secret_from(ret, secret_view(kept))
+                                   : open_file(storage, database_key(false), ret, &err);
     if (sl_failed(rc)) {
         keys_raise(ERROR, rc, &err, "the table's key");
     }
+}
+
+bool table_key_find(const uint8_t storage[STORAGE_ID_LEN], struct secret *ret) {
+    struct sl_error err = {0};
+    const struct secret *kept = key_in_memory(storage);
+    const struct database_key *database = kept == NULL ? database_key_find() : NULL;
+    if (kept == NULL && database == NULL) {
+        return false;
+    }
+    struct sl_rc rc = kept != NULL ? secret_from(ret, secret_view(kept))
+                                   : open_file(storage, database, ret, &err);
+    if (sl_failed(rc) && rc.code != SL_E_CORRUPT) {
+        keys_raise(ERROR, rc, &err, "the table's key");
+    }
+    return sl_is_ok(rc);
 }
 
 void table_key_destroy(const uint8_t storage[STORAGE_ID_LEN]) {

@@ -29,6 +29,9 @@ void table_key_create(const uint8_t storage[STORAGE_ID_LEN], char relpersistence
  * longer given. */
 void table_key_open(const uint8_t storage[STORAGE_ID_LEN], struct secret *ret);
 
+/* The same; false when its file is missing, altered or another's. */
+bool table_key_find(const uint8_t storage[STORAGE_ID_LEN], struct secret *ret);
+
 /* Marks it to be destroyed at commit: DROP, TRUNCATE, a rewrite. */
 void table_key_destroy(const uint8_t storage[STORAGE_ID_LEN]);
 

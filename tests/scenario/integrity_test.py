@@ -204,7 +204,7 @@ class Integrity(SealiftTest):
             self.assertNotEqual(found, [], at)
             self.assertEqual(found[0][0], 'head')
         session.close()
-        for at in (11, 32, 48, 52, 56, 60, 64, 90, 4000) if SOAK else (32, 48, 56):  # storage id, row, block, MAC
+        for at in (11, 32, 48, 52, 56, 60, 64, 68, 90, 100, 4000) if SOAK else (32, 48, 56, 64):  # storage id, row, block, number of the file, MAC
             with self.down():
                 t.flip(at, 4, True)
             said = s.sql(self.QUERY % 'flip', options=('-A', '-t', '-v', 'VERBOSITY=verbose'))
@@ -474,6 +474,36 @@ class Integrity(SealiftTest):
         self.assertEqual([n for n in damaged if os.path.exists(os.path.join(folder, tables[n].storage))], [])
         self.assertIn('usage: sealift warehouse check', s.run([SEALIFT, 'warehouse', 'check', '--help']).out)
         self.refused(s.run([SEALIFT, 'warehouse', 'promote', '--data', s.data]), 'is no standby')
+
+    def test_a_foreign_head_takes_no_other_table_along(self):
+        s = self.s
+        own = self.make_small('h_own')
+        tables = {n: self.make_small(n) for n in ('h_copied', 'h_forged', 'h_emptied')}
+        want = s.sqlv(self.QUERY % 'h_own')
+        with self.down():
+            for n in ('h_copied', 'h_emptied'):
+                tables[n].put(0, own.page(0))
+            tables['h_forged'].put_page(0, tables['h_forged'].page(0).replace(bytes.fromhex(tables['h_forged'].storage), bytes.fromhex(own.storage)))
+        for n, why in (('h_copied', "its file's head is another file's"), ('h_forged', "its file's head was altered"), ('h_emptied', "its file's head is another file's")):
+            r = s.sql(self.QUERY % n, options=('-A', '-t', '-v', 'VERBOSITY=verbose'))
+            self.damaged(r.err, n, n)
+            self.assertIn(why, r.err)
+            self.damaged(s.sql('insert into %s values (1)' % n, options=('-v', 'VERBOSITY=verbose')).err, n, n)
+            self.assertIn(why, str(tables[n].found()))
+        r = self.check()
+        self.assertEqual(sorted(set(re.findall(r'^dev\.public\.(\w+): ', r.out, re.M))), sorted(tables), r)
+        self.again()  # nothing is swept while tables don't say what they are
+        for n in tables:
+            r = s.sql(('truncate %s' if n == 'h_emptied' else 'drop table %s') % n)
+            self.assertEqual(r.code, 0, r)
+            self.assertIn('WARNING:  the file of table "%s" doesn\'t say which storage it is' % n, r.err)
+        self.assertEqual((s.sqlv(self.QUERY % 'h_own'), s.sqlv('select count(*) from h_emptied')), (want, '0'))
+        self.again()
+        self.until_clean()
+        self.assertEqual(s.sqlv(self.QUERY % 'h_own'), want)
+        self.assertEqual([n for n in tables if os.path.exists(tables[n].key)], [])
+        s.sqlv('drop table h_own, h_emptied')
+        self.assertFalse(os.path.exists(own.key))
 
     # -- what belongs to nobody --------------------------------------------------------------------------------------------
 
