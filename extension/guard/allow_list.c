@@ -166,6 +166,11 @@ static void check_alter_table(const AlterTableStmt *s) {
         case AT_EnableReplicaRule:
         case AT_DisableRule:
             refuse("a rule", NULL);
+        case AT_EnableRowSecurity:
+        case AT_DisableRowSecurity:
+        case AT_ForceRowSecurity:
+        case AT_NoForceRowSecurity: /* there are no policies; without one it would hide all rows */
+            refuse("ROW LEVEL SECURITY", NULL);
         default:
             break;
         }

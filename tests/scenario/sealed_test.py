@@ -58,6 +58,9 @@ REFUSED = {
     '0A000: CREATE SUBSCRIPTION is not supported': ["create subscription x connection 'x' publication y"],
     '0A000: CREATE STATISTICS is not supported': ['create statistics x on a, b from r'],
     '0A000: CREATE POLICY is not supported': ['create policy x on r'],
+    '0A000: ROW LEVEL SECURITY is not supported': [
+        'alter table r enable row level security', 'alter table r force row level security', 'alter table r disable row level security',
+        'alter table r no force row level security', 'alter table p add x int, enable row level security', "do $$ begin alter table r enable row level security; end $$"],
     '0A000: CREATE FOREIGN TABLE is not supported': ['create foreign table x (a int) server y'],
     '42704: index "x" for table "r" does not exist': ['cluster r using x'],
 }
