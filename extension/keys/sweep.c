@@ -53,6 +53,27 @@ static void tell(const struct sweep *s, const char *part, const char *problem) {
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+/* NULL when it can't be read, which is no empty folder: a report says so; whoever removes leaves
+ * what is there. One that needn't be there is nothing to tell. */
+static DIR *open_folder(const struct sweep *s, const char *folder, bool may_be_missing) {
+    DIR *dir = AllocateDir(folder);
+    if (dir != NULL || (errno == ENOENT && may_be_missing)) {
+        return dir;
+    }
+    if (s->report != NULL) {
+        tell(s, psprintf("folder %s", folder), psprintf("it can't be read: %m"));
+    } else {
+        ereport(WARNING,
+                (errcode_for_file_access(), errmsg("could not open directory \"%s\": %m", folder)));
+    }
+    return NULL;
+}
+
+/* One that can be read in part only makes a report fail. */
+static struct dirent *next_file(const struct sweep *s, DIR *dir, const char *folder) {
+    return ReadDirExtended(dir, folder, s->report != NULL ? ERROR : WARNING);
+}
+
 static void remove_file(const char *folder, const char *name) {
     char path[2 * KEY_PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -152,10 +173,11 @@ static void orphan_file(const struct sweep *s, const char *folder, const char *n
     }
 }
 
-static void sweep_files(const struct sweep *s, const char *folder, HTAB *named) {
-    DIR *dir = AllocateDir(folder);
+static void sweep_files(const struct sweep *s, const char *folder, HTAB *named,
+                        bool may_be_missing) {
+    DIR *dir = open_folder(s, folder, may_be_missing);
     struct dirent *e;
-    while (dir != NULL && (e = ReadDirExtended(dir, folder, WARNING)) != NULL) {
+    while (dir != NULL && (e = next_file(s, dir, folder)) != NULL) {
         uint8_t storage[STORAGE_ID_LEN];
         if (is_left_over(e->d_name) || (named != NULL && is_old_key(folder, e->d_name, storage) &&
                                         hash_search(named, storage, HASH_FIND, NULL) == NULL)) {
@@ -174,7 +196,7 @@ static void look_at_keys(const struct sweep *s) {
     bool has = OidIsValid(schema) && OidIsValid(get_relname_relid("storage", schema));
     HTAB *named = has ? named_storages() : NULL;
     database_key_folder(MyDatabaseId, folder, sizeof folder);
-    sweep_files(s, folder, named);
+    sweep_files(s, folder, named, true); /* it may have no sealed table */
     SPI_finish();
 }
 
@@ -263,11 +285,11 @@ static List *databases(bool open_ones) {
 }
 
 /* Folders in `parent` that are named by a number. */
-static List *numbered(const char *parent) {
+static List *numbered(const struct sweep *s, const char *parent) {
     List *found = NIL;
-    DIR *dir = AllocateDir(parent);
+    DIR *dir = open_folder(s, parent, false);
     struct dirent *e;
-    while (dir != NULL && (e = ReadDirExtended(dir, parent, WARNING)) != NULL) {
+    while (dir != NULL && (e = next_file(s, dir, parent)) != NULL) {
         uint64_t oid;
         if (slice_u64(slice_cstr(e->d_name), UINT32_MAX, &oid)) {
             found = lappend_oid(found, (Oid)oid);
@@ -311,7 +333,7 @@ static void remove_base(Oid database, const char *path) {
 
 /* A database's folder of PostgreSQL is made after its row, and goes before it. */
 static void sweep_base(const struct sweep *s) {
-    List *folders = numbered("base");
+    List *folders = numbered(s, "base");
     List *known = databases(false);
     ListCell *lc;
     foreach (lc, folders) {
@@ -329,7 +351,7 @@ static void sweep_base(const struct sweep *s) {
 
 /* Folders of keys whose databases are gone, and files that were never whole. */
 static void sweep_keys_folder(const struct sweep *s) {
-    List *folders = numbered(keys_folder);
+    List *folders = numbered(s, keys_folder);
     List *known = databases(false);
     ListCell *lc;
     foreach (lc, folders) {
@@ -342,7 +364,7 @@ static void sweep_keys_folder(const struct sweep *s) {
             tell(s, psprintf("keys of database %u", lfirst_oid(lc)), "there is no such database");
         }
     }
-    sweep_files(s, keys_folder, NULL);
+    sweep_files(s, keys_folder, NULL, false);
 }
 
 /* sealift.check_folders(): what belongs to no database. */

@@ -559,6 +559,12 @@ class Integrity(SealiftTest):
                      'attributes of relation 999996: '):
             self.assertIn(text, r.out)
         self.assertIn('0 damaged, 7 orphans', r.out)
+        for folder in (key_folder, os.path.dirname(key_folder)):  # one that can't be read is no empty one
+            mode = os.stat(folder).st_mode
+            os.chmod(folder, 0)
+            found = self.su('select part, problem from sealift.check_keys() union all select part, problem from sealift.check_folders()')
+            os.chmod(folder, mode)
+            self.assertIn(["folder %s" % folder, "it can't be read: Permission denied"], found)
         # Crashes leave some too: files and keys of transactions, catalog rows of temporary tables, half a database.
         sessions = [Session(s) for _ in range(3)]
         sessions[0]('begin; create table cut as select generate_series(1, 50000) as a; create sequence cuts')
