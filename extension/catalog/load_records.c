@@ -14,6 +14,7 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/dsm.h"
@@ -107,8 +108,11 @@ static void begin_line(struct records *r, enum kind kind) {
     }
 }
 
+/* Cut where it is longer than a line has room for, at a character's begin. */
 static void put_text(struct records *r, const char *s) {
-    buf_vec16(&r->lines, slice_cstr(s));
+    size_t len = strlen(s);
+    int cut = len > UINT16_MAX ? pg_mbcliplen(s, (int)Min(len, INT_MAX), UINT16_MAX) : (int)len;
+    buf_vec16(&r->lines, slice_of(s, (size_t)cut));
 }
 
 static void put_int(struct records *r, int64 v) {

@@ -36,7 +36,8 @@ static void numeric_column(Relation rel, Form_pg_attribute att, struct copy_colu
 }
 
 static void column_of(Relation rel, Form_pg_attribute att, struct copy_column *col) {
-    *col = (struct copy_column){.not_null = att->attnotnull};
+    *col = (struct copy_column){.not_null = att->attnotnull,
+                                .identity = att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS};
     switch (att->atttypid) {
     case INT2OID:
         col->type = COPY_INT2;

@@ -117,7 +117,6 @@ void copy_failure_pipeline(Relation rel, const struct copy_spec *spec,
         text = psprintf("The file is not in %s format or is damaged: %s", upper_name(spec), text);
         set(ret, text, detail_block(spec, text, context, "file_reader"), "XX000");
         break;
-    case PIPELINE_ROW_SIZE:
     case PIPELINE_ENCODING: /* the reject is load.c's */
         copy_failure_rejects(rel, ret);
         break;

@@ -30,7 +30,9 @@ struct fetch {
     bool seen;          /* a byte of it has come */
     uint64_t line;      /* number of the slot's first line */
     uint64_t skip_rows; /* header rows still to drop */
-    struct run *run;    /* slot being filled, or NULL */
+    bool in_tail;       /* what comes belongs to a row that was too large, until that ends */
+    struct delimited_tail tail;
+    struct run *run; /* slot being filled, or NULL */
     struct pipeline_failure failure;
 };
 
@@ -80,11 +82,31 @@ static struct sl_rc slot_publish(struct fetch *f, size_t end, struct sl_error *e
     return SL_OK;
 }
 
+/* The slot holds nothing but a part of a row that is too large; what follows of it is dropped. The
+ * converter meets what came and rejects the row, with its line and beginning; a header row just
+ * goes. */
 static struct sl_rc row_too_large(struct fetch *f, struct sl_error *err) {
-    /* the converter meets the row and rejects it, with its line and beginning */
-    TRY(slot_publish(f, f->run->len, err));
-    f->failure.kind = PIPELINE_ROW_SIZE;
-    return sl_fail(err, SL_E_LIMIT, "A row is larger than 4 MB.");
+    struct slice row = slice_of(f->run->ptr, f->run->len);
+    size_t end;
+    f->tail = (struct delimited_tail){.conf = &f->p->conf.convert.split};
+    f->in_tail = !delimited_tail_end(&f->tail, row, &end);
+    sl_assert(f->in_tail);
+    if (f->skip_rows == 0) {
+        return slot_publish(f, row.len, err);
+    }
+    f->skip_rows--;
+    count_lines(f, row);
+    f->run->len = 0;
+    return SL_OK;
+}
+
+static void drop_tail(struct fetch *f) {
+    struct run *r = f->run;
+    size_t n = r->len;
+    f->in_tail = !delimited_tail_end(&f->tail, slice_of(r->ptr, r->len), &n);
+    count_lines(f, slice_of(r->ptr, n));
+    memmove(r->ptr, r->ptr + n, r->len - n);
+    r->len -= n;
 }
 
 /* Room for at least one more byte in the slot. */
@@ -102,11 +124,11 @@ static struct sl_rc slot_room(struct fetch *f, struct sl_error *err) {
                                                       f->p->conf.convert.scan);
         if (end > 0) {
             TRY(slot_publish(f, end, err));
-            if (f->run == NULL) {
-                TRY(slot_take(f, err));
-            }
-        } else if (f->run->len > LIMIT_COPY_ROW_BYTES) {
-            return row_too_large(f, err);
+        } else if (f->run->len > LIMIT_COPY_ROW_BYTES + 1) { /* a CR may be of the line end */
+            TRY(row_too_large(f, err));
+        }
+        if (f->run == NULL) {
+            TRY(slot_take(f, err));
         }
     }
     if (f->run->len == f->run->cap) {
@@ -155,6 +177,9 @@ static struct sl_rc take_bytes(struct fetch *f, struct slice in, bool last, stru
         TRY(decode_bytes(f, &in, last, r->ptr + r->len, room, &n, err));
         r->len += n;
         watch_bytes(f->p->conf.watch, f->file, 0, n);
+        if (f->in_tail && r->len > 0) {
+            drop_tail(f);
+        }
         if (f->skip_rows > 0 && r->len > 0) {
             drop_header(f);
         }
@@ -222,6 +247,7 @@ static struct sl_rc fetch_file(struct fetch *f, const char *bucket, struct slice
     name_object(f, bucket, key);
     f->line = 1;
     f->seen = false;
+    f->in_tail = false;
     f->skip_rows = f->p->conf.ignoreheader;
     TRY(watch_begin(f->p->conf.watch, f->failure.object, err, &f->file));
     TRY(credentials(f, err));
@@ -237,15 +263,11 @@ static struct sl_rc fetch_file(struct fetch *f, const char *bucket, struct slice
     TRY(rc);
     /* a header row without a line end is all there was */
     if (f->run != NULL && f->run->len > 0 && f->skip_rows == 0) {
-        if (f->run->len > LIMIT_COPY_ROW_BYTES &&
-            delimited_cut(&f->p->conf.convert.split, slice_of(f->run->ptr, f->run->len),
-                          f->p->conf.convert.scan) == 0) {
-            return row_too_large(f, err);
-        }
         /* a last row without a line end is a line, too */
         watch_lines(f->p->conf.watch, f->file, f->run->ptr[f->run->len - 1] != '\n');
         TRY(slot_publish(f, f->run->len, err));
     }
+    watch_lines(f->p->conf.watch, f->file, f->in_tail);
     f->run = NULL;
     watch_end(f->p->conf.watch, f->file);
     pthread_mutex_lock(&f->p->mu);
@@ -279,10 +301,20 @@ static struct sl_rc fetch_page(struct fetch *f, struct slice token, struct arena
     return SL_OK;
 }
 
+/* No more of a prefix is told than an error has room for. */
+static struct sl_rc no_objects(struct fetch *f, struct sl_error *err) {
+    f->failure.kind = PIPELINE_NO_OBJECTS;
+    return sl_fail(err, SL_E_NOT_FOUND, "The specified S3 prefix '%.400s' does not exist",
+                   f->p->conf.prefix);
+}
+
 static struct sl_rc fetch_pages(struct fetch *f, struct sl_error *err) {
     SL_CLEANUP(arena_fini) struct arena even = ARENA_INIT(PAGE_ARENA_BYTES);
     SL_CLEANUP(arena_fini) struct arena odd = ARENA_INIT(PAGE_ARENA_BYTES);
     struct slice token = SLICE_EMPTY;
+    if (strlen(f->p->conf.prefix) > LIMIT_S3_KEY_BYTES) {
+        return no_objects(f, err); /* it is of no key, and no request has room for any length */
+    }
     for (unsigned page = 0; page == 0 || token.len > 0; page++) {
         /* the token of one page asks for the next, so two pages' memory takes turns */
         struct arena *a = page % 2 == 0 ? &even : &odd;
@@ -292,12 +324,7 @@ static struct sl_rc fetch_pages(struct fetch *f, struct sl_error *err) {
         TRY(fetch_page(f, token, a, err, &next));
         token = next;
     }
-    if (f->objects == 0) {
-        f->failure.kind = PIPELINE_NO_OBJECTS;
-        return sl_fail(err, SL_E_NOT_FOUND, "The specified S3 prefix '%s' does not exist",
-                       f->p->conf.prefix);
-    }
-    return SL_OK;
+    return f->objects == 0 ? no_objects(f, err) : SL_OK;
 }
 
 static struct sl_rc on_text(void *ctx, struct slice in, struct sl_error *err) {

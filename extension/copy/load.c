@@ -57,7 +57,7 @@ struct load {
     MemoryContext results; /* the caller's */
     MemoryContext group;   /* reset after each group of rows */
 
-    int reject_limit;
+    int64_t reject_limit;
     int reject_cap;
 
     struct json_shape *json; /* or NULL: not JSON */
@@ -352,7 +352,7 @@ void copy_load(Relation rel, const struct copy_spec *spec, struct copy_result *r
     l->ret = ret;
     l->results = CurrentMemoryContext;
     l->wake_fd = -1;
-    l->reject_limit = spec->ignoreallerrors ? INT_MAX : spec->maxerror > 1 ? spec->maxerror : 1;
+    l->reject_limit = spec->ignoreallerrors ? INT64_MAX : spec->maxerror > 1 ? spec->maxerror : 1;
     open_target(l);
     struct role_conf role = {
         .roles = spec->roles,

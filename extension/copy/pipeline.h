@@ -78,7 +78,6 @@ enum pipeline_failed {
     PIPELINE_DECRYPT,  /* client-side encryption: not the format, not the key, or damaged */
     PIPELINE_ENCODING, /* not of ENCODING's */
     PIPELINE_UNPACK,   /* not of the compression's format, or damaged */
-    PIPELINE_ROW_SIZE, /* a reject tells which */
     PIPELINE_INTERNAL,
 };
 struct pipeline_failure {

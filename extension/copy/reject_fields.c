@@ -53,7 +53,8 @@ void reject_fields(Relation rel, const struct copy_convert_conf *conf, const str
     uint32_t n = 0;
     delimited_start(d, &conf->split, slice_of(raw + bad->line_at, bad->line_len), conf->scan);
     if (delimited_next(d, fields, COPY_MAX_COLUMNS, &row)) {
-        n = row.fault == DELIMITED_BAD_JSON ? 0 : Min(Min(row.field_count, COPY_MAX_COLUMNS), most);
+        bool record = row.fault != DELIMITED_BAD_JSON && row.fault != DELIMITED_BAD_HEX;
+        n = record ? Min(Min(row.field_count, COPY_MAX_COLUMNS), most) : 0;
     }
     ret->fields = palloc0(sizeof *ret->fields * (n + 1));
     for (uint32_t i = 0; i < n; i++) {

@@ -213,8 +213,7 @@ static enum copy_code convert_text(struct copy_converter *c, const struct copy_c
         code = copy_check_text(s, false, why);
     }
     if (code == COPY_E_LINE && slice_eq(c->conf.null_as, slice_of("", 1))) {
-        snprintf(why, COPY_REASON_MAX + 1,
-                 "NUL in a field of more than one byte under NULL AS '\\0'");
+        snprintf(why, COPY_REASON_MAX + 1, "Invalid null byte - field longer than 1 byte");
         code = COPY_E_NUL;
     }
     if (code != COPY_OK) {
@@ -302,8 +301,10 @@ static enum copy_code put_null(const struct copy_column *col, struct copy_vector
                                copy_reason why) {
     v->presence[row] = COPY_NULL;
     if (col->not_null) {
-        snprintf(why, COPY_REASON_MAX + 1, "Missing data for not-null field");
-        return COPY_E_NOT_NULL;
+        snprintf(why, COPY_REASON_MAX + 1, "%s",
+                 col->identity ? "Invalid value for identity column"
+                               : "Missing data for not-null field");
+        return col->identity ? COPY_E_IDENTITY : COPY_E_NOT_NULL;
     }
     return COPY_OK;
 }
@@ -382,6 +383,11 @@ static void refuse_record(const struct copy_converter *c, const struct delimited
                           struct copy_refusal *r) {
     if (row->fault == DELIMITED_BAD_JSON) {
         refuse(r, COPY_E_LINE, -1, SLICE_EMPTY, row->fault_at - row->start, "Invalid value.");
+        return;
+    }
+    if (row->fault == DELIMITED_BAD_HEX) {
+        refuse(r, COPY_E_HEX, -1, SLICE_EMPTY, row->fault_at - row->start,
+               "UTF-8 hexadecimal contained an invalid digit");
         return;
     }
     refuse(r, COPY_E_LINE, (int32_t)row->fault_field, raw_field(c, &c->fields[row->fault_field]),

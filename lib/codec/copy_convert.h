@@ -31,6 +31,7 @@ enum copy_type {
 struct copy_column {
     enum copy_type type;
     bool not_null;
+    bool identity;      /* its numbers come from the fields, EXPLICIT_IDS */
     uint8_t precision;  /* COPY_NUMERIC*: 1..38 */
     uint8_t scale;      /* COPY_NUMERIC*: at most precision */
     uint32_t max_bytes; /* COPY_CHAR, COPY_VARCHAR; 0 for VARCHAR: no limit */

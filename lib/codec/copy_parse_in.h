@@ -19,7 +19,9 @@ enum copy_code {
     COPY_E_NOT_NULL = 1213,
     COPY_E_DELIMITER = 1214,
     COPY_E_LINE = 1216,
+    COPY_E_IDENTITY = 1217,
     COPY_E_NUL = 1218,
+    COPY_E_HEX = 1219,
     COPY_E_UTF8 = 1220,
     COPY_E_INTEGER_RANGE = 1222,
 };

@@ -49,6 +49,16 @@ size_t delimited_cut(const struct delimited_conf *conf, struct slice data,
                      enum delimited_scan scan);
 /* One past the LF of the first row; 0 if it is not whole. */
 size_t delimited_row_end(const struct delimited_conf *conf, struct slice data);
+/* The end of one row that is too large to be held as a whole. It starts with `conf` alone and is
+ * told of all bytes from the row's first on, piece by piece; true: the row ends, and *ret_end is
+ * one past that in `data`. */
+struct delimited_tail {
+    const struct delimited_conf *conf;
+    int state;
+    size_t depth;
+    bool quoted, escaped;
+};
+bool delimited_tail_end(struct delimited_tail *t, struct slice data, size_t *ret_end);
 /* Line ends in `data`. */
 size_t delimited_lines(struct slice data);
 
@@ -66,6 +76,7 @@ enum delimited_fault {
     DELIMITED_BAD_QUOTE,  /* a quote inside a bare field, or bytes after a closing quote */
     DELIMITED_OPEN_QUOTE, /* the data ended inside quotes */
     DELIMITED_BAD_JSON,   /* no record */
+    DELIMITED_BAD_HEX,    /* … since a \u lacks its four hexadecimal digits */
     DELIMITED_NO_MEMBER,  /* a path leads into what is no object */
     DELIMITED_NO_ITEM     /* a path leads into what is no array, or behind its end */
 };

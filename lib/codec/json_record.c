@@ -10,6 +10,7 @@ struct walk {
     const uint8_t *p;
     size_t at, end;
     unsigned depth;
+    bool bad_hex;
     struct delimited_field *fields;
     size_t max_fields;
     struct delimited_row *row;
@@ -50,10 +51,12 @@ static void fault(struct walk *w, enum delimited_fault what, const struct json_n
     }
 }
 
-static bool hex4(const struct walk *w) {
-    for (size_t i = 0; i < 4; i++) {
-        uint8_t c = w->at + i < w->end ? w->p[w->at + i] : 0;
+/* Past four digits, or to the one that is none. */
+static bool hex4(struct walk *w) {
+    for (size_t i = 0; i < 4; i++, w->at++) {
+        uint8_t c = peek(w);
         if (!digit(c) && (uint8_t)((c | 32) - 'a') > 5) {
+            w->bad_hex = true;
             return false;
         }
     }
@@ -81,7 +84,7 @@ static bool string(struct walk *w, bool *ret_escaped) {
                 if (!hex4(w)) {
                     return false;
                 }
-                w->at += 3;
+                w->at--;
             } else if (c == 0 || strchr("\"\\/bfnrt", c) == NULL) {
                 return false;
             }
@@ -307,7 +310,7 @@ bool delimited_next_json(struct delimited *d, struct delimited_field *fields, si
                      .row = row};
     bool good = (p[start] == '{' || p[start] == '[') && value(&w, shape->root) && w.at == end;
     if (!good) {
-        row->fault = DELIMITED_BAD_JSON;
+        row->fault = w.bad_hex ? DELIMITED_BAD_HEX : DELIMITED_BAD_JSON;
         row->fault_at = (uint32_t)w.at;
         row->fault_field = 0;
     }
@@ -319,14 +322,11 @@ bool delimited_next_json(struct delimited *d, struct delimited_field *fields, si
 size_t delimited_cut_json(struct slice data) {
     size_t at = 0, end;
     while (true) {
-        size_t start = past_blanks(data, at);
-        if (start == data.len) {
-            return start; /* white space alone is nobody's, and need not wait */
-        }
-        if (!extent(data, start, &end)) {
+        at = past_blanks(data, at); /* white space is nobody's, and need not wait */
+        if (at == data.len || !extent(data, at, &end)) {
             return at;
         }
-        at = past_blanks(data, end);
+        at = end;
     }
 }
 

@@ -9,6 +9,21 @@
 
 enum { FIELDS = 8 };
 
+/* A row ends where one that is too large would be found to end. */
+static void compare_tail(const struct delimited_conf *conf, struct slice data,
+                         const struct delimited_row *row, size_t next) {
+    struct delimited_tail tail = {.conf = conf};
+    size_t end = 0;
+    bool ends = delimited_tail_end(&tail, slice_sub(data, row->start, data.len), &end);
+    end += row->start;
+    if (conf->format != DELIMITED_JSON) {
+        sl_assert(ends == (next > row->end) && (!ends || end == next));
+    } else {
+        sl_assert(ends ? end == row->end || (end == row->end + 1 && data.ptr[row->end] == '\n')
+                       : row->end == data.len);
+    }
+}
+
 static void compare(const struct delimited_conf *conf, struct slice data,
                     enum delimited_scan other) {
     struct delimited *a = malloc(sizeof *a), *b = malloc(sizeof *b);
@@ -32,6 +47,7 @@ static void compare(const struct delimited_conf *conf, struct slice data,
             sl_assert(text != NULL && delimited_undouble(a, &fa[i], text) <= fa[i].len);
             free(text);
         }
+        compare_tail(conf, data, &ra, a->at);
         lines += ra.lead + ra.lines;
         cut = a->at > ra.end ? a->at : cut;
     }

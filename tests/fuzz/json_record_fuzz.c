@@ -24,7 +24,10 @@ static void read_records(const struct delimited_conf *conf, struct slice data) {
             sl_assert(text != NULL && delimited_undouble(d, &fields[i], text) <= fields[i].len);
             free(text);
         }
-        cut = d->at < data.len || row.fault != DELIMITED_BAD_JSON ? d->at : cut;
+        cut =
+            d->at < data.len || (row.fault != DELIMITED_BAD_JSON && row.fault != DELIMITED_BAD_HEX)
+                ? d->at
+                : cut;
     }
     size_t whole = delimited_cut(conf, data, DELIMITED_BEST);
     sl_assert(whole == cut || (whole < data.len && whole >= row.start) || whole == data.len);

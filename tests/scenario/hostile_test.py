@@ -3,6 +3,7 @@ import codecs
 import gzip
 import json
 import os
+import subprocess
 import unittest
 
 from harness import SealiftTest, allow
@@ -32,8 +33,27 @@ def manifest(*files):
     return json.dumps({'entries': [dict(zip(('url', 'mandatory'), ('s3://bkt/c/' + f[0],) + f[1:])) for f in files]})
 
 
+def packed(tool, text):
+    return subprocess.run([tool, '-c', '-q'], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
+
+
+def giant(head, more, tail=''):
+    """a row of 4 MB and `more` bytes, most of them blanks"""
+    return head + ' ' * (4 * MIB + more - len(head) - len(tail)) + tail
+
+
+def giants(name, row, tail='', small='%d|z', options='', columns=AB, end='\n', lead='', code='utf-8', **how):
+    """A row that just has room among small ones, and three that have not: by one byte, by more than any buffer holds, and without a line end."""
+    rows = [small % 1, giant(row % 2, 0, tail), giant(row % 3, 1, tail), small % 4, giant(row % 5, 3 * MIB, tail), small % 6, giant(row % 7, 3 * MIB, tail)]
+    first = [lead] if lead else []
+    return Case('rows about the limit: ' + name, columns, gzip.compress(end.join(first + rows).encode(code), 1), 'GZIP TRIMBLANKS MAXERROR 4 ' + options,
+                rows=['1|z', '2|x', '4|z', '6|z'] + ['0|'] * len(first), select='a, b',
+                errors=[(n + len(first), '', 1216, 0, TOO_LARGE) for n in (3, 5, 7)], **how)
+
+
 DATE = "Invalid date format or value [%s]"
 STAMP = "Invalid timestamp format or value [%s]"
+TOO_LARGE = 'Invalid line: larger than the limit of 4 MB'
 UTF8 = 'String contains invalid or unsupported UTF-8 codepoints. Bad UTF-8 hex sequence: %s (error %d)'
 
 CASES = [
@@ -63,6 +83,34 @@ CASES = [
     Case('row of 4 MB', 'a integer, b varchar(max)', '1|' + '\n2|'.join('x' * 65535 for _ in range(3)) + '\n', rows=['1|65535', '2|65535', '2|65535'], select='a, length(b)'),
     Case('row at the limit', AB, b'1|a' + b' ' * (4 * MIB - 3) + b'\n', 'TRIMBLANKS', rows=['1|a']),
     Case('row over the limit', AB, b'2|b\n1|a' + b' ' * (4 * MIB - 2) + b'\n', 'TRIMBLANKS', errors=[(2, '', 1216, 0, 'Invalid line: larger than the limit of 4 MB')]),
+    giants('plain', '%d|x'),
+    giants('crlf', '%d|x', end='\r\n'),
+    giants('csv', '%d,x', small='%d,z', options='CSV'),
+    giants('csv, quoted', '%d,"x', '"', small='%d,"z"', options='CSV'),
+    giants('escape', '%d|\\x', options='ESCAPE'),
+    giants('removequotes', "%d|'x", "'", options='REMOVEQUOTES'),
+    giants('fixed width', '%dx', small='%dz', columns=AB + ''.join(', c%d varchar(20)' % i for i in range(64)),
+           options="FILLRECORD FIXEDWIDTH 'a:1,%s,c:63'" % ','.join(['b:65535'] * 64)),
+    giants('json', '{"a":%d,"b":"x"', '}', small='{"a":%d,"b":"z"}', options="JSON 'auto'"),
+    giants('jsonpaths', '[%d,"x"', ']', small='[%d,"z"]', paths=['$[0]', '$[1]']),
+    giants('utf-16', '%d|x', options='ENCODING UTF16LE', code='utf-16-le'),
+    *(giants('behind %d bytes' % n, '%d|x', lead=giant('0|', n - 4 * MIB)) for n in (4095, 262142, 262143, 524287, 1000000, 4 * MIB - 1)),
+    Case('row over the limit of lines in quotes', AB, gzip.compress(b'1,a\n2,"' + b'x\n' * (3 * MIB) + b'"\nx,b\n'), 'GZIP CSV MAXERROR 9', rows=['1|a'],
+         errors=[(2, '', 1216, 0, TOO_LARGE), (3 * MIB + 3, 'a', 1207, 0, digits('x', 0))]),
+    Case('row over the limit of escaped lines', AB, gzip.compress(b'1|a\n2|' + b'\\\n' * (3 * MIB) + b'\nx|b\n'), 'GZIP ESCAPE MAXERROR 9', rows=['1|a'],
+         errors=[(2, '', 1216, 0, TOO_LARGE), (3 * MIB + 3, 'a', 1207, 0, digits('x', 0))]),
+    Case('record over the limit of lines', AB, gzip.compress(b'{"a":1}\n{"a":2,"b":[' + b'\n' * (6 * MIB) + b'"]"]}\n{"a":"x"}'), "GZIP JSON 'auto' MAXERROR 9", rows=['1|~'],
+         errors=[(2, '', 1216, 0, TOO_LARGE), (6 * MIB + 3, 'a', 1207, 5, digits('x', 0))]),
+    Case('header over the limit', AB, gzip.compress(b'h' * (5 * MIB) + b'\n1|a\nx|b\n'), 'GZIP IGNOREHEADER 1 MAXERROR 2', rows=['1|a'], errors=[(3, 'a', 1207, 0, digits('x', 0))]),
+    Case('gzip bomb of empty lines', AB, gzip.compress(b'\n' * (64 * MIB) + b'1|a'), 'GZIP IGNOREBLANKLINES', rows=['1|a']),
+    Case('bzip2', AB, packed('bzip2', '1|a\n'), 'BZIP2', rows=['1|a']),
+    Case('cut bzip2', AB, packed('bzip2', '1|a\n')[:-5], 'BZIP2', says='The file is not in BZIP2 format or is damaged'),
+    Case('zstd', AB, packed('zstd', '1|a\n') + packed('zstd', '2|b\n'), 'ZSTD', rows=['1|a', '2|b']),
+    Case('cut zstd', AB, packed('zstd', '1|a\n' * 100)[:-5], 'ZSTD', says='The file is not in ZSTD format or is damaged'),
+    Case('lzop', AB, packed('lzop', '1|a\n'), 'LZOP', rows=['1|a']),
+    Case('cut lzop', AB, packed('lzop', '1|a\n')[:-5], 'LZOP', says='The file is not in LZOP format or is damaged'),
+    Case('delimiter in octal', AB, '1;a\n', "DELIMITER '\\073'", rows=['1|a']),
+    Case('tab', AB, '1\ta\n', "DELIMITER AS '\\t'", rows=['1|a']),
     Case('a million empty fields', AB, b'1|' + b'|' * 1000000 + b'\n', errors=[(1, '', 1202, 2, 'Extra column(s) found')]),
     Case('1600 columns', ', '.join('c%d integer' % i for i in range(1600)), '|'.join(str(i) for i in range(1600)) + '\n', rows=['0|800|1599'], select='c0, c800, c1599'),
     Case('1599 of 1600 columns', ', '.join('c%d integer' % i for i in range(1600)), '|'.join('1' * 1599) + '\n',
@@ -100,7 +148,7 @@ CASES = [
     Case('null strings', AB, '\\N|\\N\n1|\\n\n', rows=['1|\\n', '~|~']),
     Case('null as', AB, 'x|x\n1|\\N\n', "NULL AS 'x'", rows=['1|\\N', '~|~']),
     Case('null as nul', AB, b'1|\x00\n', "NULL AS '\\0'", rows=['1|~']),
-    Case('null as nul, longer', AB, b'1|\x00\x00\n', "NULL AS '\\000'", errors=[(1, 'b', 1218, 2, "NUL in a field of more than one byte under NULL AS '\\0'")]),
+    Case('null as nul, longer', AB, b'1|\x00\x00\n', "NULL AS '\\000'", errors=[(1, 'b', 1218, 2, 'Invalid null byte - field longer than 1 byte')]),
     Case('empty fields', AB, '|\n', rows=['~|']),
     Case('empty as null', AB, '1|\n2| \n', 'EMPTYASNULL', rows=['1|~', '2| ']),
     Case('blanks as null', AB, '1|\n2| \t\n', 'BLANKSASNULL', rows=['1|', '2|~']),
@@ -147,6 +195,8 @@ CASES = [
     Case('json: malformed', AB, '{"a":1,}\n{"a":2}\n{"a":01}\n{"a":"\\x"}\n{a:1}\nfalse\n,\n{"a":3}\n', "JSON 'auto' MAXERROR 99", rows=['2|~', '3|~'],
          errors=[(n, '', 1216, p, 'Invalid value.') for n, p in ((1, 7), (3, 6), (4, 7), (5, 1), (6, 0), (7, 0))]),
     Case('json: white space of 9 MB', AB, '{"a":1}' + ' \n' * (9 * MIB // 2) + '{"a":"x"}', "JSON 'auto' MAXERROR 2", rows=['1|~'], errors=[(9 * MIB // 2 + 1, 'a', 1207, 5, digits('x', 0))]),
+    Case('json: bad hexadecimal digit', AB, '{"a":1,"b":"\\u12g4"}\n{"a":2}', "JSON 'auto' MAXERROR 2", rows=['2|~'],
+         errors=[(1, '', 1219, 16, 'UTF-8 hexadecimal contained an invalid digit')]),
     Case('json: cut', AB, '{"a":1}\n{"a":2', "JSON 'auto'", errors=[(2, '', 1216, 6, 'Invalid value.')]),
     Case('json: too deep', AB, '{"c":' + '[' * 100 + ']' * 100 + '}\n{"a":1}', "JSON 'auto' MAXERROR 2", rows=['1|~'], errors=[(1, '', 1216, 68, 'Invalid value.')]),
     Case('json: half a surrogate', AB, '{"a":1,"b":"\\ud800"}', "JSON 'auto'", errors=[(1, 'b', 1220, 11, UTF8 % ('ed a0 80', 5))]),
@@ -207,6 +257,7 @@ CASES = [
 
     # -- manifests
     Case('manifest', AB, manifest(('part', True), ('none', False), ('part', False)), 'MANIFEST', rows=['1|a', '1|a', '2|b', '2|b']),
+    Case('manifest: headers', AB, manifest(('part', True), ('part', True)), 'MANIFEST IGNOREHEADER 1', rows=['2|b', '2|b']),
     Case('manifest: mandatory file missing', AB, manifest(('part', True), ('none', True)), 'MANIFEST', says='Status 404,Error NoSuchKey'),
     Case('manifest: optional files missing', AB, manifest(('none',), ('nor-this', False)), 'MANIFEST', says="None of the manifest's 2 files exists"),
     Case('manifest: without files', AB, manifest(), 'MANIFEST', says="None of the manifest's 0 files exists"),
@@ -216,11 +267,17 @@ CASES = [
 
     # -- what a load does with errors, and with nothing
     Case('maxerror', AB, '1|a\nx|b\ny|c\n4|d\n', 'MAXERROR 3', rows=['1|a', '4|d'], errors=[(2, 'a', 1207, 0, digits('x', 0)), (3, 'a', 1207, 0, digits('y', 0))]),
+    Case('maxerror reached', AB, 'x|a\ny|b\nz|c\n', 'MAXERROR 2', says=FAILED, errors=[(1, 'a', 1207, 0, digits('x', 0)), (2, 'a', 1207, 0, digits('y', 0))]),
+    Case('maxerror 0', AB, '1|a\nx|a\ny|b\n', 'MAXERROR 0', says=FAILED, errors=[(2, 'a', 1207, 0, digits('x', 0))]),
+    Case('maxerror 1', AB, '1|a\nx|a\ny|b\n', 'MAXERROR AS 1', says=FAILED, errors=[(2, 'a', 1207, 0, digits('x', 0))]),
     Case('ignoreallerrors', AB, 'x|a\n' * 50 + '1|b\n', 'IGNOREALLERRORS', rows=['1|b'], errors=[(i + 1, 'a', 1207, 0, digits('x', 0)) for i in range(50)]),
     Case('noload', AB, '1|a\n2|b\n', 'NOLOAD'),
     Case('noload of bad rows', AB, '1|a\nx|b\n', 'NOLOAD', errors=[(2, 'a', 1207, 0, digits('x', 0))]),
     Case('identity', 'a integer identity(7, 2), b varchar(20)', 'x\ny\n', rows=['7|x', '9|y']),
     Case('explicit ids', 'a integer identity(1, 1), b varchar(20)', '40|x\n40|y\n', 'EXPLICIT_IDS', rows=['40|x', '40|y']),
+    Case('explicit ids that are none', 'a integer identity(1, 1), b varchar(20)', '|x\n\\N|x\ny|x\n9999999999|x\n7|x\n', 'EXPLICIT_IDS MAXERROR 5', rows=['7|x'],
+         errors=[(1, 'a', 1217, 0, 'Invalid value for identity column'), (2, 'a', 1217, 0, 'Invalid value for identity column'),
+                 (3, 'a', 1207, 0, digits('y', 0)), (4, 'a', 1222, 0, 'Overflow (Integer valid range -2147483648 to 2147483647)')]),
     Case('identity that is named', 'a integer identity(1, 1), b varchar(20)', '40|x\n', columns_list='(a, b)', says='cannot load values into identity column "a"'),
     Case('statistics and encodings', AB, '1|a\n', 'COMPUPDATE PRESET STATUPDATE ON COMPROWS 1000', rows=['1|a']),
 ]
@@ -262,6 +319,14 @@ class Hostile(SealiftTest):
         for case, out, err in zip(CASES, outs, said):
             rows, _, errors = out.partition('@errors\n')
             yield case, rows.splitlines(), errors.splitlines(), err
+
+    def test_long_prefix(self):
+        """is of no object, and the load recorded; whether a list of keys or a manifest is asked for"""
+        for n, options, says in ((1025, '', "' does not exist"), (70000, '', "' does not exist"), (70000, 'MANIFEST', 'ERROR:')):
+            r = self.s.sql("create table if not exists p (a integer); copy p from 's3://bkt/%s' iam_role '%s' %s" % ('x' * n, self.role, options))
+            self.assertIn(says, r.err[:600])
+            r = self.s.sql('select length(data_source), status from sys_load_history order by query_id desc limit 1')
+            self.assertEqual(r.out.strip(), '%d|aborted' % min(n + 9, 65535), r)
 
     def test_cases(self):
         self.assertGreaterEqual(len(CASES), 60)

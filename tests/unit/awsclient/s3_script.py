@@ -43,7 +43,7 @@ def load_objects():
         "garbage/a.gz": b"this is no gzip file at all",
         "bad/a": rows("a", 0, 10),
         "bad/b": rows("b", 10, 5) + b"x|bad|1\n" + rows("b", 15, 5),
-        "huge/a": rows("a", 0, 2) + b"9|" + b"z" * (6 << 20),
+        "huge/a": rows("a", 0, 2) + b"9|" + b"z" * (6 << 20) + b"\n" + rows("a", 2, 2) + b"8|" + b"y" * (5 << 20),
         "wide/a": b"1|" + b"w" * (3 << 20) + b"|2\n" + b"2|" + b"v" * (3 << 20) + b"|3\n",
         "csv/a": "".join(f'{i},"line {i}\nwith ""quotes"", and commas",1\n' for i in range(30_000)).encode(),
         "stream/a": rows("s", 0, 400_000),

@@ -11,6 +11,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/codec/delimited.h"
+#include "lib/codec/json_record.h"
 
 static const struct delimited_conf plain = {DELIMITED_PLAIN, '|', 0};
 static const struct delimited_conf csv = {DELIMITED_CSV, ',', '"'};
@@ -244,11 +245,56 @@ static void test_random(void **state) {
     }
 }
 
+/* Where rows end, told in pieces: as delimited_next says. */
+static void test_tail(void **state) {
+    (void)state;
+    static const char alphabet[] = "ab,\"'\n\r \\\"{}[],";
+    struct json_shape *shape = json_shape_new(&SLICE_LIT("a"), 1, false);
+    const struct delimited_conf confs[] = {
+        {DELIMITED_PLAIN, ','},
+        {DELIMITED_CSV, ',', '"'},
+        {DELIMITED_PLAIN, ',', .escape = true},
+        {DELIMITED_PLAIN, ',', .escape = true, .removequotes = true},
+        {DELIMITED_JSON, .json = shape},
+    };
+    for (uint32_t round = 0; round < 5000; round++) {
+        const struct delimited_conf *conf = &confs[round % 5];
+        uint32_t seed = round;
+        uint8_t data[100];
+        size_t len = next_random(&seed) % sizeof data, end;
+        for (size_t i = 0; i < len; i++) {
+            data[i] = (uint8_t)alphabet[next_random(&seed) % (sizeof alphabet - 1)];
+        }
+        struct delimited d;
+        struct delimited_row row;
+        struct delimited_field field;
+        delimited_start(&d, conf, slice_of(data, len), DELIMITED_BEST);
+        while (delimited_next(&d, &field, 1, &row)) {
+            struct delimited_tail tail = {.conf = conf};
+            size_t at = row.start, n = 0;
+            bool ends = false;
+            while (!ends && at < len) {
+                n = 1 + next_random(&seed) % (len - at);
+                ends = delimited_tail_end(&tail, slice_of(data + at, n), &end);
+                at += ends ? end : n;
+            }
+            if (conf->format == DELIMITED_JSON) {
+                assert_true(at == row.end || (ends && at == row.end + 1u && data[at - 1] == '\n'));
+            } else {
+                assert_int_equal(at, d.at);
+                assert_int_equal(ends, d.at > row.end);
+            }
+        }
+    }
+    json_shape_free(shape);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
