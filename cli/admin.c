@@ -50,11 +50,6 @@ struct sl_rc admin_listen(struct supervisor *s, struct sl_error *err) {
     return SL_OK;
 }
 
-struct answer {
-    struct buf out;
-    int fd; /* passed along, or -1 */
-};
-
 /* A session of the role that this edge's token is for, its startup packet sent. */
 static struct sl_rc open_session(const struct supervisor *s, enum seam_edge edge, struct slice role,
                                  struct slice database, int *ret_fd, struct sl_error *err) {
@@ -86,21 +81,23 @@ static struct sl_rc open_session(const struct supervisor *s, enum seam_edge edge
     return SL_OK;
 }
 
-static struct sl_rc handle(struct supervisor *s, uint8_t type, struct slice payload,
-                           struct answer *a, struct sl_error *err) {
+/* ret_fd: passed along with the answer. After ADMIN_UNSEAL the supervisor has the client, and
+ * answers later. */
+static struct sl_rc handle(struct supervisor *s, int client, uint8_t type, struct slice payload,
+                           int *ret_fd, struct sl_error *err) {
     switch (type) {
     case ADMIN_KMS:
         ENSURE(!s->sealed, err, SL_E_SEALED, "the keys are sealed; run 'sealift unseal'");
         ENSURE(payload.len == 0, err, SL_E_PARSE, "admin request: payload not expected");
-        return supervise_connect(s, &a->fd, err);
+        return supervise_connect(s, ret_fd, err);
     case ADMIN_UNSEAL:
         ENSURE(payload.len > 0 && payload.len <= LIMIT_ROOT_WORD_BYTES, err, SL_E_LIMIT,
                "a passphrase or PIN has 1 to %d bytes", LIMIT_ROOT_WORD_BYTES);
-        return supervise_unseal(s, payload, err);
+        return supervise_unseal(s, payload, client, err);
     case ADMIN_SQL:
-        return open_session(s, SEAM_POSTGRES, SLICE_LIT(LOOKUP_ROLE), payload, &a->fd, err);
+        return open_session(s, SEAM_POSTGRES, SLICE_LIT(LOOKUP_ROLE), payload, ret_fd, err);
     case ADMIN_SUPERUSER:
-        return open_session(s, SEAM_SUPERUSER, SLICE_LIT("sealift"), payload, &a->fd, err);
+        return open_session(s, SEAM_SUPERUSER, SLICE_LIT("sealift"), payload, ret_fd, err);
     case ADMIN_TLS:
         ENSURE(payload.len == 0, err, SL_E_PARSE, "admin request: payload not expected");
         return supervise_reload_tls(s, err);
@@ -116,31 +113,35 @@ static bool peer_may(int fd) {
            (peer.uid == 0 || peer.uid == geteuid());
 }
 
-static struct sl_rc serve_one(struct supervisor *s, int fd) {
+static struct sl_rc answer(int client, struct sl_rc how, const struct sl_error *why, int passed) {
+    SL_CLEANUP(buf_fini) struct buf out = BUF_INIT(ADMIN_BYTES_MAX);
+    if (sl_failed(how)) {
+        buf_u16(&out, (uint16_t)how.code);
+        buf_puts(&out, sl_error_message(why, how.code));
+    }
+    uint8_t word = sl_failed(how) ? 'E' : 'O';
+    return passed >= 0 ? frame_send_fd(client, word, buf_slice(&out), passed)
+                       : frame_send(client, word, buf_slice(&out), clock_mono_ms() + CLIENT_MS);
+}
+
+static struct sl_rc serve_one(struct supervisor *s, int client) {
     struct sl_error err = {0};
     SL_CLEANUP(buf_fini) struct buf in = {.max = ADMIN_BYTES_MAX, .wipe = true};
-    struct answer a = {.out = {.max = ADMIN_BYTES_MAX, .wipe = true}, .fd = -1};
     uint8_t type = 0;
     int passed = -1;
-    int64_t deadline = clock_mono_ms() + CLIENT_MS;
-    TRY(frame_recv_fd(fd, &type, &in, &passed, deadline));
+    TRY(frame_recv_fd(client, &type, &in, &passed, clock_mono_ms() + CLIENT_MS));
     if (passed >= 0) {
         close(passed);
     }
-    struct sl_rc rc = handle(s, type, buf_slice(&in), &a, &err);
-    if (sl_failed(rc)) {
-        buf_reset(&a.out);
-        buf_u16(&a.out, (uint16_t)rc.code);
-        buf_puts(&a.out, sl_error_message(&err, rc.code));
+    int fd = -1;
+    struct sl_rc rc = handle(s, client, type, buf_slice(&in), &fd, &err);
+    if (s->unseal_fd == client) {
+        return SL_OK;
     }
-    uint8_t word = sl_failed(rc) ? 'E' : 'O';
-    struct slice text = buf_slice(&a.out);
-    rc = a.fd >= 0 ? frame_send_fd(fd, word, text, a.fd)
-                   : frame_send(fd, word, text, clock_mono_ms() + CLIENT_MS);
-    if (a.fd >= 0) {
-        close(a.fd);
+    rc = answer(client, rc, &err, fd);
+    if (fd >= 0) {
+        close(fd);
     }
-    buf_fini(&a.out);
     return rc;
 }
 
@@ -153,7 +154,17 @@ void admin_serve(struct supervisor *s) {
     if (sl_failed(rc)) {
         sl_log(SL_WARN, "admin.refused", "code=%s", sl_code_info(rc.code)->name);
     }
-    close(fd);
+    if (fd != s->unseal_fd) {
+        close(fd);
+    }
+}
+
+void admin_answer(int take_fd, struct sl_rc rc, const struct sl_error *err) {
+    struct sl_rc sent = answer(take_fd, rc, err, -1);
+    if (sl_failed(sent)) {
+        sl_log(SL_WARN, "admin.unanswered", "code=%s", sl_code_info(sent.code)->name);
+    }
+    close(take_fd);
 }
 
 /* ---- Verbs ---- */

@@ -23,6 +23,8 @@ enum { ADMIN_BYTES_MAX = 64 * 1024 };
  * is given up after a second: the supervisor has children to watch. */
 struct sl_rc admin_listen(struct supervisor *s, struct sl_error *err);
 void admin_serve(struct supervisor *s);
+/* Answers a request that was kept waiting with how it ended, and closes its connection. */
+void admin_answer(int take_fd, struct sl_rc rc, const struct sl_error *err);
 
 /* Verbs: one request to the running instance. ret_fd may be NULL (a passed descriptor is then
  * closed). SL_E_NOT_FOUND when the instance is not up. timeout_ms bounds the wait for the answer.

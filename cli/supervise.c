@@ -207,7 +207,7 @@ static struct sl_rc write_conf(const struct supervisor *s, struct sl_error *err)
 
 static struct sl_rc prepare_children(struct supervisor *s, struct sl_error *err) {
     s->https_fd = s->plain_fd = s->sql_fd = s->kms_fd = s->gateway_fd = s->admin_fd = -1;
-    s->keyholder_control = -1;
+    s->keyholder_control = s->unseal_fd = -1;
     ssize_t n = readlink("/proc/self/exe", s->exe, sizeof s->exe - 1);
     ENSURE(n > 0, err, SL_E_IO, "/proc/self/exe: %m");
     s->exe[n] = '\0';
@@ -478,15 +478,22 @@ static struct sl_rc start_keyholder(struct supervisor *s, struct sl_error *err) 
     return SL_OK;
 }
 
-struct sl_rc supervise_unseal(struct supervisor *s, struct slice word, struct sl_error *err) {
-    uint8_t says = 0;
-    struct sl_error why = {0};
+struct sl_rc supervise_unseal(struct supervisor *s, struct slice word, int take_fd,
+                              struct sl_error *err) {
     int64_t now = clock_mono_ms();
     ENSURE(s->sealed, err, SL_E_VALIDATION, "the keys are open already");
+    ENSURE(s->unseal_fd < 0, err, SL_E_VALIDATION, "another word is being tried");
     ENSURE(now >= s->next_word_ms, err, SL_E_ACCESS_DENIED,
            "after wrong words the next one is taken in %lld s",
            (long long)(s->next_word_ms - now + 999) / 1000);
     TRY(give_word(s, word, err));
+    s->unseal_fd = take_fd;
+    return SL_OK;
+}
+
+static struct sl_rc word_tried(struct supervisor *s, struct sl_error *err) {
+    uint8_t says = 0;
+    struct sl_error why = {0};
     TRY(keyholder_says(s, &says, &why, err));
     if (says == KEYHOLDER_SEALED) {
         int doublings = s->wrong_words < WRONG_WORDS_MAX ? s->wrong_words : WRONG_WORDS_MAX;
@@ -505,6 +512,14 @@ struct sl_rc supervise_unseal(struct supervisor *s, struct slice word, struct sl
     }
     sl_log(SL_INFO, "keys.open", "how=unseal");
     return SL_OK;
+}
+
+/* The keyholder has said something, or has ended, with a word in its hands. */
+static void end_unseal(struct supervisor *s) {
+    struct sl_error err = {0};
+    struct sl_rc rc = word_tried(s, &err);
+    admin_answer(s->unseal_fd, rc, &err);
+    s->unseal_fd = -1;
 }
 
 static struct sl_rc move_with(struct supervisor *s, const struct secret *words[2],
@@ -661,6 +676,9 @@ static void note_death(struct supervisor *s, enum child_id id, int status) {
     if (id == CHILD_POSTGRES) {
         read_why(c);
     }
+    if (id == CHILD_KEYHOLDER && s->unseal_fd >= 0) {
+        end_unseal(s);
+    }
     int64_t now = clock_mono_ms();
     if (now - c->started_ms > HEALTHY_MS) {
         c->backoff_ms = BACKOFF_FIRST_MS;
@@ -783,11 +801,14 @@ static bool restart_due(struct supervisor *s) {
     return changed;
 }
 
-/* Sleeps until a child dies, a verb asks, or a restart may be due; true when it is time to stop. */
+/* Sleeps until a child dies, a verb asks, a word has been tried, or a restart may be due; true when
+ * it is time to stop. */
 static bool told_to_stop(struct supervisor *s, int signals) {
-    struct pollfd p[2] = {{.fd = signals, .events = POLLIN}, {.fd = s->admin_fd, .events = POLLIN}};
+    struct pollfd p[3] = {{.fd = signals, .events = POLLIN},
+                          {.fd = s->admin_fd, .events = POLLIN},
+                          {.fd = s->unseal_fd < 0 ? -1 : s->keyholder_control, .events = POLLIN}};
     struct signalfd_siginfo info;
-    if (poll(p, 2, TICK_MS) <= 0) {
+    if (poll(p, 3, TICK_MS) <= 0) {
         return false;
     }
     bool stop = false, reload = false;
@@ -805,6 +826,9 @@ static bool told_to_stop(struct supervisor *s, int signals) {
             sl_log(SL_WARN, "tls.not_read", "error=%s",
                    SL_Q(slice_cstr(sl_error_message(&err, rc.code))));
         }
+    }
+    if (!stop && p[2].revents != 0) {
+        end_unseal(s);
     }
     if (!stop && p[1].revents != 0) {
         admin_serve(s);

@@ -32,6 +32,7 @@ struct supervisor {
     bool sealed;               /* the keyholder waits for a word */
     int wrong_words;           /* since the last right one */
     int64_t next_word_ms;      /* monotonic: no earlier */
+    int unseal_fd;             /* the verb whose word the keyholder is trying, or -1 */
     const struct secret *word; /* passphrase or PIN for the start, or NULL */
 };
 
@@ -44,9 +45,11 @@ struct sl_rc supervise_wait_ready(struct supervisor *s, enum child_id id, int ti
                                   struct sl_error *err);
 /* A connection to kms on the supervisor's edge. */
 struct sl_rc supervise_connect(const struct supervisor *s, int *ret_fd, struct sl_error *err);
-/* Gives the keyholder the word that it waits for. SL_E_ACCESS_DENIED: a wrong one; each costs a
- * longer wait than the one before. */
-struct sl_rc supervise_unseal(struct supervisor *s, struct slice word, struct sl_error *err);
+/* Gives the keyholder the word that it waits for. SL_E_ACCESS_DENIED: too soon after a wrong one;
+ * each costs a longer wait than the one before. The keyholder takes a second or more to try it:
+ * what it says of it the loop passes on to unseal_fd, which it takes over when this succeeds. */
+struct sl_rc supervise_unseal(struct supervisor *s, struct slice word, int take_fd,
+                              struct sl_error *err);
 /* Puts the domain key of an instance that is not up under in->move_to; words may be empty where the
  * roots need none. */
 struct sl_rc supervise_move(struct supervisor *s, struct instance *in, const struct secret *was,
