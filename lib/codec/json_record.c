@@ -2,6 +2,7 @@
  * the converter does, as for all formats. */
 #include "lib/base/limits.h"
 #include "lib/codec/delimited_in.h"
+#include "lib/codec/json_scan_in.h"
 #include "lib/codec/json_shape_in.h"
 #include "lib/codec/utf8_in.h"
 
@@ -16,10 +17,6 @@ struct walk {
     struct delimited_row *row;
 };
 
-static bool blank(uint8_t c) {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
 static bool digit(uint8_t c) {
     return (uint8_t)(c - '0') <= 9;
 }
@@ -29,10 +26,18 @@ static uint8_t peek(const struct walk *w) {
     return w->at < w->end ? w->p[w->at] : 0;
 }
 
-static void skip_blanks(struct walk *w) {
-    while (w->at < w->end && blank(w->p[w->at])) {
-        w->at++;
+/* There is none as a rule, or a single one. */
+static size_t past_blanks(struct slice data, size_t at) {
+    for (int i = 0; i < 2; i++, at++) {
+        if (at == data.len || json_scan_counts(JSON_SCAN_BLANKS, data.ptr[at])) {
+            return at;
+        }
     }
+    return at + json_scan(JSON_SCAN_BLANKS, data.ptr + at, data.len - at);
+}
+
+static void skip_blanks(struct walk *w) {
+    w->at = past_blanks(slice_of(w->p, w->end), w->at);
 }
 
 /* The column of the first leaf below, for a fault's report. */
@@ -66,31 +71,28 @@ static bool hex4(struct walk *w) {
 /* From the opening quote past the closing one. */
 static bool string(struct walk *w, bool *ret_escaped) {
     *ret_escaped = false;
-    for (w->at++; w->at < w->end; w->at++) {
-        uint8_t c = w->p[w->at];
+    w->at++;
+    while (true) {
+        w->at += json_scan(JSON_SCAN_STRING, w->p + w->at, w->end - w->at);
+        uint8_t c = peek(w);
         if (c == '"') {
             w->at++;
             return true;
         }
-        if (c < 0x20) {
+        if (c != '\\') {
             return false;
         }
-        if (c == '\\') {
-            *ret_escaped = true;
-            w->at++;
-            c = peek(w);
-            if (c == 'u') {
-                w->at++;
-                if (!hex4(w)) {
-                    return false;
-                }
-                w->at--;
-            } else if (c == 0 || strchr("\"\\/bfnrt", c) == NULL) {
-                return false;
-            }
+        *ret_escaped = true;
+        w->at++;
+        c = peek(w);
+        if (c != 'u' && (c == 0 || strchr("\"\\/bfnrt", c) == NULL)) {
+            return false;
+        }
+        w->at++;
+        if (c == 'u' && !hex4(w)) {
+            return false;
         }
     }
-    return false;
 }
 
 static bool digits(struct walk *w) {
@@ -260,11 +262,13 @@ static bool extent(struct slice data, size_t at, size_t *ret_end) {
     }
     bool quoted = false;
     for (; at < data.len; at++) {
-        uint8_t c = p[at];
+        at += quoted ? json_scan(JSON_SCAN_QUOTED, p + at, data.len - at)
+                     : json_scan(JSON_SCAN_OUTSIDE, p + at, data.len - at);
+        uint8_t c = at < data.len ? p[at] : 0;
         if (c == '"') {
             quoted = !quoted;
         } else if (quoted) {
-            at += c == '\\';
+            at++; /* what a backslash is before */
         } else if (c == '{' || c == '[') {
             depth++;
         } else if ((c == '}' || c == ']') && --depth == 0) {
@@ -275,41 +279,45 @@ static bool extent(struct slice data, size_t at, size_t *ret_end) {
     return false;
 }
 
-static size_t past_blanks(struct slice data, size_t at) {
-    while (at < data.len && blank(data.ptr[at])) {
-        at++;
+/* The record within [at, end), its fields with it. */
+static bool take_record(struct walk *w, size_t at, size_t end) {
+    const struct json_shape *shape = w->shape;
+    for (size_t i = 0; i < shape->column_count && i < w->max_fields; i++) {
+        w->fields[i] = (struct delimited_field){
+            .start = (uint32_t)at, .raw_start = (uint32_t)at, .quoted = true, .null = true};
     }
-    return at;
+    *w->row = (struct delimited_row){.start = (uint32_t)at,
+                                     .end = (uint32_t)end,
+                                     .lead = w->row->lead,
+                                     .field_count = (uint32_t)shape->column_count};
+    w->at = at;
+    w->end = end;
+    w->depth = 0;
+    return (w->p[at] == '{' || w->p[at] == '[') && value(w, shape->root);
 }
 
 bool delimited_next_json(struct delimited *d, struct delimited_field *fields, size_t max_fields,
                          struct delimited_row *row) {
-    const uint8_t *p = d->data.ptr;
-    const struct json_shape *shape = d->conf.json;
     size_t start = past_blanks(d->data, d->at), end;
     row->lead = (uint32_t)delimited_lines(slice_sub(d->data, d->at, start));
     d->at = start;
     if (start == d->data.len) {
         return false;
     }
-    (void)extent(d->data, start, &end);
-    for (size_t i = 0; i < shape->column_count && i < max_fields; i++) {
-        fields[i] = (struct delimited_field){
-            .start = (uint32_t)start, .raw_start = (uint32_t)start, .quoted = true, .null = true};
-    }
-    *row = (struct delimited_row){.start = (uint32_t)start,
-                                  .end = (uint32_t)end,
-                                  .lead = row->lead,
-                                  .field_count = (uint32_t)shape->column_count};
-    struct walk w = {.shape = shape,
-                     .p = p,
-                     .at = start,
-                     .end = end,
+    struct walk w = {.shape = d->conf.json,
+                     .p = d->data.ptr,
                      .fields = fields,
                      .max_fields = max_fields,
                      .row = row};
-    bool good = (p[start] == '{' || p[start] == '[') && value(&w, shape->root) && w.at == end;
-    if (!good) {
+    /* a record that is one ends where it says; of anything else the brackets tell */
+    if (take_record(&w, start, d->data.len)) {
+        end = w.at;
+        row->end = (uint32_t)end;
+    } else {
+        (void)extent(d->data, start, &end);
+        w.bad_hex = false;
+        bool good = take_record(&w, start, end);
+        sl_assert(!good);
         row->fault = w.bad_hex ? DELIMITED_BAD_HEX : DELIMITED_BAD_JSON;
         row->fault_at = (uint32_t)w.at;
         row->fault_field = 0;

@@ -12,6 +12,7 @@
 #include "lib/base/buf.h"
 #include "lib/codec/delimited.h"
 #include "lib/codec/json_record.h"
+#include "lib/codec/json_scan_in.h"
 
 static const struct delimited_conf plain = {DELIMITED_PLAIN, '|', 0};
 static const struct delimited_conf csv = {DELIMITED_CSV, ',', '"'};
@@ -289,12 +290,34 @@ static void test_tail(void **state) {
     json_shape_free(shape);
 }
 
+/* Sixteen at a time as one by one, at any place and length. */
+static void test_json_scan(void **state) {
+    (void)state;
+    static const char alphabet[] = "aaaaaaaaaaaaaaaaaaaa\"\\{}[];|  \n\r\t\x01\x1f\x7f\x80\xff";
+    for (uint32_t seed = 0, round = 0; round < 20000; round++) {
+        uint8_t data[80];
+        size_t len = next_random(&seed) % sizeof data,
+               from = len > 0 ? next_random(&seed) % len : 0;
+        for (size_t i = 0; i < len; i++) {
+            data[i] = round % 5 == 0
+                          ? (uint8_t) " \n\r\tx"[next_random(&seed) % 40 % 5]
+                          : (uint8_t)alphabet[next_random(&seed) % (sizeof alphabet - 1)];
+        }
+        for (int what = JSON_SCAN_STRING; what <= JSON_SCAN_BLANKS; what++) {
+            size_t want = from;
+            while (want < len && !json_scan_counts((enum json_scan)what, data[want])) {
+                want++;
+            }
+            assert_int_equal(json_scan((enum json_scan)what, data + from, len - from), want - from);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_split),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_tail),
+        cmocka_unit_test(test_split),     cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_random),    cmocka_unit_test(test_tail),
+        cmocka_unit_test(test_json_scan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
