@@ -51,8 +51,11 @@ static struct sl_rc slot_take(struct fetch *f, struct sl_error *err) {
 }
 
 static struct sl_rc slot_grow(struct run *r, size_t cap, struct sl_error *err) {
-    uint8_t *more = realloc(r->ptr, cap);
+    uint8_t *more = realloc(r->ptr == r->home ? NULL : r->ptr, cap);
     ENSURE(more != NULL, err, SL_E_NOMEM, "out of memory for rows");
+    if (r->ptr == r->home) {
+        memcpy(more, r->home, r->len);
+    }
     r->ptr = more;
     r->cap = cap;
     return SL_OK;
@@ -132,7 +135,7 @@ static struct sl_rc slot_room(struct fetch *f, struct sl_error *err) {
         }
     }
     if (f->run->len == f->run->cap) {
-        size_t cap = f->run->cap ? f->run->cap * 2 : PIPELINE_RUN_BYTES;
+        size_t cap = f->run->cap * 2;
         TRY(slot_grow(f->run, cap < PIPELINE_RUN_MAX_BYTES ? cap : PIPELINE_RUN_MAX_BYTES, err));
     }
     return SL_OK;

@@ -7,17 +7,23 @@
 #include "extension/copy/pipeline.h"
 
 enum {
-    PIPELINE_RING = 8,
     PIPELINE_RUN_BYTES = 256 * 1024,
+    /* Runs that may lie ready. The fetching thread is faster than a lane, and gets ahead while no
+     * segment is sealed: by as much as a lane converts while one is. */
+    PIPELINE_RING = 32,
     /* A run holding a row at the limit, and the bytes that came with its end. */
     PIPELINE_RUN_MAX_BYTES = LIMIT_COPY_ROW_BYTES + 2 * PIPELINE_RUN_BYTES,
     PIPELINE_OUTS = 2,
+    /* One to fill for each lane, one to seal for each worker that has none: there are at most as
+     * many lanes as workers, and one more lets a lane go on while all others are sealed. */
+    PIPELINE_GATHERED = PIPELINE_WORKERS + 1,
 };
 
 /* A run of whole rows. Its slot in the ring passes from the fetching thread to a worker to the
  * taker; only `first`, `last` and `done` are shared, under mu. */
 struct run {
-    uint8_t *ptr;
+    uint8_t *home; /* its part of the ring's memory, PIPELINE_RUN_BYTES */
+    uint8_t *ptr;  /* that, or a row larger than it */
     size_t len;
     size_t cap;
     uint64_t line;
@@ -58,8 +64,9 @@ struct pipeline {
     unsigned thread_count;
     struct pipeline_batch *batches; /* all of them, as allocated */
     unsigned batch_count;
-    struct gathered gathered[PIPELINE_WORKERS];
+    struct gathered gathered[PIPELINE_GATHERED];
     unsigned lane_count;
+    uint8_t *ring_memory;
 
     pthread_mutex_t mu;
     pthread_cond_t space; /* a slot of the ring came free */

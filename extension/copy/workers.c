@@ -4,8 +4,8 @@
  * taker gets what they made in order. A lane whose run isn't the one the taker waits for never
  * takes the last free batch. Without a table every worker has a lane. With one, a lane's rows go
  * into one batch until that makes a segment; then it is queued, and whoever is free seals it, while
- * the lane goes on with another. There are as many of these batches as workers, which keeps all of
- * them busy. */
+ * the lane goes on with another. There is one more of these batches than workers, which keeps all
+ * of them busy. */
 #include "extension/copy/pipeline_in.h"
 
 #include <stdlib.h>
@@ -302,7 +302,7 @@ static struct sl_rc gathered_make(struct pipeline *p, struct sl_error *err) {
     struct copy_convert_conf conf = p->conf.convert;
     conf.batch_rows = SEGMENT_ROWS;
     conf.batch_bytes = p->conf.table->segment_bytes;
-    for (unsigned i = 0; i < p->conf.workers; i++) {
+    for (unsigned i = 0; i < p->conf.workers + 1; i++) {
         struct sl_rc rc = copy_batch_init(&p->gathered[i].batch, &conf);
         ENSURE(sl_is_ok(rc), err, rc.code, "out of memory");
         p->gathered[i].next = p->free_gathered;
@@ -347,6 +347,8 @@ void workers_fini(struct pipeline *p) {
     free(p->batches);
     for (unsigned i = 0; i < PIPELINE_WORKERS; i++) {
         copy_converter_free(p->lanes[i].converter);
+    }
+    for (unsigned i = 0; i < PIPELINE_GATHERED; i++) {
         copy_batch_fini(&p->gathered[i].batch);
     }
     for (unsigned i = 0; i < PIPELINE_OUTS; i++) {
