@@ -101,23 +101,28 @@ static void put_pages(SMgrRelation smgr, BlockNumber first, const uint8_t *bytes
     }
 }
 
-static void log_pages(Relation rel, BlockNumber first, const uint8_t *bytes, size_t len) {
+static XLogRecPtr log_pages(Relation rel, BlockNumber first, const uint8_t *bytes, size_t len) {
     struct record r = {.node = rel->rd_node, .first = first, .bytes = (uint32)len};
     XLogBeginInsert();
     XLogRegisterData((char *)&r, sizeof r);
     XLogRegisterData((char *)(uintptr_t)bytes, (int)len);
-    (void)XLogInsert(RMGR_SEALED, RECORD_PAGES);
+    return XLogInsert(RMGR_SEALED, RECORD_PAGES);
 }
 
+/* The WAL writer is told to flush what was logged, so that little is left to do at the commit. */
 void pages_write(Relation rel, BlockNumber first_block, struct slice bytes) {
+    XLogRecPtr logged = InvalidXLogRecPtr;
     for (size_t at = 0; at < bytes.len; at += (size_t)GROUP_PAGES * PAGE_BYTES) {
         CHECK_FOR_INTERRUPTS();
         size_t len = Min(bytes.len - at, (size_t)GROUP_PAGES * PAGE_BYTES);
         BlockNumber first = first_block + (BlockNumber)(at / PAGE_BYTES);
         put_pages(RelationGetSmgr(rel), first, bytes.ptr + at, len, false);
         if (rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT) {
-            log_pages(rel, first, bytes.ptr + at, len);
+            logged = log_pages(rel, first, bytes.ptr + at, len);
         }
+    }
+    if (logged != InvalidXLogRecPtr) {
+        XLogSetAsyncXactLSN(logged);
     }
 }
 

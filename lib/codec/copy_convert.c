@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/base/area.h"
 #include "lib/base/limits.h"
 
 struct copy_converter {
@@ -51,11 +52,16 @@ size_t copy_value_size(enum copy_type type) {
     }
 }
 
+/* An array's part of a batch's memory. */
+static size_t array_bytes(size_t bytes) {
+    return (bytes + AREA_ALIGN - 1) / AREA_ALIGN * AREA_ALIGN;
+}
+
 struct sl_rc copy_batch_init(struct copy_batch *b, const struct copy_convert_conf *conf) {
     size_t rows_most = conf->batch_rows > 0 ? conf->batch_rows : COPY_BATCH_ROWS;
     size_t bytes_most = conf->batch_bytes > 0 ? conf->batch_bytes : COPY_BATCH_BYTES;
     *b = (struct copy_batch){.text = BUF_INIT(LIMIT_COPY_BATCH_BYTES), .text_max = bytes_most};
-    size_t row_size = 0;
+    size_t row_size = 0, bytes = 0;
     for (size_t i = 0; i < conf->column_count; i++) {
         row_size += copy_value_size(conf->columns[i].type) + 1;
     }
@@ -65,16 +71,21 @@ struct sl_rc copy_batch_init(struct copy_batch *b, const struct copy_convert_con
     if (b->columns == NULL) {
         return sl_rc_of(SL_E_NOMEM);
     }
+    for (size_t i = 0; i < conf->column_count; i++) {
+        bytes += array_bytes(b->row_cap) +
+                 array_bytes(b->row_cap * copy_value_size(conf->columns[i].type));
+    }
+    uint8_t *at = b->memory = area_new(bytes);
+    if (at == NULL) {
+        copy_batch_fini(b);
+        return sl_rc_of(SL_E_NOMEM);
+    }
     b->column_count = conf->column_count;
     for (size_t i = 0; i < conf->column_count; i++) {
         struct copy_vector *v = &b->columns[i];
-        v->presence = malloc(b->row_cap);
-        v->v.raw = aligned_alloc(16, (b->row_cap * copy_value_size(conf->columns[i].type) + 15) &
-                                         ~(size_t)15);
-        if (v->presence == NULL || v->v.raw == NULL) {
-            copy_batch_fini(b);
-            return sl_rc_of(SL_E_NOMEM);
-        }
+        v->presence = at;
+        v->v.raw = at += array_bytes(b->row_cap);
+        at += array_bytes(b->row_cap * copy_value_size(conf->columns[i].type));
     }
     return SL_OK;
 }
@@ -83,10 +94,7 @@ void copy_batch_fini(struct copy_batch *b) {
     if (b == NULL) {
         return;
     }
-    for (size_t i = 0; i < b->column_count; i++) {
-        free(b->columns[i].presence);
-        free(b->columns[i].v.raw);
-    }
+    free(b->memory);
     free(b->columns);
     buf_fini(&b->text);
     *b = (struct copy_batch){0};

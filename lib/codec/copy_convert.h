@@ -129,6 +129,7 @@ struct copy_batch {
     size_t rows;
     struct copy_vector *columns;
     size_t column_count;
+    uint8_t *memory; /* of all columns */
     struct buf text;
 };
 

@@ -3,7 +3,9 @@
  * values stay within the first-level cache. */
 #include "lib/columnar/dictionary_in.h"
 
-enum { SLOT_BITS_FIRST = 12, SAMPLE_ROWS = 8192 };
+#include "lib/columnar/avx2_in.h"
+
+enum { SLOT_BITS_FIRST = 12, SAMPLE_ROWS = 8192, EIGHT = 8 };
 
 struct sl_rc dictionary_init(struct dictionary *d, uint32_t rows) {
     uint32_t most = rows < DICTIONARY_TEXTS ? rows : DICTIONARY_TEXTS;
@@ -162,14 +164,51 @@ static bool code_texts(struct dictionary *d, const struct vector *v, uint32_t fr
     return true;
 }
 
+/* Codes of rows from `from` on, as far as eights of them are no NULLs and their offsets are known.
+ * How many. */
+#if HAVE_AVX2
+AVX2 static uint32_t code_eights(const struct vector *v, uint32_t from, const uint32_t *known,
+                                 uint32_t *codes) {
+    __m256i end = _mm256_set1_epi32((int)v->heap.len), one = _mm256_set1_epi32(1);
+    uint32_t i = from;
+    for (; i + EIGHT <= v->rows; i += EIGHT) {
+        if (v->nulls != NULL && load(v->nulls + i) != 0) {
+            break;
+        }
+        __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)(v->v.at + i));
+        __m256i beyond = _mm256_cmpeq_epi32(_mm256_max_epu32(a, end), a);
+        if (!_mm256_testz_si256(beyond, beyond)) {
+            break;
+        }
+        __m256i k = _mm256_i32gather_epi32((const int *)(const void *)known, a, sizeof *known);
+        __m256i fresh = _mm256_cmpeq_epi32(k, _mm256_setzero_si256());
+        if (!_mm256_testz_si256(fresh, fresh)) {
+            break;
+        }
+        _mm256_storeu_si256((__m256i *)(void *)(codes + i), _mm256_sub_epi32(k, one));
+    }
+    return i - from;
+}
+#endif
+
 /* The same where rows share texts: what an offset's code is, is kept for each offset. */
 static bool code_shared(struct dictionary *d, const struct vector *v, uint32_t *known,
-                        uint32_t *codes) {
+                        uint32_t *codes, bool plain) {
     const uint32_t *at = v->v.at;
     uint32_t code = 0;
     struct dictionary_entry e;
     memset(known, 0, v->heap.len * sizeof *known);
     for (uint32_t i = 0; i < v->rows; i++) {
+#if HAVE_AVX2
+        uint32_t done = i % EIGHT == 0 && !plain ? code_eights(v, i, known, codes) : 0;
+        if (done > 0) {
+            i += done;
+            code = codes[i - 1];
+            if (i == v->rows) {
+                break;
+            }
+        }
+#endif
         if (!vector_is_null(v, i)) {
             if (at[i] >= v->heap.len) {
                 return false;
@@ -188,11 +227,11 @@ static bool code_shared(struct dictionary *d, const struct vector *v, uint32_t *
 }
 
 bool dictionary_texts(struct dictionary *d, const struct vector *v, uint32_t *scratch,
-                      uint32_t *codes) {
+                      uint32_t *codes, bool plain) {
     uint32_t state[2] = {0, UINT32_MAX};
     if (v->heap.len <= v->rows && v->heap.len < DICTIONARY_TEXTS) {
         reset(d);
-        return code_shared(d, v, scratch, codes);
+        return code_shared(d, v, scratch, codes, plain || !avx2());
     }
     uint32_t sample = v->rows < SAMPLE_ROWS ? v->rows : SAMPLE_ROWS;
     reset(d);

@@ -26,7 +26,7 @@ void dictionary_fini(struct dictionary *d);
 /* A code a row; what stands for NULL rows is a code too. False: too many are distinct for a
  * dictionary to pay, or an offset names no whole value. `scratch` has room for v->rows. */
 bool dictionary_texts(struct dictionary *d, const struct vector *v, uint32_t *scratch,
-                      uint32_t *codes);
+                      uint32_t *codes, bool plain);
 bool dictionary_ints(struct dictionary *d, const int64_t *x, uint32_t n, uint32_t *codes);
 
 #endif

@@ -3,7 +3,9 @@
  * repeat the value before them, which costs least in every encoding. */
 #include "lib/columnar/encode_in.h"
 
+#include "lib/base/area.h"
 #include "lib/base/limits.h"
+#include "lib/columnar/avx2_in.h"
 
 #include <math.h>
 
@@ -21,13 +23,12 @@ struct sl_rc encode_work_room(struct encode_work *w, struct block_work *block, u
     while (most < rows) {
         most *= 2;
     }
-    TRY(ints_work_init(&w->ints, block, most));
+    w->x = area_new(most * (sizeof *w->x + sizeof *w->wide + sizeof *w->codes + INTS_ROOM));
+    ENSURE(w->x != NULL, NULL, SL_E_NOMEM, "encoder");
+    w->wide = (uint64_t *)(w->x + most);
+    w->codes = (uint32_t *)(w->wide + most);
+    TRY(ints_work_init(&w->ints, block, w->codes + most, most));
     TRY(dictionary_init(&w->dictionary, most));
-    w->x = malloc(most * sizeof *w->x);
-    w->codes = malloc(most * sizeof *w->codes);
-    w->wide = malloc(most * sizeof *w->wide);
-    bool fine = w->x != NULL && w->codes != NULL && w->wide != NULL;
-    ENSURE(fine, NULL, SL_E_NOMEM, "encoder");
     w->rows = most;
     return SL_OK;
 }
@@ -36,8 +37,6 @@ void encode_work_fini(struct encode_work *w) {
     ints_work_fini(&w->ints);
     dictionary_fini(&w->dictionary);
     free(w->x);
-    free(w->codes);
-    free(w->wide);
     *w = (struct encode_work){0};
 }
 
@@ -58,6 +57,13 @@ static void put_raw(struct buf *body, const void *p, size_t n) {
     buf_put(body, slice_of(p, n));
 }
 
+/* Of up to 8 bytes, `left` at most: the high bit of each that isn't zero. */
+static inline uint64_t nonzero(const uint8_t *p, size_t left) {
+    uint64_t x = 0, low = 0x7f7f7f7f7f7f7f7fULL;
+    memcpy(&x, p, left < sizeof x ? left : sizeof x);
+    return (((x & low) + low) | x) & ~low;
+}
+
 /* A bit a row, set for NULL; nothing when all rows or none are. */
 static void put_nulls(const struct vector *v, uint32_t nulls, struct buf *body) {
     if (nulls == 0 || nulls == v->rows) {
@@ -66,9 +72,9 @@ static void put_nulls(const struct vector *v, uint32_t nulls, struct buf *body) 
     size_t len = ((size_t)v->rows + 7) / 8;
     uint8_t *p = buf_reserve(body, len);
     if (p != NULL) {
-        memset(p, 0, len);
-        for (uint32_t i = 0; i < v->rows; i++) {
-            p[i / 8] |= (uint8_t)((v->nulls[i] != 0) << (i % 8));
+        for (size_t i = 0; i < len; i++) {
+            uint64_t set = nonzero(v->nulls + 8 * i, v->rows - 8 * i) >> 7;
+            p[i] = (uint8_t)(set * 0x0102040810204080ULL >> 56); /* byte b becomes bit b */
         }
         body->len += len;
     }
@@ -123,7 +129,7 @@ static void widen(const struct vector *v, int64_t *x) {
     }
 }
 
-static void range_of(const int64_t *x, uint32_t n, int64_t *ret_min, int64_t *ret_max) {
+TWIN void range_body(const int64_t *x, uint32_t n, int64_t *ret_min, int64_t *ret_max) {
     int64_t min = x[0], max = x[0];
     for (uint32_t i = 1; i < n; i++) {
         min = x[i] < min ? x[i] : min;
@@ -131,6 +137,42 @@ static void range_of(const int64_t *x, uint32_t n, int64_t *ret_min, int64_t *re
     }
     *ret_min = min;
     *ret_max = max;
+}
+
+/* Of the differences, none of which overflows; `ret_runs` counts the rows that differ from the one
+ * before. */
+TWIN void spread_body(const int64_t *x, uint32_t n, int64_t *ret_least, int64_t *ret_most,
+                      uint32_t *ret_runs) {
+    int64_t least = INT64_MAX, most = INT64_MIN;
+    uint64_t runs = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        int64_t d = x[i] - x[i - 1];
+        runs += d != 0;
+        least = d < least ? d : least;
+        most = d > most ? d : most;
+    }
+    *ret_least = least;
+    *ret_most = most;
+    *ret_runs += (uint32_t)runs;
+}
+
+static void range_plain(const int64_t *x, uint32_t n, int64_t *min, int64_t *max) {
+    range_body(x, n, min, max);
+}
+AVX2 static void range_avx2(const int64_t *x, uint32_t n, int64_t *min, int64_t *max) {
+    range_body(x, n, min, max);
+}
+static void spread_plain(const int64_t *x, uint32_t n, int64_t *least, int64_t *most,
+                         uint32_t *runs) {
+    spread_body(x, n, least, most, runs);
+}
+AVX2 static void spread_avx2(const int64_t *x, uint32_t n, int64_t *least, int64_t *most,
+                             uint32_t *runs) {
+    spread_body(x, n, least, most, runs);
+}
+
+static void range_of(const int64_t *x, uint32_t n, int64_t *min, int64_t *max) {
+    (avx2() ? range_avx2 : range_plain)(x, n, min, max);
 }
 
 static uint64_t gcd(uint64_t a, uint64_t b) {
@@ -206,13 +248,8 @@ static struct facts facts_of(const int64_t *x, uint32_t n) {
     f.step = step_of(x, n, f.min);
     f.steps = range / f.step;
     f.deltas = range <= INT64_MAX && n > 1;
-    f.least = INT64_MAX;
-    f.most = INT64_MIN;
-    for (uint32_t i = 1; f.deltas && i < n; i++) {
-        int64_t d = x[i] - x[i - 1];
-        f.runs += d != 0;
-        f.least = d < f.least ? d : f.least;
-        f.most = d > f.most ? d : f.most;
+    if (f.deltas) {
+        (avx2() ? spread_avx2 : spread_plain)(x, n, &f.least, &f.most, &f.runs);
     }
     return f;
 }
@@ -491,7 +528,7 @@ static struct sl_rc put_texts(struct encode_work *w, const struct texts *t, stru
 static struct sl_rc encode_texts(struct encode_work *w, const struct vector *v, struct buf *body,
                                  struct encoded *e, struct sl_error *err) {
     struct texts all = {v, NULL, v->rows}, few = {v, &w->dictionary, 0};
-    if (!dictionary_texts(&w->dictionary, v, (uint32_t *)(void *)w->wide, w->codes)) {
+    if (!dictionary_texts(&w->dictionary, v, (uint32_t *)(void *)w->wide, w->codes, false)) {
         TRY(vector_check(v, err));
         e->encoding = ENCODING_PLAIN;
         bounds_of_texts(&all, e);
@@ -513,16 +550,11 @@ static struct sl_rc encode_texts(struct encode_work *w, const struct vector *v, 
     return ints_put32(&w->ints, w->codes, v->rows, ints_width(few.n - 1), body);
 }
 
-/* Most columns have none, which a look at eight rows at a time shows. */
 static uint32_t count_nulls(const uint8_t *nulls, uint32_t rows) {
-    uint32_t i = 0, count = 0;
-    uint64_t eight = 0;
-    for (; i + sizeof eight <= rows && eight == 0; i += (uint32_t)sizeof eight) {
-        memcpy(&eight, nulls + i, sizeof eight);
-    }
-    i = eight != 0 ? i - (uint32_t)sizeof eight : i;
-    for (; i < rows; i++) {
-        count += nulls[i] != 0;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < rows; i += 8) {
+        uint64_t set = nonzero(nulls + i, rows - i) >> 7;
+        count += (uint32_t)(set * 0x0101010101010101ULL >> 56); /* their sum */
     }
     return count;
 }

@@ -21,9 +21,9 @@ extern const double encode_powers[SCALE_MAX + 1]; /* of ten */
 struct encode_work {
     struct ints_work ints;
     struct dictionary dictionary;
-    int64_t *x; /* a column as 64-bit integers */
-    uint32_t *codes;
+    int64_t *x; /* a column as 64-bit integers; the memory of all that follow */
     uint64_t *wide;
+    uint32_t *codes;
     uint32_t rows; /* what there is room for: little for few rows, as small INSERTs have them */
 };
 /* Room for columns of `rows` rows. A zeroed `w` has none. */

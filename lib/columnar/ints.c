@@ -7,15 +7,7 @@
  * lengths less one and values, each an array of another form. */
 #include "lib/columnar/ints_in.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#define HAVE_AVX2 1
-#define AVX2 __attribute__((target("avx2")))
-#else
-#define HAVE_AVX2 0
-#define AVX2
-#endif
-#define TWIN static inline __attribute__((always_inline))
+#include "lib/columnar/avx2_in.h"
 
 enum {
     PROBE_BYTES = 8192,
@@ -23,27 +15,16 @@ enum {
     SMALL_BYTES = 64,
 };
 
-static bool avx2(void) {
-#if HAVE_AVX2
-    return __builtin_cpu_supports("avx2");
-#else
-    return false;
-#endif
-}
-
-struct sl_rc ints_work_init(struct ints_work *w, struct block_work *block, size_t n) {
+struct sl_rc ints_work_init(struct ints_work *w, struct block_work *block, void *room, size_t n) {
     w->block = block;
-    w->values = malloc(n * sizeof *w->values);
-    w->lengths = malloc(n * sizeof *w->lengths);
+    w->values = room;
+    w->lengths = (uint32_t *)(w->values + n);
     w->probe = malloc(PROBE_BYTES);
-    bool fine = w->values != NULL && w->lengths != NULL && w->probe != NULL;
-    ENSURE(fine, NULL, SL_E_NOMEM, "integer arrays");
+    ENSURE(w->probe != NULL, NULL, SL_E_NOMEM, "integer arrays");
     return SL_OK;
 }
 
 void ints_work_fini(struct ints_work *w) {
-    free(w->values);
-    free(w->lengths);
     free(w->probe);
     *w = (struct ints_work){0};
 }

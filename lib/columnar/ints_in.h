@@ -18,8 +18,9 @@ struct ints_work {
     uint8_t *probe;
     size_t loose; /* bytes written since it was zeroed that compression should shrink */
 };
-/* For arrays of up to `n` values. */
-struct sl_rc ints_work_init(struct ints_work *w, struct block_work *block, size_t n);
+/* For arrays of up to `n` values. `room` is borrowed: INTS_ROOM bytes a value, aligned to 8. */
+enum { INTS_ROOM = sizeof(uint64_t) + sizeof(uint32_t) };
+struct sl_rc ints_work_init(struct ints_work *w, struct block_work *block, void *room, size_t n);
 void ints_work_fini(struct ints_work *w);
 
 /* Appends `n` values, all < 2^width (0…64), as u8 width | u8 form | bytes. */

@@ -4,16 +4,20 @@
 
 static struct ints_work work;
 static struct block_work *block;
+static void *room;
 
 static int set_up(void **state) {
+    room = malloc((size_t)INTS_MAX * INTS_ROOM);
+    assert_non_null(room);
     assert_true(sl_is_ok(block_work_new(&block)));
-    assert_true(sl_is_ok(ints_work_init(&work, block, INTS_MAX)));
+    assert_true(sl_is_ok(ints_work_init(&work, block, room, INTS_MAX)));
     return 0;
 }
 
 static int tear_down(void **state) {
     ints_work_fini(&work);
     block_work_free(block);
+    free(room);
     return 0;
 }
 
