@@ -224,6 +224,16 @@ static struct sl_rc credentials(struct fetch *f, struct sl_error *err) {
     return SL_OK;
 }
 
+/* A role's session may end earlier than was said, and does in the middle of a long file. */
+static struct sl_rc renew(void *ctx, struct s3client *client, struct sl_error *err,
+                          bool *ret_renewed) {
+    struct fetch *f = ctx;
+    (void)client;
+    *ret_renewed = f->expires_s != INT64_MAX; /* keys that were given have no others */
+    f->expires_s = *ret_renewed ? 0 : f->expires_s;
+    return credentials(f, err);
+}
+
 static void note_s3(struct fetch *f, enum pipeline_failed kind) {
     if (f->failure.kind == PIPELINE_FINE) {
         f->failure.kind = kind;
@@ -423,7 +433,10 @@ static struct sl_rc fetch_jsonpaths(struct fetch *f, struct sl_error *err) {
 }
 
 static struct sl_rc fetch_objects(struct fetch *f, struct sl_error *err) {
-    TRY(s3client_new(&f->p->conf.s3, &f->s3, err));
+    struct s3client_conf conf = f->p->conf.s3;
+    conf.renew = renew;
+    conf.renew_ctx = f;
+    TRY(s3client_new(&conf, &f->s3, err));
     TRY(credentials(f, err));
     if (f->p->conf.jsonpaths_bucket != NULL) {
         TRY(fetch_jsonpaths(f, err));

@@ -15,8 +15,8 @@
 #include "lib/columnar/segment.h"
 
 /* Gives the client credentials, and until when they hold (0: no end). Called from the fetching
- * thread, again shortly before they end. *ret_fd, while not -1, is a socket whose shutdown ends the
- * call. */
+ * thread, again shortly before they end or when S3 says that they have. *ret_fd, while not -1, is a
+ * socket whose shutdown ends the call. */
 typedef struct sl_rc (*pipeline_credentials_fn)(void *ctx, struct s3client *client,
                                                 atomic_int *ret_fd, struct sl_error *err,
                                                 int64_t *ret_expires_s);
@@ -45,7 +45,7 @@ struct pipeline_table {
 enum vector_kind pipeline_kind(enum copy_type type);
 
 struct pipeline_conf {
-    struct s3client_conf s3; /* abort is set by the pipeline */
+    struct s3client_conf s3; /* abort and renew are set by the pipeline */
     const char *bucket;
     const char *prefix;
     bool manifest; /* prefix is the key of one (lib/codec/copy_manifest.h) */

@@ -443,11 +443,19 @@ static void pause_ms(const struct s3client *c, unsigned ms) {
     }
 }
 
+/* After an answer that the credentials have expired: *ret says whether there are others now. */
+static struct sl_rc renew(struct s3client *c, struct sl_error *err, bool *ret) {
+    bool expired = c->failure.status == 400 && strcmp(c->failure.code, "ExpiredToken") == 0;
+    *ret = false;
+    return expired && c->conf.renew != NULL ? c->conf.renew(c->conf.renew_ctx, c, err, ret) : SL_OK;
+}
+
 static struct sl_rc request(struct s3client *c, struct exchange *x, struct slice path,
                             struct slice query, struct sl_error *err) {
     unsigned most = c->conf.attempts ? c->conf.attempts : 5;
     unsigned first_ms = c->conf.backoff_ms ? c->conf.backoff_ms : 100;
     unsigned wait_ms = first_ms;
+    bool renewed = false; /* since the last byte that came */
     x->client = c;
     x->err = err;
     x->sink_rc = SL_OK;
@@ -468,6 +476,13 @@ static struct sl_rc request(struct s3client *c, struct exchange *x, struct slice
         if (x->offset > before) {
             tries = 0;
             wait_ms = first_ms;
+            renewed = false;
+        }
+        if (!renewed) {
+            TRY(renew(c, err, &renewed));
+            if (renewed) {
+                continue;
+            }
         }
         bool passing = curl_rc != CURLE_OK ? passing_curl(curl_rc) : passing_status(x->status);
         if (!passing || tries >= most) {

@@ -11,17 +11,24 @@
 #include "lib/base/arena.h"
 #include "lib/crypto/secret.h"
 
+struct s3client;
+/* Gives the client other credentials, since S3 holds its own for expired; *ret_renewed: there are
+ * others. A failure ends the call that it came in. */
+typedef struct sl_rc (*s3client_renew_fn)(void *ctx, struct s3client *c, struct sl_error *err,
+                                          bool *ret_renewed);
+
 struct s3client_conf {
     const char *endpoint; /* https://host[:port]; requests are path-style */
     const char *region;
-    const char *ca_file;       /* PEM, or NULL for the system's */
-    const atomic_bool *abort;  /* may be NULL */
+    const char *ca_file;      /* PEM, or NULL for the system's */
+    const atomic_bool *abort; /* may be NULL */
+    s3client_renew_fn renew;  /* or NULL: S3's answer stands */
+    void *renew_ctx;
     unsigned attempts;         /* without any progress; 0: 5 */
     unsigned backoff_ms;       /* first pause, doubled each time up to 3 s; 0: 100 */
     unsigned stall_timeout_ms; /* no byte for that long counts as a failed attempt; 0: 60 s */
 };
 
-struct s3client;
 struct sl_rc s3client_new(const struct s3client_conf *conf, struct s3client **ret,
                           struct sl_error *err);
 void s3client_free(struct s3client *c);

@@ -1,4 +1,5 @@
 """Loads that something cuts off in their middle: the table is as before, the error is clear, nothing is left behind, and the next load works."""
+import json
 import os
 import random
 import signal
@@ -223,6 +224,33 @@ class LoadFaults(SealiftTest):
         self.assertNotIn(got['SecretAccessKey'], said)
         self.assertNotIn(got['SessionToken'], said)
         self.accepted(s.run([SEALIFT, 'clock', '--data', s.data, '--reset']))
+        self.unharmed(session)
+
+    def test_role_session_expires(self):
+        """a read that has to go on with a new request gets a new session of its role"""
+        session = self.held()
+        self.accepted(self.s.run([SEALIFT, 'clock', '--data', self.s.data, '--advance', '13h']))
+        os.kill(self.s.pids()['s3'], signal.SIGKILL)
+        try:
+            self.gate.release()
+            self.assertIn("INFO:  00000: Load into table 't' completed, %d record(s) loaded successfully." % (FILES * ROWS), session.answer())
+        finally:
+            self.accepted(self.s.run([SEALIFT, 'clock', '--data', self.s.data, '--reset']))
+        self.s.sqlv('delete from t where a >= 0')
+        self.unharmed()
+
+    def test_role_session_expires_and_the_role_is_gone(self):
+        session = self.held()
+        self.accepted(self.s.run([SEALIFT, 'clock', '--data', self.s.data, '--advance', '13h']))
+        trust = self.s.awsj('iam get-role --role-name Redshift-Loader')['Role']['AssumeRolePolicyDocument']
+        nobody = {'Version': '2012-10-17', 'Statement': [{'Effect': 'Deny', 'Principal': {'Service': 'redshift.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}
+        self.accepted(self.s.aws(['iam', 'update-assume-role-policy', '--role-name', 'Redshift-Loader', '--policy-document', json.dumps(nobody)]))
+        try:
+            self.gate.release()
+            self.assertRegex(session.answer(), 'ERROR:  42501: [^\n]*is not authorized to assume IAM Role')
+        finally:
+            self.accepted(self.s.aws(['iam', 'update-assume-role-policy', '--role-name', 'Redshift-Loader', '--policy-document', json.dumps(trust)]))
+            self.accepted(self.s.run([SEALIFT, 'clock', '--data', self.s.data, '--reset']))
         self.unharmed(session)
 
     def test_key_disabled(self):

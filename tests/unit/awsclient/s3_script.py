@@ -17,7 +17,7 @@ import tempfile
 import threading
 import urllib.parse
 
-KEY_ID, SECRET, TOKEN = "AKIDTEST", "test/secret+key", "session/token=="
+KEY_ID, SECRET, TOKEN, RENEWED = "AKIDTEST", "test/secret+key", "session/token==", "renewed/token=="
 BLOB = bytes((i * 7 + i // 251) % 256 for i in range(700_000))
 counts = {}
 
@@ -142,7 +142,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         n = counts[bucket] = counts.get(bucket, 0) + 1
         if not expected_signature(self, raw, query):
             return self.error(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
-        if self.headers["x-amz-security-token"] != TOKEN:
+        token = self.headers["x-amz-security-token"]
+        if bucket == "expired" or (bucket == "aging" and n > 1 and token == TOKEN):
+            return self.error(400, "ExpiredToken", "The provided token has expired.")
+        if token not in (TOKEN, RENEWED):
             return self.error(400, "InvalidToken", "The provided token is malformed")
         if bucket == "denied":
             return self.error(403, "AccessDenied", "Access Denied &amp; more")
@@ -163,6 +166,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return None
         if not key:
             return self.listing(bucket, query)
+        if bucket == "aging":  # the token expires before the second request, and the read is cut short
+            return self.body(BLOB, cut=200_000 if token == TOKEN else 0)
         if bucket == "cut":
             return self.body(BLOB, cut=200_000)
         if bucket == "changed":

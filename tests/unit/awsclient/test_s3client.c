@@ -102,6 +102,69 @@ static void test_refusals(void **state) {
     }
 }
 
+static int renewals;
+
+static struct sl_rc renew(void *ctx, struct s3client *c, struct sl_error *err, bool *ret_renewed) {
+    renewals++;
+    *ret_renewed = *(const bool *)ctx;
+    return s3client_credentials(c, SLICE_LIT("AKIDTEST"), SLICE_LIT(SECRET),
+                                SLICE_LIT("renewed/token=="), err);
+}
+
+static struct sl_rc no_renewal(void *ctx, struct s3client *c, struct sl_error *err,
+                               bool *ret_renewed) {
+    (void)ctx, (void)c;
+    *ret_renewed = false;
+    return sl_fail(err, SL_E_COPY_ROLE, "not authorized to assume");
+}
+
+/* Credentials that expire in the middle of a read are renewed once, and the read goes on where it
+ * was. */
+static void test_renewal(void **state) {
+    (void)state;
+    bool yes = true, no = false;
+    const struct {
+        const char *bucket;
+        s3client_renew_fn renew;
+        bool *others;
+        enum sl_code code;
+        int renewals;
+        size_t len;
+    } cases[] = {
+        {"expired", renew, &no, SL_E_COPY_S3, 1, 0},
+        {"expired", renew, &yes, SL_E_COPY_S3, 1, 0},
+        {"expired", NULL, NULL, SL_E_COPY_S3, 0, 0},
+        {"expired", no_renewal, NULL, SL_E_COPY_ROLE, 0, 0},
+        {"aging", renew, &yes, 0, 1, 700000},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct s3client_conf conf = {.endpoint = getenv("SEALIFT_TEST_S3"),
+                                     .region = "eu-test-1",
+                                     .ca_file = getenv("SEALIFT_TEST_CA"),
+                                     .backoff_ms = 1,
+                                     .renew = cases[i].renew,
+                                     .renew_ctx = cases[i].others};
+        struct s3client *c = NULL;
+        struct sl_error err = {0};
+        struct buf out = BUF_INIT(1 << 20);
+        renewals = 0;
+        assert_true(sl_is_ok(s3client_new(&conf, &c, &err)));
+        assert_true(sl_is_ok(s3client_credentials(c, SLICE_LIT("AKIDTEST"), SLICE_LIT(SECRET),
+                                                  SLICE_LIT("session/token=="), &err)));
+        struct sl_rc rc = get(c, cases[i].bucket, &out);
+        assert_int_equal(rc.code, cases[i].code);
+        assert_int_equal(renewals, cases[i].renewals);
+        assert_int_equal(out.len, cases[i].len);
+        if (cases[i].code == SL_E_COPY_S3) {
+            assert_string_equal(s3client_failure(c)->code, "ExpiredToken");
+        } else if (sl_is_ok(rc)) {
+            assert_blob(&out);
+        }
+        buf_fini(&out);
+        s3client_free(c);
+    }
+}
+
 static void test_no_resume(void **state) {
     (void)state;
     struct s3client *c = client(NULL, SECRET);
@@ -242,11 +305,11 @@ static void test_listing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),       cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_no_resume),   cmocka_unit_test(test_untrusted),
-        cmocka_unit_test(test_unreachable), cmocka_unit_test(test_sink_failure),
-        cmocka_unit_test(test_abort),       cmocka_unit_test(test_stall),
-        cmocka_unit_test(test_listing),
+        cmocka_unit_test(test_reads),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_no_resume),    cmocka_unit_test(test_renewal),
+        cmocka_unit_test(test_untrusted),    cmocka_unit_test(test_unreachable),
+        cmocka_unit_test(test_sink_failure), cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_stall),        cmocka_unit_test(test_listing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
