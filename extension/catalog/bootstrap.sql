@@ -56,6 +56,11 @@ CREATE VIEW sealift.loads AS
   SELECT r.userid, r.query, r.session, r.at, l.*, 100 AS percent, ''::text AS current_file
   FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_lines(r.query, r.kind, r.part, r.sealed) l WHERE r.kind = 'l'
   UNION ALL
+  SELECT r.userid, r.query, r.session, r.at, l.*, 100, ''
+  FROM sealift.own_load_records r CROSS JOIN LATERAL sealift.load_lines(r.query, r.kind, r.part, r.sealed) l
+  WHERE r.kind = 'b' AND NOT EXISTS (SELECT FROM sealift.load_records ended WHERE ended.query = r.query AND ended.kind = 'l')
+    AND pg_xact_status(l.transaction_id::text::xid8) = 'aborted'
+  UNION ALL
   SELECT userid, query, session, NULL, transaction_id, database_name, 'running', table_id, table_name, start_time, NULL, data_source, file_format, rows, plain,
     files::integer, size, done::integer, fetched, errors, '', percent, current_file
   FROM sealift.own_load_state WHERE database_name = current_database();

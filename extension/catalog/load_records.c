@@ -7,6 +7,7 @@
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/index.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -46,7 +47,13 @@ enum {
 };
 
 /* Kinds of lines; their members are columns of the functions in bootstrap.sql. */
-enum kind { KIND_LOAD = 'l', KIND_FILE = 'f', KIND_ERROR = 'e', KIND_FIELD = 'v' };
+enum kind {
+    KIND_BEGUN = 'b',
+    KIND_LOAD = 'l',
+    KIND_FILE = 'f',
+    KIND_ERROR = 'e',
+    KIND_FIELD = 'v'
+};
 
 enum attribute {
     REC_QUERY = 1,
@@ -127,8 +134,8 @@ static bool was_read(const struct watch_file *f) {
     return f->end_us != 0 || f->fetched > 0;
 }
 
-static void put_load(struct records *r, const struct load_facts *facts, const struct watch *w,
-                     const struct copy_result *result, bool aborted) {
+static void put_load(struct records *r, enum kind kind, const struct load_facts *facts,
+                     const struct watch *w, const struct copy_result *result, bool aborted) {
     const struct watch_counters *c = w->counters;
     int64 scanned = 0, fetched = 0, plain = 0;
     for (size_t i = 0; i < w->count; i++) {
@@ -136,7 +143,7 @@ static void put_load(struct records *r, const struct load_facts *facts, const st
         fetched += (int64)w->files[i].fetched;
         plain += (int64)w->files[i].plain;
     }
-    begin_line(r, KIND_LOAD);
+    begin_line(r, kind);
     put_int(r, (int64)facts->xid);
     put_text(r, facts->database);
     put_text(r, aborted ? "aborted" : "completed");
@@ -243,9 +250,7 @@ static void put_fields(struct records *r, const struct copy_reject *e) {
     }
 }
 
-/* The records, as the worker gets them and insert_all reads them; made of malloc'ed memory. */
-static struct records seal(const struct load_facts *facts, const struct watch *w,
-                           const struct copy_result *result, bool aborted) {
+static struct records records_begin(const struct load_facts *facts) {
     struct records r = {.out = BUF_INIT(RECORDS_BYTES_MAX),
                         .lines = {.max = LIMIT_SEALED_BLOB_BYTES, .wipe = true},
                         .kind = KIND_LOAD,
@@ -254,7 +259,20 @@ static struct records seal(const struct load_facts *facts, const struct watch *w
     buf_u32(&r.out, facts->user);
     buf_u32(&r.out, (uint32_t)MyProcPid);
     buf_u32(&r.out, (uint32_t)facts->query);
-    put_load(&r, facts, w, result, aborted);
+    return r;
+}
+
+static void records_end(struct records *r) {
+    seal_part(r);
+    buf_fini(&r->lines);
+    r->rc = sl_is_ok(r->rc) ? buf_check(&r->out, &r->err) : r->rc;
+}
+
+/* The records, as the worker gets them and insert_all reads them; made of malloc'ed memory. */
+static struct records seal(const struct load_facts *facts, const struct watch *w,
+                           const struct copy_result *result, bool aborted) {
+    struct records r = records_begin(facts);
+    put_load(&r, KIND_LOAD, facts, w, result, aborted);
     put_files(&r, facts, w, result);
     int errors = Min(result->reject_count, ERRORS_MAX);
     for (int i = 0; i < errors; i++) {
@@ -263,9 +281,7 @@ static struct records seal(const struct load_facts *facts, const struct watch *w
     for (int i = 0; i < errors; i++) {
         put_fields(&r, &result->rejects[i]);
     }
-    seal_part(&r);
-    buf_fini(&r.lines);
-    r.rc = sl_is_ok(r.rc) ? buf_check(&r.out, &r.err) : r.rc;
+    records_end(&r);
     return r;
 }
 
@@ -352,20 +368,32 @@ static struct slice into_palloc(struct buf *b) {
     return slice_of(copy, len);
 }
 
-void load_records_prepare(void) {
+static void write_all(struct records *r) {
+    if (sl_failed(r->rc)) {
+        buf_fini(&r->out);
+        keys_raise(ERROR, r->rc, &r->err, "the record of the load");
+    }
+    struct slice copy = into_palloc(&r->out);
+    insert_all(copy);
+    pfree((void *)(uintptr_t)copy.ptr);
+}
+
+void load_records_begin(const struct load_facts *facts) {
+    struct watch_counters none = {0};
+    const struct watch watch = {.counters = &none};
+    const struct copy_result result = {.message = "the server ended during the load"};
     (void)database_key(true);
+    struct records r = records_begin(facts);
+    put_load(&r, KIND_BEGUN, facts, &watch, &result, true);
+    records_end(&r);
+    write_all(&r);
+    XLogSetAsyncXactLSN(XactLastRecEnd); /* the WAL writer sees to it soon */
 }
 
 void load_records_write(const struct load_facts *facts, const struct watch *watch,
                         const struct copy_result *result) {
     struct records r = seal(facts, watch, result, result->message != NULL);
-    if (sl_failed(r.rc)) {
-        buf_fini(&r.out);
-        keys_raise(ERROR, r.rc, &r.err, "the record of the load");
-    }
-    struct slice copy = into_palloc(&r.out);
-    insert_all(copy);
-    pfree((void *)(uintptr_t)copy.ptr);
+    write_all(&r);
 }
 
 /* ---- The worker ---- */

@@ -6,8 +6,9 @@
 
 #include "extension/catalog/load_state.h"
 
-/* Opens what the functions below need; before the load, since it may fail. */
-void load_records_prepare(void);
+/* Before a load, which stays recorded as aborted if nothing else can be written. Opens what the
+ * functions below need, and so may fail. */
+void load_records_begin(const struct load_facts *facts);
 /* A load that came to its end, well or not. In a transaction that goes on. */
 void load_records_write(const struct load_facts *facts, const struct watch *watch,
                         const struct copy_result *result);

@@ -23,7 +23,7 @@ struct slot {
     int query; /* 0: no load */
     int pid;
     Oid user, table;
-    TransactionId xid;
+    uint64 xid;
     TimestampTz start;
     bool compressed;
     char database[NAMEDATALEN], table_name[NAMEDATALEN], format[FORMAT_BYTES], source[SOURCE_BYTES];

@@ -16,7 +16,7 @@ struct load_facts {
     const char *source; /* s3://bucket/prefix */
     const char *format; /* as load_format says it */
     int query;
-    TransactionId xid;
+    uint64 xid; /* with its epoch */
     TimestampTz start;
     bool compressed;
 };

@@ -39,7 +39,6 @@ static const char *format_of(const struct copy_spec *spec) {
 
 void loads_run(Relation rel, struct copy_spec *spec, struct copy_result *ret) {
     struct running *r = palloc0(sizeof *r);
-    load_records_prepare();
     r->facts = (struct load_facts){
         .user = GetUserId(),
         .table = RelationGetRelid(rel),
@@ -48,10 +47,11 @@ void loads_run(Relation rel, struct copy_spec *spec, struct copy_result *ret) {
         .source = psprintf("s3://%s/%s", spec->bucket, spec->prefix),
         .format = format_of(spec),
         .query = spec->query_id,
-        .xid = GetTopTransactionId(),
+        .xid = U64FromFullTransactionId(GetTopFullTransactionId()),
         .start = GetCurrentTimestamp(),
         .compressed = spec->compression != UNPACK_NONE,
     };
+    load_records_begin(&r->facts);
     r->result = ret;
     watch_init(&r->watch, load_state_begin(&r->facts));
     spec->watch = &r->watch;

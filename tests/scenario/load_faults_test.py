@@ -169,6 +169,9 @@ class LoadFaults(SealiftTest):
         said = session.answer()
         self.assertRegex(said, 'FATAL|server closed the connection|connection to server was lost')
         self.unharmed()
+        self.assertEqual(self.s.sqlv('select status, loaded_rows, trim(data_source) from sys_load_history where session_id = %d order by query_id desc limit 1' % session.pid),
+                         'aborted|0|s3://bkt/big/')
+        self.assertIn('the server ended during the load', self.accepted(self.s.run([SEALIFT, 'loads', '--data', self.s.data])))
 
     def test_backend_killed_with_a_new_table(self):
         """whose key goes, too"""
