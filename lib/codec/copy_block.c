@@ -5,19 +5,18 @@
 #include <stdlib.h>
 
 #include "lib/base/limits.h"
+#include "lib/codec/copy_group_in.h"
 
-/* A column of a block. The field of row r lies between ends[r * columns - 1] + 1 and
- * ends[r * columns]. */
-struct column_job {
+/* The field of row r in column c lies between ends[r * columns + c - 1] + 1 and
+ * ends[r * columns + c]. */
+struct block_job {
+    struct copy_block *block;
     const uint8_t *data;
-    size_t safe; /* a field that starts up to here may be read on for COPY_MEMO_READ bytes */
+    const uint8_t
+        *safe; /* a field that starts up to here may be read on for COPY_MEMO_READ bytes */
     const uint32_t *ends;
-    size_t columns; /* of the block */
+    size_t columns;
     size_t rows;
-    size_t at;
-    bool null_is_number;
-    const struct copy_column *column;
-    struct copy_memo *memo;
     struct copy_batch *batch;
     copy_block_field_fn field;
     void *ctx;
@@ -26,6 +25,9 @@ struct column_job {
 /* Marks are compared eight at a time: the pattern of eight rows, and another behind for the last
  * eight. */
 enum { PLAIN_ROWS = 16 };
+/* A memo is given up if more than one in so many fields isn't in it: parsing numbers takes little.
+ */
+enum { NUMBERS_MISSED = 8, TEXTS_MISSED = 2 };
 
 /* Is it what parse_number would take, of some column? */
 static bool is_short_number(struct slice s) {
@@ -40,20 +42,27 @@ static bool is_short_number(struct slice s) {
 
 struct sl_rc copy_block_init(struct copy_block *k, const struct copy_convert_conf *conf) {
     k->conf = conf;
-    k->null_is_number = is_short_number(conf->null_as);
+    bool null_is_number = is_short_number(conf->null_as); /* they are to be compared with it */
     size_t columns = conf->column_count;
     k->sizes = calloc(columns, sizeof *k->sizes);
+    k->numbers = calloc(columns, sizeof *k->numbers);
     k->plain = malloc(PLAIN_ROWS * columns);
-    ENSURE(k->sizes != NULL && k->plain != NULL, NULL, SL_E_NOMEM, "out of memory");
+    ENSURE(k->sizes != NULL && k->numbers != NULL && k->plain != NULL, NULL, SL_E_NOMEM,
+           "out of memory");
     memset(k->plain, conf->split.delimiter, PLAIN_ROWS * columns);
     for (size_t i = 1; i <= PLAIN_ROWS; i++) {
         k->plain[i * columns - 1] = '\n';
     }
-    TRY(copy_memos_init(&k->memos, conf->column_count));
-    for (size_t i = 0; i < conf->column_count; i++) {
-        k->sizes[i] = (uint8_t)copy_value_size(conf->columns[i].type);
+    TRY(copy_memos_init(&k->memos, columns, conf->scan));
+    for (size_t i = 0; i < columns; i++) {
+        enum copy_type type = conf->columns[i].type;
+        k->sizes[i] = (uint8_t)copy_value_size(type);
+        k->numbers[i] = (type <= COPY_INT8 || type == COPY_NUMERIC) && !null_is_number;
+        if (k->sizes[i] > sizeof(int64_t)) {
+            k->memos.columns[i].pairs = NULL;
+        }
         /* with its header, and what aligns that */
-        k->padding += conf->columns[i].type == COPY_CHAR ? conf->columns[i].max_bytes + 8 : 0;
+        k->padding += type == COPY_CHAR ? conf->columns[i].max_bytes + 8 : 0;
     }
     return SL_OK;
 }
@@ -61,6 +70,7 @@ struct sl_rc copy_block_init(struct copy_block *k, const struct copy_convert_con
 void copy_block_fini(struct copy_block *k) {
     copy_memos_fini(&k->memos);
     free(k->sizes);
+    free(k->numbers);
     free(k->plain);
 }
 
@@ -108,82 +118,130 @@ static inline bool parse_number(const struct copy_column *col, const uint8_t *p,
     return size > 2 || *ret == (int16_t)*ret;
 }
 
+/* `size` is a constant where this is called. Up to a field that isn't so, whose row is returned. */
+static inline __attribute__((always_inline)) size_t parse_sized(const struct block_job *j,
+                                                                const struct copy_memo_fields *f,
+                                                                size_t column, size_t row,
+                                                                size_t to, const size_t size) {
+    const struct copy_column *col = &j->block->conf->columns[column];
+    const struct copy_vector *v = &j->batch->columns[column];
+    for (int64_t value; row < to; row++) {
+        struct slice s = copy_memo_field(f, row);
+        if (s.ptr > j->safe || !parse_number(col, s.ptr, s.len, size, &value)) {
+            break;
+        }
+        put_value(v, j->batch->rows + row, size, value);
+    }
+    return row;
+}
+
+static size_t parse_numbers(const struct block_job *j, const struct copy_memo_fields *f,
+                            size_t column, size_t row, size_t to) {
+    switch (j->block->sizes[column]) {
+    case 2:
+        return parse_sized(j, f, column, row, to, 2);
+    case 4:
+        return parse_sized(j, f, column, row, to, 4);
+    default:
+        return parse_sized(j, f, column, row, to, 8);
+    }
+}
+
 /* The long way for one field; b->rows says which row that is. */
-static bool put_field(const struct column_job *j, size_t row, uint32_t start, uint32_t len) {
+static bool put_field(const struct block_job *j, size_t column, size_t row, struct slice s) {
     bool nomem = false;
     j->batch->rows += row;
-    enum copy_code code = j->field(j->ctx, j->batch, j->at, start, len, &nomem);
+    enum copy_code code =
+        j->field(j->ctx, j->batch, column, (uint32_t)(s.ptr - j->data), (uint32_t)s.len, &nomem);
     j->batch->rows -= row;
     return code == COPY_OK && !nomem;
 }
 
-/* `size` and `number` are constants where this is called. */
-static inline __attribute__((always_inline)) bool
-convert_rows(const struct column_job *j, const size_t size, const bool number) {
-    const struct copy_vector *v = &j->batch->columns[j->at];
-    size_t base = j->batch->rows;
-    bool last = j->at + 1 == j->columns;
-    const uint32_t *ends = j->ends + j->at;
-    for (size_t r = 0; r < j->rows; r++, ends += j->columns) {
-        uint32_t start = ends[-1] + 1, len = *ends - start;
-        const uint8_t *p = j->data + start;
-        len -= last && len > 0 && p[len - 1] == '\r';
-        bool handy = start <= j->safe && len <= COPY_MEMO_TEXT;
-        int64_t value;
-        if (number && handy && parse_number(j->column, p, len, size, &value)) {
-            put_value(v, base + r, size, value);
-            continue;
+static struct copy_memo_fields fields_of(const struct block_job *j, size_t first, size_t columns) {
+    return (struct copy_memo_fields){.data = j->data,
+                                     .safe = j->safe,
+                                     .before = j->ends + first - 1,
+                                     .end = j->ends + first + columns - 1,
+                                     .step = j->columns,
+                                     .at_end = first + columns == j->columns};
+}
+
+/* Rows [from, to) of a column whose presence is COPY_VALUE until something else is known. */
+static bool convert_column(const struct block_job *j, size_t column, size_t from, size_t to) {
+    struct copy_memos *all = &j->block->memos;
+    struct copy_memo *memo = &all->columns[column];
+    struct copy_memo_fields f = fields_of(j, column, 1);
+    const struct copy_vector *v = &j->batch->columns[column];
+    size_t base = j->batch->rows, size = j->block->sizes[column];
+    bool number = j->block->numbers[column];
+    for (size_t row = from; row < to; row++) {
+        bool known = memo->pairs != NULL;
+        if (known) {
+            row = all->kernel->take(memo, &f, row, to, size, (uint8_t *)v->v.raw + base * size,
+                                    v->presence + base);
+        } else if (number) {
+            row = parse_numbers(j, &f, column, row, to);
         }
-        if (!handy || j->memo->pairs == NULL) {
-            if (!put_field(j, r, start, len)) {
+        if (row == to) {
+            break;
+        }
+        struct slice s = copy_memo_field(&f, row);
+        bool parsed = known && number && parse_numbers(j, &f, column, row, row + 1) > row;
+        if (!parsed && !put_field(j, column, row, s)) {
+            return false;
+        }
+        if (known && s.ptr <= j->safe && s.len <= COPY_MEMO_TEXT) {
+            copy_memo_keep(all, memo, s, v->presence[base + row], value_at(v, base + row, size),
+                           base + row, number ? NUMBERS_MISSED : TEXTS_MISSED);
+        }
+    }
+    return true;
+}
+
+/* Columns that are looked up together. */
+static bool convert_group(const struct block_job *j, struct copy_group *g) {
+    struct copy_memos *all = &j->block->memos;
+    struct copy_memo_fields f = fields_of(j, g->first, g->columns);
+    struct copy_group_out out;
+    for (size_t i = 0; i < g->columns; i++) {
+        const struct copy_vector *v = &j->batch->columns[g->first + i];
+        out.values[i] = v->v.text + j->batch->rows;
+        out.presence[i] = v->presence + j->batch->rows;
+    }
+    for (size_t row = 0; row < j->rows; row++) {
+        if (g->entries != NULL) {
+            row = all->kernel->group_take(g, &f, row, j->rows, &out);
+        }
+        if (row == j->rows) {
+            break;
+        }
+        for (size_t i = 0; i < g->columns; i++) {
+            if (!convert_column(j, g->first + i, row, row + 1)) {
                 return false;
             }
-            continue;
         }
-        struct copy_memo_key key = copy_memo_key(p, len);
-        const struct copy_memo_entry *e = copy_memo_find(copy_memo_pair(j->memo, &key), &key);
-        if (e != NULL) {
-            v->presence[base + r] = copy_memo_presence(e);
-            put_value(v, base + r, size, e->value);
-            continue;
-        }
-        if (!put_field(j, r, start, len)) {
-            return false;
-        }
-        copy_memo_keep(j->memo, &key, v->presence[base + r], value_at(v, base + r, size), base + r);
-    }
-    return true;
-}
-
-/* Values that a memo doesn't take. */
-static bool convert_big(const struct column_job *j) {
-    const uint32_t *ends = j->ends + j->at;
-    for (size_t r = 0; r < j->rows; r++, ends += j->columns) {
-        uint32_t start = ends[-1] + 1, len = *ends - start;
-        len -= j->at + 1 == j->columns && len > 0 && j->data[start + len - 1] == '\r';
-        if (!put_field(j, r, start, len)) {
-            return false;
+        if (g->entries != NULL) {
+            copy_group_keep(all, g, copy_memo_field(&f, row), &out, row, j->batch->rows + row);
         }
     }
     return true;
 }
 
-static bool convert_column(const struct column_job *j, size_t size) {
-    bool number =
-        (j->column->type <= COPY_INT8 || j->column->type == COPY_NUMERIC) && !j->null_is_number;
-    memset(j->batch->columns[j->at].presence + j->batch->rows, COPY_VALUE, j->rows);
-    switch (size) {
-    case 1:
-        return convert_rows(j, 1, false);
-    case 2:
-        return number ? convert_rows(j, 2, true) : convert_rows(j, 2, false);
-    case 4:
-        return number ? convert_rows(j, 4, true) : convert_rows(j, 4, false);
-    case 8:
-        return number ? convert_rows(j, 8, true) : convert_rows(j, 8, false);
-    default:
-        return convert_big(j);
+static bool convert_columns(const struct block_job *j) {
+    struct copy_memos *all = &j->block->memos;
+    struct copy_group *g = all->groups, *end = g + all->group_count;
+    for (size_t i = 0; i < j->columns; i++) {
+        memset(j->batch->columns[i].presence + j->batch->rows, COPY_VALUE, j->rows);
     }
+    for (size_t i = 0; i < j->columns;) {
+        g += g < end && g->first + g->columns <= i;
+        bool grouped = g < end && g->first == i && g->entries != NULL;
+        if (grouped ? !convert_group(j, g) : !convert_column(j, i, 0, j->rows)) {
+            return false;
+        }
+        i += grouped ? g->columns : 1;
+    }
+    return true;
 }
 
 /* How many of the rows that the marks hold are of the plain kind; at most `most`. */
@@ -217,6 +275,27 @@ static size_t room_for(const struct copy_block *k, const struct copy_batch *b) {
     return texts < rows ? texts : rows;
 }
 
+/* The groups are looked for once, by the first rows. Without memory there are none. */
+static struct sl_rc find_groups(struct copy_block *k, const struct copy_batch *b) {
+    size_t columns = k->conf->column_count;
+    struct copy_group groups[COPY_GROUPS];
+    k->groups_sought = true;
+    enum copy_group_column *may = calloc(columns, sizeof *may);
+    if (may == NULL) {
+        return sl_rc_of(SL_E_NOMEM);
+    }
+    for (size_t i = 0; i < columns; i++) {
+        enum copy_type type = k->conf->columns[i].type;
+        if (k->sizes[i] == sizeof(uint32_t) && k->memos.columns[i].pairs != NULL) {
+            may[i] =
+                type == COPY_CHAR || type == COPY_VARCHAR ? COPY_GROUP_TEXTS : COPY_GROUP_VALUES;
+        }
+    }
+    size_t count = copy_groups_find(b, may, groups);
+    free(may);
+    return copy_groups_set(&k->memos, groups, count);
+}
+
 size_t copy_block_convert(struct copy_block *k, struct delimited *d, struct copy_batch *b,
                           copy_block_field_fn field, void *ctx) {
     size_t columns = k->conf->column_count, count;
@@ -233,26 +312,25 @@ size_t copy_block_convert(struct copy_block *k, struct delimited *d, struct copy
         return 0;
     }
     size_t text_len = b->text.len;
-    struct column_job j = {.data = d->data.ptr,
-                           .safe = d->data.len - COPY_MEMO_READ,
-                           .ends = ends,
-                           .columns = columns,
-                           .rows = rows,
-                           .null_is_number = k->null_is_number,
-                           .batch = b,
-                           .field = field,
-                           .ctx = ctx};
-    for (; j.at < columns; j.at++) {
-        j.column = &k->conf->columns[j.at];
-        j.memo = &k->memos.columns[j.at];
-        if (!convert_column(&j, k->sizes[j.at])) {
-            b->text.len = text_len;
-            copy_memos_clear(&k->memos);
-            k->rows_refused = rows - 1;
-            return 0;
-        }
+    struct block_job j = {.block = k,
+                          .data = d->data.ptr,
+                          .safe = d->data.ptr + d->data.len - COPY_MEMO_READ,
+                          .ends = ends,
+                          .columns = columns,
+                          .rows = rows,
+                          .batch = b,
+                          .field = field,
+                          .ctx = ctx};
+    if (!convert_columns(&j)) {
+        b->text.len = text_len;
+        copy_memos_clear(&k->memos);
+        k->rows_refused = rows - 1;
+        return 0;
     }
     delimited_skip(d, rows * columns);
     b->rows += rows;
+    if (!k->groups_sought && b->rows >= COPY_GROUP_SAMPLE && k->memos.kernel->group_take != NULL) {
+        (void)find_groups(k, b);
+    }
     return rows;
 }

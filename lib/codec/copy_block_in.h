@@ -9,10 +9,11 @@
 struct copy_block {
     const struct copy_convert_conf *conf;
     struct copy_memos memos;
-    uint8_t *sizes;      /* of each column's values */
-    uint8_t *plain;      /* what stands at the marks of plain rows */
-    size_t padding;      /* the most that a row's texts take beyond its fields */
-    bool null_is_number; /* numbers are to be compared with it, too */
+    uint8_t *sizes; /* of each column's values */
+    uint8_t *plain; /* what stands at the marks of plain rows */
+    size_t padding; /* the most that a row's texts take beyond its fields */
+    bool *numbers;  /* a column's values are what copy_parse_short takes */
+    bool groups_sought;
     size_t rows_refused; /* so many rows from here on go the other way */
 };
 

@@ -709,6 +709,57 @@ static void test_blocks(void **state) {
     }
 }
 
+static void put_place(struct buf *in, unsigned *seed, unsigned place, bool odd) {
+    static const char *const lands[] = {"Norway", "\\N", "", "Peru", "Bosnia and Herzegovina"};
+    unsigned land = odd ? (unsigned)rand_r(seed) : place;
+    if (odd && rand_r(seed) % 40 == 0) {
+        buf_puts(in, "a row of another kind\n");
+        return;
+    }
+    buf_printf(in, "%d|%u|%s|", rand_r(seed) % 1000, place * 7919, lands[land % 5]);
+    buf_printf(in, "place %u%*s|", place, place % 9 == 0 ? 30 : 0, "");
+    buf_printf(in, place % 11 == 0 ? "|" : "%d-01-02|", 1900 + (int)(land % 90));
+    buf_puts(in, odd && rand_r(seed) % 40 == 0 ? "far too long" : place % 2 ? "N" : "S");
+    buf_puts(in, rand_r(seed) % 20 == 0 ? "\r\n" : "\n");
+}
+
+/* Columns that tell one another's value give what rows one by one do: few places, more of them than
+ * a group keeps, ever new ones, long ones, and fields that don't belong together after all. */
+static void columns_that_belong_together(void **state) {
+    (void)state;
+    static const struct copy_column table[] = {{.type = COPY_INT8},
+                                               {.type = COPY_INT4},
+                                               {.type = COPY_CHAR, .max_bytes = 30},
+                                               {.type = COPY_VARCHAR, .max_bytes = 60},
+                                               {.type = COPY_DATE},
+                                               {.type = COPY_VARCHAR, .max_bytes = 2}};
+    unsigned seed = 7;
+    for (int round = 0; round < 24; round++) {
+        static const unsigned places[] = {1, 40, 300, 900};
+        struct copy_convert_conf conf = conf_of(table, 6);
+        struct buf in = BUF_INIT(1 << 24), blocks = BUF_INIT(1 << 24), rows = BUF_INIT(1 << 24);
+        unsigned odd = round % 3 == 0 ? 200 : 5000;
+        conf.max_rejects = 100000;
+        for (unsigned row = 0; row < 12000; row++) {
+            bool late = row > 4000 && row < 9000 && round % 2 == 1;
+            unsigned most = late ? 100000 : places[round % 4];
+            put_place(&in, &seed, (unsigned)rand_r(&seed) % most, rand_r(&seed) % odd == 0);
+        }
+        conf.scan = DELIMITED_SCALAR;
+        run(&conf, buf_slice(&in), &rows);
+        assert_true(rows.len > 200000);
+        for (int scan = DELIMITED_BEST; scan < DELIMITED_SCALAR; scan++) {
+            conf.scan = (enum delimited_scan)scan;
+            buf_reset(&blocks);
+            run(&conf, buf_slice(&in), &blocks);
+            assert_true(slice_eq(buf_slice(&blocks), buf_slice(&rows)));
+        }
+        buf_fini(&in);
+        buf_fini(&blocks);
+        buf_fini(&rows);
+    }
+}
+
 static void test_names(void **state) {
     (void)state;
     char length[24];
@@ -866,6 +917,7 @@ int main(void) {
         cmocka_unit_test(test_row_limit),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_blocks),
+        cmocka_unit_test(columns_that_belong_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
