@@ -239,8 +239,30 @@ bool dictionary_texts(struct dictionary *d, const struct vector *v, uint32_t *sc
            code_texts(d, v, sample, v->rows, state, codes);
 }
 
-bool dictionary_ints(struct dictionary *d, const int64_t *x, uint32_t n, uint32_t *codes) {
+/* Where integers are near each other: what an integer's code is, is kept for each of the range. */
+static bool code_near(struct dictionary *d, const int64_t *x, uint32_t n, int64_t base,
+                      uint64_t range, uint32_t *known, uint32_t *codes) {
+    memset(known, 0, (range + 1) * sizeof *known);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t *k = &known[(uint64_t)x[i] - (uint64_t)base];
+        if (*k == 0) {
+            if (d->count == DICTIONARY_INTS) {
+                return false;
+            }
+            d->entries[d->count] = (struct dictionary_entry){.head = {(uint64_t)x[i], 0}};
+            *k = ++d->count;
+        }
+        codes[i] = *k - 1;
+    }
+    return true;
+}
+
+bool dictionary_ints(struct dictionary *d, const int64_t *x, uint32_t n, int64_t base,
+                     uint64_t range, uint32_t *scratch, uint32_t *codes) {
     reset(d);
+    if (range < n) {
+        return code_near(d, x, n, base, range, scratch, codes);
+    }
     for (uint32_t i = 0; i < n; i++) {
         const struct dictionary_entry e = {.head = {(uint64_t)x[i], 0}};
         codes[i] = look_up(d, NULL, &e, DICTIONARY_INTS);

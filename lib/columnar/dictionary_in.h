@@ -27,6 +27,8 @@ void dictionary_fini(struct dictionary *d);
  * dictionary to pay, or an offset names no whole value. `scratch` has room for v->rows. */
 bool dictionary_texts(struct dictionary *d, const struct vector *v, uint32_t *scratch,
                       uint32_t *codes, bool plain);
-bool dictionary_ints(struct dictionary *d, const int64_t *x, uint32_t n, uint32_t *codes);
+/* Of integers from `base` to base + range. */
+bool dictionary_ints(struct dictionary *d, const int64_t *x, uint32_t n, int64_t base,
+                     uint64_t range, uint32_t *scratch, uint32_t *codes);
 
 #endif

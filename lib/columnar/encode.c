@@ -310,7 +310,9 @@ static struct sl_rc encode_ints(struct encode_work *w, const struct vector *v, s
         return put_constant(v, body, &e->encoding);
     }
     bool runs = f.deltas && f.runs <= v->rows / 8;
-    if (f.steps > UINT8_MAX && !runs && dictionary_ints(&w->dictionary, w->x, v->rows, w->codes)) {
+    if (f.steps > UINT8_MAX && !runs &&
+        dictionary_ints(&w->dictionary, w->x, v->rows, f.min, (uint64_t)f.max - (uint64_t)f.min,
+                        (uint32_t *)(void *)w->wide, w->codes)) {
         e->encoding = ENCODING_DICTIONARY;
         return put_dictionary(w, v->kind, v->rows, body);
     }
@@ -433,7 +435,8 @@ static struct sl_rc encode_floats(struct encode_work *w, const struct vector *v,
     if (least == most) {
         return put_constant(v, body, &e->encoding);
     }
-    if (dictionary_ints(&w->dictionary, w->x, n, w->codes)) {
+    if (dictionary_ints(&w->dictionary, w->x, n, least, (uint64_t)most - (uint64_t)least,
+                        (uint32_t *)(void *)w->wide, w->codes)) {
         e->encoding = ENCODING_DICTIONARY;
         return put_dictionary(w, v->kind, n, body);
     }

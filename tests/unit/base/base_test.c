@@ -1,4 +1,5 @@
 /* Slices, buffers, readers, arenas, results. */
+#include "lib/base/area.h"
 #include "lib/base/arena.h"
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
@@ -7,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 static void test_slice_compare(void **state) {
@@ -198,6 +200,19 @@ static void test_rdr_short(void **state) {
     assert_true(s.bad);
 }
 
+/* On both sides of the size from which huge pages are asked for: aligned, all of it there. */
+static void test_area(void **state) {
+    static const size_t sizes[] = {1, 4097, (2 << 20) - 1, 2 << 20, (5 << 20) + 3};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        uint8_t *p = area_new(sizes[i]);
+        assert_non_null(p);
+        assert_int_equal((uintptr_t)p % AREA_ALIGN, 0);
+        memset(p, 0xa5, sizes[i]);
+        assert_int_equal(p[sizes[i] - 1], 0xa5);
+        free(p);
+    }
+}
+
 static void test_arena(void **state) {
     struct arena a = ARENA_INIT(64 * 1024);
     for (size_t n = 0; n < 300; n++) {
@@ -281,8 +296,9 @@ int main(void) {
         cmocka_unit_test(test_slice_u64),     cmocka_unit_test(test_buf_builds),
         cmocka_unit_test(test_buf_cap),       cmocka_unit_test(test_buf_grows),
         cmocka_unit_test(test_rdr),           cmocka_unit_test(test_rdr_short),
-        cmocka_unit_test(test_arena),         cmocka_unit_test(test_arena_cap),
-        cmocka_unit_test(test_errors),        cmocka_unit_test(test_quote),
+        cmocka_unit_test(test_area),          cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_arena_cap),     cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_quote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

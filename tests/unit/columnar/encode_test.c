@@ -105,6 +105,8 @@ static void test_ints(void **state) {
     all_ints(20000, rising, 11, "delta");
     all_ints(20000, stepped, 0, "reference");
     all_ints(20000, stepped, 2, "reference");
+    all_ints(SEGMENT_ROWS, stepped, 0,
+             "reference"); /* too many for a dictionary, near each other */
 }
 
 static void test_wide(void **state) {
