@@ -53,6 +53,7 @@ def giants(name, row, tail='', small='%d|z', options='', columns=AB, end='\n', l
 
 DATE = "Invalid date format or value [%s]"
 STAMP = "Invalid timestamp format or value [%s]"
+CODES = {1202, 1203, 1204, 1205, 1206, 1207, 1208, 1210, 1211, 1213, 1214, 1216, 1217, 1218, 1219, 1220, 1221, 1222}  # docs/compat.md has the others
 TOO_LARGE = 'Invalid line: larger than the limit of 4 MB'
 UTF8 = 'String contains invalid or unsupported UTF-8 codepoints. Bad UTF-8 hex sequence: %s (error %d)'
 
@@ -330,6 +331,7 @@ class Hostile(SealiftTest):
 
     def test_cases(self):
         self.assertGreaterEqual(len(CASES), 60)
+        self.assertEqual({error[2] for case in CASES for error in case.errors}, CODES)
         for case, rows, errors, said in self.run_all():
             with self.subTest(case.name):
                 self.assertIn('' if not case.fails else case.says or FAILED, said)
