@@ -14,6 +14,9 @@ enum {
     /* A run holding a row at the limit, and the bytes that came with its end. */
     PIPELINE_RUN_MAX_BYTES = LIMIT_COPY_ROW_BYTES + 2 * PIPELINE_RUN_BYTES,
     PIPELINE_OUTS = 2,
+    /* With a SORTKEY one lane converts, until nothing more is fetched: of that many runs a second
+     * lane takes the later half, so that no processor waits for the last rows and their segment. */
+    PIPELINE_SPLIT_RUNS = 16,
     /* One to fill for each lane, one to seal for each worker that has none: there are at most as
      * many lanes as workers, and one more lets a lane go on while all others are sealed. */
     PIPELINE_GATHERED = PIPELINE_WORKERS + 1,
@@ -45,6 +48,7 @@ struct lane {
     struct copy_converter *converter;
     uint64_t seq; /* the run at hand */
     bool in_run;
+    bool waits;                   /* what it gathered is full, but comes after the first lane's */
     struct pipeline_batch *batch; /* for rows and rejects, or NULL */
     struct gathered *gathered;    /* what its rows are added to, or NULL */
 };
@@ -65,7 +69,7 @@ struct pipeline {
     struct pipeline_batch *batches; /* all of them, as allocated */
     unsigned batch_count;
     struct gathered gathered[PIPELINE_GATHERED];
-    unsigned lane_count;
+    unsigned lane_count; /* that take the runs in turn; another one may split what is left */
     uint8_t *ring_memory;
 
     pthread_mutex_t mu;
@@ -74,6 +78,8 @@ struct pipeline {
     struct run ring[PIPELINE_RING];
     uint64_t head; /* the run the taker is at */
     uint64_t next; /* the run the next free lane takes */
+    uint64_t late; /* once split: the run the second lane takes; the first ends before `split` */
+    uint64_t split;
     uint64_t tail; /* the run the fetching thread fills */
     bool fetched;  /* nothing follows tail */
     bool broken;   /* a worker failed */

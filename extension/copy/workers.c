@@ -4,8 +4,9 @@
  * taker gets what they made in order. A lane whose run isn't the one the taker waits for never
  * takes the last free batch. Without a table every worker has a lane. With one, a lane's rows go
  * into one batch until that makes a segment; then it is queued, and whoever is free seals it, while
- * the lane goes on with another. There is one more of these batches than workers, which keeps all
- * of them busy. */
+ * the lane goes on with another. Where rows keep their order there is one lane, and a second one
+ * for the later half of the last runs; its rows wait until those of the first are on their way.
+ * There is one more of these batches than workers, which keeps all of them busy. */
 #include "extension/copy/pipeline_in.h"
 
 #include <stdlib.h>
@@ -69,6 +70,30 @@ static void gathered_out(struct pipeline *p, struct lane *l) {
     pthread_cond_broadcast(&p->work);
 }
 
+/* The first lane of a split has nothing left: its rows go out, and then the other's. */
+static void first_part_out(struct pipeline *p) {
+    struct lane *first = &p->lanes[0], *second = &p->lanes[1];
+    if (first->gathered != NULL) {
+        gathered_out(p, first);
+    }
+    if (second->waits) {
+        second->waits = false;
+        gathered_out(p, second);
+    }
+}
+
+static bool first_part_done(const struct pipeline *p) {
+    return p->next == p->split && !p->lanes[0].in_run;
+}
+
+static void gathered_full(struct pipeline *p, struct lane *l) {
+    if (p->split > 0 && l == &p->lanes[1] && !first_part_done(p)) {
+        l->waits = true;
+    } else {
+        gathered_out(p, l);
+    }
+}
+
 /* One filling, mu held before and after. */
 static void lane_fill(struct pipeline *p, struct lane *l) {
     struct run *r = &p->ring[l->seq % PIPELINE_RING];
@@ -90,20 +115,33 @@ static void lane_fill(struct pipeline *p, struct lane *l) {
         pipeline_advance(p);
     }
     if (l->gathered != NULL && copy_batch_is_full(rows)) {
-        gathered_out(p, l);
+        gathered_full(p, l);
+    }
+    if (p->split > 0 && l == &p->lanes[0] && first_part_done(p)) {
+        first_part_out(p);
     }
 }
 
+/* The cursor over the runs that the lane takes, and where it ends. */
+static uint64_t *lane_cursor(struct pipeline *p, const struct lane *l, uint64_t *ret_end) {
+    bool second = p->split > 0 && l == &p->lanes[1];
+    *ret_end = p->split > 0 && !second ? p->split : p->tail;
+    return second ? &p->late : &p->next;
+}
+
 /* Has the lane something to do, and what it takes? */
-static bool lane_ready(const struct pipeline *p, const struct lane *l) {
-    return !l->busy && (l->in_run || p->next < p->tail) &&
+static bool lane_ready(struct pipeline *p, const struct lane *l) {
+    uint64_t end;
+    bool more = *lane_cursor(p, l, &end) < end;
+    return !l->busy && !l->waits && (l->in_run || more) &&
            (p->conf.table == NULL || l->gathered != NULL || p->free_gathered != NULL);
 }
 
 static void lane_step(struct pipeline *p, struct lane *l) {
     l->busy = true;
     if (!l->in_run) {
-        l->seq = p->next++;
+        uint64_t end;
+        l->seq = (*lane_cursor(p, l, &end))++;
         l->in_run = true;
         struct run *r = &p->ring[l->seq % PIPELINE_RING];
         copy_converter_start(l->converter, slice_of(r->ptr, r->len), r->line);
@@ -120,7 +158,20 @@ static void lane_step(struct pipeline *p, struct lane *l) {
     pthread_cond_broadcast(&p->work); /* this worker may turn to another lane */
 }
 
+/* Nothing follows: a second lane takes the later half of what one lane has left. */
+static void split(struct pipeline *p) {
+    bool one = p->conf.table != NULL && p->lane_count == 1 && p->lanes[1].converter != NULL;
+    if (one && p->split == 0 && p->fetched && p->failure.kind == PIPELINE_FINE &&
+        p->tail - p->next >= PIPELINE_SPLIT_RUNS) {
+        p->split = p->next + (p->tail - p->next + 1) / 2;
+        p->late = p->split;
+        p->lane_count = 2;
+        pthread_cond_broadcast(&p->work);
+    }
+}
+
 static struct lane *lane_find(struct pipeline *p) {
+    split(p);
     for (unsigned i = 0; i < p->lane_count; i++) {
         if (lane_ready(p, &p->lanes[i])) {
             return &p->lanes[i];
@@ -254,7 +305,8 @@ static void seal_step(struct pipeline *p, struct sealer *s, struct out *o) {
 
 /* All runs are converted. */
 static bool converted(const struct pipeline *p) {
-    bool all = p->fetched && p->next == p->tail;
+    bool all = p->fetched &&
+               (p->split > 0 ? p->next == p->split && p->late == p->tail : p->next == p->tail);
     for (unsigned i = 0; i < p->lane_count; i++) {
         all = all && !p->lanes[i].busy && !p->lanes[i].in_run;
     }
@@ -274,6 +326,16 @@ static void flush(struct pipeline *p) {
     pipeline_wake_taker(p);
 }
 
+/* Gives memory back that no lane will fill again, while the taker still has to do. mu is held. */
+static void free_gathered(struct pipeline *p) {
+    for (struct gathered *g; (g = p->free_gathered) != NULL;) {
+        p->free_gathered = g->next;
+        pthread_mutex_unlock(&p->mu);
+        copy_batch_fini(&g->batch);
+        pthread_mutex_lock(&p->mu);
+    }
+}
+
 void workers_main(struct pipeline *p) {
     struct sealer s = {0};
     pthread_mutex_lock(&p->mu);
@@ -287,6 +349,7 @@ void workers_main(struct pipeline *p) {
         } else if (!p->flushed && converted(p)) {
             flush(p);
         } else if (p->flushed && p->full == NULL) {
+            free_gathered(p);
             break;
         } else {
             pthread_cond_wait(&p->work, &p->mu);
@@ -315,7 +378,7 @@ static struct sl_rc gathered_make(struct pipeline *p, struct sl_error *err) {
 }
 
 static struct sl_rc batches_make(struct pipeline *p, struct sl_error *err) {
-    unsigned n = 2 * p->lane_count + 2;
+    unsigned n = 2 * p->lane_count + 4;
     p->batches = calloc(n, sizeof *p->batches);
     ENSURE(p->batches != NULL, err, SL_E_NOMEM, "out of memory");
     for (unsigned i = 0; i < n; i++) {
@@ -331,7 +394,8 @@ static struct sl_rc batches_make(struct pipeline *p, struct sl_error *err) {
 struct sl_rc workers_init(struct pipeline *p, struct sl_error *err) {
     const struct pipeline_table *t = p->conf.table;
     p->lane_count = t == NULL ? p->conf.workers : t->key_count > 0 ? 1 : (p->conf.workers + 1) / 2;
-    for (unsigned i = 0; i < p->lane_count; i++) {
+    unsigned converters = p->lane_count == 1 && p->conf.workers > 1 ? 2 : p->lane_count;
+    for (unsigned i = 0; i < converters; i++) {
         struct sl_rc rc = copy_converter_new(&p->conf.convert, &p->lanes[i].converter);
         ENSURE(sl_is_ok(rc), err, rc.code, "out of memory");
     }

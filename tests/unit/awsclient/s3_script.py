@@ -47,6 +47,7 @@ def load_objects():
         "wide/a": b"1|" + b"w" * (3 << 20) + b"|2\n" + b"2|" + b"v" * (3 << 20) + b"|3\n",
         "csv/a": "".join(f'{i},"line {i}\nwith ""quotes"", and commas",1\n' for i in range(30_000)).encode(),
         "stream/a": rows("s", 0, 400_000),
+        "held/a": rows("h", 0, 300_000),  # in the ring as a whole
         "long/a": rows("l", 0, 500_000),
         "down/a": b"".join(reversed(rows("d", 0, 100_000).splitlines(True))),
     }
