@@ -4,15 +4,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    THREAD_STACK_BYTES = 1024 * 1024,
-    SHRINK_ABOVE_BYTES = 1024 * 1024,
-    LARGE_PAGE_BYTES = 2 * 1024 * 1024
-};
+#include "lib/base/area.h"
+
+enum { THREAD_STACK_BYTES = 1024 * 1024, SHRINK_ABOVE_BYTES = 1024 * 1024 };
 
 void pipeline_wake_taker(struct pipeline *p) {
     if (p->taker_waits) {
@@ -193,13 +190,9 @@ static struct sl_rc threads_start(struct pipeline *p, struct sl_error *err) {
     return SL_OK;
 }
 
-/* Runs lie side by side in large pages, where the system has them: a page's first touch costs as
- * much as decompressing a page. */
 static struct sl_rc ring_init(struct pipeline *p, struct sl_error *err) {
-    size_t size = (size_t)PIPELINE_RING * PIPELINE_RUN_BYTES;
-    p->ring_memory = aligned_alloc(LARGE_PAGE_BYTES, size);
+    p->ring_memory = area_new((size_t)PIPELINE_RING * PIPELINE_RUN_BYTES);
     ENSURE(p->ring_memory != NULL, err, SL_E_NOMEM, "out of memory");
-    (void)madvise(p->ring_memory, size, MADV_HUGEPAGE);
     for (unsigned i = 0; i < PIPELINE_RING; i++) {
         p->ring[i].home = p->ring_memory + (size_t)i * PIPELINE_RUN_BYTES;
         p->ring[i].ptr = p->ring[i].home;
