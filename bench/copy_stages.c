@@ -18,7 +18,7 @@
 enum { RUN_BYTES = 256 * 1024, TEXT_MAX = 1 << 30, ROUNDS = 5 };
 
 enum stage { INFLATE, INDEX, CONVERT, SEAL, STAGES };
-static const char *const stage_names[STAGES] = {"inflate", "index (part of convert)", "convert",
+static const char *const stage_names[STAGES] = {"inflate", "index, cut into fields", "convert",
                                                 "encode, compress, seal"};
 
 static struct {
