@@ -325,9 +325,6 @@ static struct sl_rc fetch_pages(struct fetch *f, struct sl_error *err) {
     SL_CLEANUP(arena_fini) struct arena even = ARENA_INIT(PAGE_ARENA_BYTES);
     SL_CLEANUP(arena_fini) struct arena odd = ARENA_INIT(PAGE_ARENA_BYTES);
     struct slice token = SLICE_EMPTY;
-    if (strlen(f->p->conf.prefix) > LIMIT_S3_KEY_BYTES) {
-        return no_objects(f, err); /* it is of no key, and no request has room for any length */
-    }
     for (unsigned page = 0; page == 0 || token.len > 0; page++) {
         /* the token of one page asks for the next, so two pages' memory takes turns */
         struct arena *a = page % 2 == 0 ? &even : &odd;
@@ -440,6 +437,9 @@ static struct sl_rc fetch_objects(struct fetch *f, struct sl_error *err) {
     TRY(credentials(f, err));
     if (f->p->conf.jsonpaths_bucket != NULL) {
         TRY(fetch_jsonpaths(f, err));
+    }
+    if (strlen(f->p->conf.prefix) > LIMIT_S3_KEY_BYTES) {
+        return no_objects(f, err); /* it is of no key, and no request has room for any length */
     }
     return f->p->conf.manifest ? fetch_manifest(f, err) : fetch_pages(f, err);
 }
