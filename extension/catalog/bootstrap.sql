@@ -189,6 +189,49 @@ CREATE VIEW pg_catalog.svv_table_attributes AS
 
 GRANT SELECT ON pg_catalog.svv_table_attributes TO PUBLIC;
 
+CREATE FUNCTION sealift.table_figures(relation oid, OUT rows bigint, OUT live bigint, OUT bytes bigint, OUT unsorted double precision, OUT skew double precision,
+  OUT used double precision) LANGUAGE c VOLATILE STRICT AS 'sealift', 'sealift_table_figures';
+
+CREATE VIEW sealift.table_columns AS
+  SELECT c.oid AS relid, c.relnamespace, c.relname, t.attnum, t.attname, format_type(t.atttypid, t.atttypmod) AS type, t.attnotnull,
+    coalesce(nullif(lower(nullif(a.attributes->'encode'->>t.attname, 'auto')), 'raw'),
+      CASE WHEN lower(a.attributes->'encode'->>t.attname) = 'raw' OR k.place IS NOT NULL OR t.atttypid IN ('boolean'::regtype, 'real'::regtype, 'double precision'::regtype)
+        THEN 'none' WHEN y.typcategory = 'S' THEN 'lzo' ELSE 'az64' END) AS encoding,
+    coalesce(t.attname = a.attributes->>'distkey', false) AS distkey,
+    coalesce(CASE WHEN a.attributes->>'sortstyle' = 'interleaved' AND k.place % 2 = 1 THEN -k.place ELSE k.place END, 0)::integer AS sortkey
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute t ON t.attrelid = c.oid AND t.attnum > 0 AND NOT t.attisdropped
+    JOIN pg_catalog.pg_type y ON y.oid = t.atttypid LEFT JOIN sealift.table_attributes a ON a.relid = c.oid
+    LEFT JOIN LATERAL (SELECT n AS place FROM jsonb_array_elements_text(a.attributes->'sortkey') WITH ORDINALITY e(name, n) WHERE e.name = t.attname) k ON true
+  WHERE c.relkind IN ('r', 'm', 'p') AND NOT pg_is_other_temp_schema(c.relnamespace);
+
+CREATE VIEW pg_catalog.pg_table_def AS
+  SELECT n.nspname AS schemaname, c.relname AS tablename, c.attname AS "column", c.type, c.encoding::character(32) AS encoding, c.distkey, c.sortkey,
+    c.attnotnull AS "notnull"
+  FROM sealift.table_columns c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE pg_table_is_visible(c.relid);
+
+GRANT SELECT ON pg_catalog.pg_table_def TO PUBLIC;
+
+CREATE VIEW pg_catalog.svv_table_info AS
+  SELECT current_database()::text AS database, n.nspname::text AS schema, c.oid AS table_id, c.relname::text AS "table",
+    CASE WHEN a.attributes->'encode' IS NULL THEN 'Y, AUTO(ENCODE)' WHEN s.encoded THEN 'Y' ELSE 'N' END AS encoded,
+    CASE a.attributes->>'diststyle' WHEN 'key' THEN 'KEY(' || (a.attributes->>'distkey') || ')' WHEN 'all' THEN 'ALL' WHEN 'even' THEN 'EVEN'
+      ELSE 'AUTO(EVEN)' END AS diststyle,
+    CASE WHEN s.sortkey_num = 0 AND coalesce(a.attributes->>'sortstyle', 'auto') = 'auto' THEN 'AUTO(SORTKEY)' ELSE s.sortkey1 END AS sortkey1,
+    s.max_varchar, s.sortkey1_enc::character(32) AS sortkey1_enc, s.sortkey_num, (f.bytes + 1048575) / 1048576 AS size, f.used::numeric(10,4) AS pct_used,
+    0::bigint AS empty, f.unsorted::numeric(5,2) AS unsorted, 0::numeric(5,2) AS stats_off, f.rows::numeric(38,0) AS tbl_rows,
+    f.skew::numeric(19,2) AS skew_sortkey1, 1::numeric(19,2) AS skew_rows, f.live::numeric(38,0) AS estimated_visible_rows, NULL::text AS risk_event,
+    CASE WHEN f.unsorted = 0 THEN 0 END::numeric(12,2) AS vacuum_sort_benefit, NULL::timestamp AS create_time
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'sealed'
+    LEFT JOIN sealift.table_attributes a ON a.relid = c.oid
+    CROSS JOIN LATERAL (SELECT bool_or(t.encoding <> 'none') AS encoded, count(*) FILTER (WHERE t.sortkey <> 0)::integer AS sortkey_num,
+        min(t.attname::text) FILTER (WHERE abs(t.sortkey) = 1) AS sortkey1, min(t.encoding) FILTER (WHERE abs(t.sortkey) = 1) AS sortkey1_enc,
+        coalesce(max(substring(t.type FROM '^character varying\((\d+)\)')::integer), 0) AS max_varchar
+      FROM sealift.table_columns t WHERE t.relid = c.oid) s
+    CROSS JOIN LATERAL sealift.table_figures(c.oid) f
+  WHERE c.relkind IN ('r', 'm') AND NOT pg_is_other_temp_schema(c.relnamespace) AND f.rows > 0;
+
+GRANT SELECT ON pg_catalog.svv_table_info TO sealift_admin WITH GRANT OPTION;
+
 REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea),
   pg_catalog.lo_get(oid), pg_catalog.lo_get(oid, bigint, integer), pg_catalog.lo_put(oid, bigint, bytea), pg_catalog.lo_open(oid, integer),
   pg_catalog.lo_unlink(oid), pg_catalog.loread(integer, integer), pg_catalog.lowrite(integer, bytea), pg_catalog.lo_lseek(integer, integer, integer),

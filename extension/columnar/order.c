@@ -173,6 +173,13 @@ void order_choose(struct reader *reader, const uint32_t *keys, uint32_t key_coun
     }
 }
 
+double order_unsorted(struct reader *reader, const uint32_t *keys, uint32_t key_count) {
+    int count;
+    uint32_t looked_at = Min(key_count, KEYS_LOOKED_AT);
+    struct extent *extents = extents_of(reader, keys, looked_at, &count);
+    return percent_of(extents, split(extents, count, looked_at), count);
+}
+
 /* ---- ranges of the first key ---- */
 
 struct ranges {

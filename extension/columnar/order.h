@@ -16,6 +16,9 @@
 void order_choose(struct reader *reader, const uint32_t *keys, uint32_t key_count, int percent,
                   bool *chosen);
 
+/* Percent of the live rows in segments that overlap those that are in order. */
+double order_unsorted(struct reader *reader, const uint32_t *keys, uint32_t key_count);
+
 /* The rows of the chosen segments (NULL: of all) go into the writer in the order of the key, as
  * many at once as maintenance_work_mem lets it hold, and are written. Their number. */
 uint64 order_rewrite(Relation rel, Snapshot snapshot, const bool *chosen, const uint32_t *keys,
