@@ -61,8 +61,12 @@ void attributes_record(RangeVar *relation, const char *json) {
 void attributes_merge(RangeVar *relation, const char *json) {
     write_attributes(
         relation, json,
-        "INSERT INTO sealift.table_attributes AS a (relid, attributes) VALUES ($1, $2::jsonb)"
-        " ON CONFLICT (relid) DO UPDATE SET attributes = a.attributes || excluded.attributes");
+        "INSERT INTO sealift.table_attributes AS a (relid, attributes)"
+        " VALUES ($1, pg_catalog.jsonb_strip_nulls($2::jsonb))"
+        " ON CONFLICT (relid) DO UPDATE SET attributes = pg_catalog.jsonb_strip_nulls(a.attributes"
+        " || $2::jsonb || CASE WHEN pg_catalog.jsonb_typeof($2::jsonb->'encode') = 'object' THEN"
+        " pg_catalog.jsonb_build_object('encode', coalesce(a.attributes->'encode', '{}') ||"
+        " ($2::jsonb->'encode'), 'encodeAuto', NULL) ELSE '{}' END)");
 }
 
 static struct attributes_making making;

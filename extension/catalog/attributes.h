@@ -10,7 +10,8 @@
 
 bool attributes_relation_exists(RangeVar *relation);
 void attributes_record(RangeVar *relation, const char *json);
-/* Members of the JSON replace those of the table's attributes. */
+/* Members of the JSON replace those of the table's attributes (of "encode": each column's); null
+ * removes. */
 void attributes_merge(RangeVar *relation, const char *json);
 /* The table that CREATE TABLE AS is making, whose attributes are known before their row is written.
  */

@@ -330,6 +330,26 @@ static void check_column(Oid relid, const JsonbValue *name) {
     }
 }
 
+/* Columns whose encodings are named. */
+static void check_encoded(Oid relid, Jsonb *attributes) {
+    JsonbValue space, column;
+    const JsonbValue *encode =
+        getKeyJsonValueFromContainer(&attributes->root, "encode", strlen("encode"), &space);
+    if (encode == NULL || encode->type != jbvBinary) {
+        return;
+    }
+    JsonbIterator *it = JsonbIteratorInit(encode->val.binary.data);
+    for (JsonbIteratorToken t; (t = JsonbIteratorNext(&it, &column, true)) != WJB_DONE;) {
+        char *name =
+            t == WJB_KEY ? pnstrdup(column.val.string.val, (Size)column.val.string.len) : NULL;
+        if (name != NULL && get_attnum(relid, name) <= 0) {
+            ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                            errmsg("column \"%s\" of relation \"%s\" does not exist", name,
+                                   get_rel_name(relid))));
+        }
+    }
+}
+
 void keys_check_attributes(RangeVar *relation, const char *attributes) {
     JsonbValue sort, dist;
     Oid relid = RangeVarGetRelid(relation, NoLock, false);
@@ -343,4 +363,5 @@ void keys_check_attributes(RangeVar *relation, const char *attributes) {
          i++) {
         check_column(relid, getIthJsonbValueFromContainer(list->val.binary.data, i));
     }
+    check_encoded(relid, all);
 }

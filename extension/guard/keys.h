@@ -17,7 +17,7 @@ char *keys_of_alter(AlterTableStmt *s);
 /* The same after a column got another name. */
 char *keys_of_rename(const RenameStmt *s);
 
-/* Attributes that ALTER TABLE sets: SORTKEY and DISTKEY name columns of the table. */
+/* Attributes that ALTER TABLE sets: SORTKEY, DISTKEY and ENCODE name columns of the table. */
 void keys_check_attributes(RangeVar *relation, const char *attributes);
 
 #endif

@@ -23,6 +23,46 @@ static struct sl_rc names(struct parser *p, struct jsonw *w) {
     return parser_need_punct(p, ')');
 }
 
+/* What ALTER COLUMN … ENCODE says of columns; one after the other. */
+struct encodings {
+    struct slice columns[NAMES_MAX], names[NAMES_MAX];
+    size_t count;
+};
+
+static struct sl_rc column_encode(struct parser *p, struct encodings *e) {
+    if (e->count == NAMES_MAX) {
+        return parser_fail(p, SL_E_LIMIT, p->now.start,
+                           "a statement can change the encoding of at most %d columns", NAMES_MAX);
+    }
+    parser_next(p); /* COLUMN */
+    TRY(parser_identifier(p, &e->columns[e->count]));
+    TRY(parser_need(p, "encode"));
+    return parser_encoding(p, &e->names[e->count++]);
+}
+
+/* The last word on a column counts. */
+static void put_encodings(struct jsonw *w, const struct encodings *e) {
+    if (e->count == 0) {
+        return;
+    }
+    jsonw_name(w, "encode");
+    jsonw_object_begin(w);
+    for (size_t i = 0; i < e->count; i++) {
+        jsonw_name_slice(w, e->columns[i]);
+        jsonw_string(w, e->names[i]);
+    }
+    jsonw_object_end(w);
+}
+
+static struct sl_rc encode_auto(struct parser *p, struct jsonw *w) {
+    parser_next(p); /* AUTO */
+    jsonw_name(w, "encode");
+    jsonw_null(w);
+    jsonw_name(w, "encodeAuto");
+    jsonw_bool(w, true);
+    return SL_OK;
+}
+
 static void member(struct jsonw *w, const char *name, struct slice value) {
     jsonw_name(w, name);
     jsonw_string(w, value);
@@ -81,10 +121,25 @@ static bool is_ours(const struct parser *p) {
         return next.end <= p->end && (after.kind == TOKEN_END || after.start >= p->end ||
                                       token_punct(p->source, after, ','));
     }
+    if (parser_at(p, "encode")) {
+        return token_is(p->source, next, "auto") &&
+               (after.kind == TOKEN_END || after.start >= p->end ||
+                token_punct(p->source, after, ','));
+    }
+    if (parser_at(p, "column")) {
+        return (next.kind == TOKEN_WORD || next.kind == TOKEN_QUOTED) &&
+               token_is(p->source, after, "encode");
+    }
     return parser_at(p, "compound") && token_is(p->source, next, "sortkey");
 }
 
-static struct sl_rc attribute(struct parser *p, struct jsonw *w) {
+static struct sl_rc attribute(struct parser *p, struct jsonw *w, struct encodings *e) {
+    if (parser_at(p, "column")) {
+        return column_encode(p, e);
+    }
+    if (parser_take(p, "encode")) {
+        return encode_auto(p, w);
+    }
     (void)parser_take(p, "compound");
     if (parser_take(p, "sortkey")) {
         return sortkey(p, w);
@@ -113,8 +168,11 @@ static struct sl_rc rewrite(struct parser *p, struct slice table, struct slice j
 struct sl_rc alter_table_parse(struct parser *p, struct dialect_statement *st) {
     SL_CLEANUP(buf_fini) struct buf json = BUF_INIT(JSON_MAX);
     struct jsonw w = jsonw_of(&json);
+    struct encodings *encodings = arena_array(p->arena, 1, sizeof *encodings);
     struct slice table, last;
     size_t start = p->now.start;
+    ENSURE(encodings != NULL, &p->error->err, SL_E_NOMEM, "out of memory");
+    encodings->count = 0;
     parser_next(p); /* ALTER */
     parser_next(p); /* TABLE */
     if (parser_at_punct(p, '#')) {
@@ -129,8 +187,9 @@ struct sl_rc alter_table_parse(struct parser *p, struct dialect_statement *st) {
         if (!parser_take(p, "alter") || !is_ours(p)) {
             return pass(st);
         }
-        TRY(attribute(p, &w));
+        TRY(attribute(p, &w, encodings));
     } while (parser_take_punct(p, ','));
+    put_encodings(&w, encodings);
     jsonw_object_end(&w);
     if (p->now.kind != TOKEN_END) {
         return parser_syntax(p);

@@ -340,7 +340,7 @@ static struct sl_rc column_attribute(struct table *t, struct column *c) {
         return SL_OK;
     }
     if (parser_take(p, "encode")) {
-        TRY(parser_identifier(p, &c->encode));
+        TRY(parser_encoding(p, &c->encode));
         return remove_from(p, start, "");
     }
     if (parser_take(p, "distkey")) {

@@ -129,6 +129,19 @@ struct sl_rc parser_identifier(struct parser *p, struct slice *ret) {
     return SL_OK;
 }
 
+struct sl_rc parser_encoding(struct parser *p, struct slice *ret) {
+    static const char *const names[] = {"auto",      "az64",    "bytedict", "delta",    "delta32k",
+                                        "lzo",       "mostly8", "mostly16", "mostly32", "raw",
+                                        "runlength", "text255", "text32k",  "zstd"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (parser_take(p, names[i])) {
+            *ret = slice_cstr(names[i]);
+            return SL_OK;
+        }
+    }
+    return parser_syntax(p);
+}
+
 struct sl_rc parser_qualified(struct parser *p, struct slice *ret_span, struct slice *ret_last) {
     size_t start = p->now.start;
     do {

@@ -52,6 +52,8 @@ struct sl_rc parser_fail(struct parser *p, enum sl_code code, size_t position, c
     SL_PRINTF(4, 5);
 /* An identifier: its value (unquoted and folded, or the quoted text) in the arena. */
 struct sl_rc parser_identifier(struct parser *p, struct slice *ret);
+/* One of Redshift's names of encodings, in lower case. */
+struct sl_rc parser_encoding(struct parser *p, struct slice *ret);
 /* a, a.b, a.b.c: the source span. */
 struct sl_rc parser_qualified(struct parser *p, struct slice *ret_span, struct slice *ret_last);
 /* #name, a temporary table: "#name" in the arena. */

@@ -289,6 +289,67 @@ class Sealed(SealiftTest):
         self.assertIn('"distkey": "x"', s.sqlv("select attributes from svv_table_attributes where table_name = 'son'"))
         s.sqlv('create temp table sot (x float8) interleaved sortkey (x); insert into sot select i * -0.5 from generate_series(1, 100) i; insert into sot values (1)')
 
+    def test_svv_table_info(self):
+        """figures as the table has them, pg_table_def's keys, and who may see them"""
+        s = self.s
+        s.sqlv("create schema ti; create table ti.a (k int primary key, v varchar(32) encode zstd, w varchar(7), f float8 encode raw) distkey (v) sortkey (k, w)")
+        s.sqlv('create table ti.none (a int); create table ti.e (a int, d date) diststyle even; insert into ti.e values (1, null)')
+        s.sqlv('create table ti.i (a int, b int, c bool) diststyle all interleaved sortkey (b, a)')
+        s.sqlv("insert into ti.a select i, md5(i::varchar(9)), 'x', i from generate_series(1, 1000) i; insert into ti.a select i, 'y', 'x', i from generate_series(500, 1500) i")
+        s.sqlv('delete from ti.a where k = 3')
+
+        def info(columns, where="schema = 'ti'"):
+            return s.sqlv('select %s from svv_table_info where %s order by "table"' % (columns, where))
+        self.assertEqual(info('"table", encoded, diststyle, sortkey1, max_varchar, trim(sortkey1_enc), sortkey_num, size, empty, stats_off, tbl_rows, estimated_visible_rows, skew_rows'),
+                         "a|Y|KEY(v)|k|32|none|2|1|0|0.00|2001|2000|1.00\ne|Y, AUTO(ENCODE)|EVEN|AUTO(SORTKEY)|0||0|1|0|0.00|1|1|1.00")
+        self.assertEqual(info("table_id = 'ti.a'::regclass, database", "\"table\" = 'a' and schema = 'ti'"), 't|dev')
+        self.assertEqual(info('unsorted between 45 and 55, skew_sortkey1 > 1, vacuum_sort_benefit is null, pct_used between 0 and 100', "table_id = 'ti.a'::regclass"), 't|t|t|t')
+        s.sqlv('vacuum ti.a to 100 percent')
+        self.assertEqual(info('unsorted, tbl_rows, vacuum_sort_benefit', "table_id = 'ti.a'::regclass"), '0.00|2000|0.00')
+        self.assertEqual(info('unsorted, skew_sortkey1', "table_id = 'ti.e'::regclass"), '|')
+        for statement in ('insert into ti.e select i, null from generate_series(1, 300000) i', 'delete from ti.e where a > 0'):
+            s.sqlv(statement)
+            self.assertEqual(info("size = (pg_relation_size('ti.e') + 1048575) / 1048576, tbl_rows, estimated_visible_rows", "table_id = 'ti.e'::regclass"),
+                             't|300001|%d' % (0 if 'delete' in statement else 300001))
+        columns = 'select tablename, "column", type, trim(encoding), distkey, sortkey, "notnull" from pg_table_def where schemaname = \'ti\' order by 1, 2'
+        self.assertEqual(s.sqlv(columns), '')  # not on the search path
+        self.assertEqual(s.sqlv('set search_path = ti; ' + columns),
+                         'a|f|double precision|none|f|0|f\na|k|integer|none|f|1|t\na|v|character varying(32)|zstd|t|0|f\na|w|character varying(7)|none|f|2|f\n'
+                         'e|a|integer|az64|f|0|f\ne|d|date|az64|f|0|f\ni|a|integer|none|f|2|f\ni|b|integer|none|f|-1|f\ni|c|boolean|none|f|0|f\nnone|a|integer|az64|f|0|f')
+        s.sqlv("create user tiu password 'Abcdefg1'")
+        who = {'user': 'tiu', 'password': 'Abcdefg1'}
+        self.refused(s.sql('select * from svv_table_info', **who), 'permission denied for view svv_table_info')
+        self.refused(s.sql("select * from sealift.table_figures('ti.a'::regclass)"), 'permission denied for schema sealift')
+        self.assertEqual(s.sqlv("create temp table tit (a int); select count(*) from pg_table_def where tablename = 'tit'", **who), '1')
+        s.sqlv('grant select on svv_table_info to tiu')
+        self.assertEqual(s.sqlv("select tbl_rows from svv_table_info where schema = 'ti' and \"table\" = 'a'", **who), '2000')
+        s.sqlv('revoke select on svv_table_info from tiu; drop user tiu; drop schema ti cascade')
+
+    def test_alter_encode(self):
+        s = self.s
+
+        def encodings(table='ae'):
+            return s.sqlv("select \"column\", trim(encoding) from pg_table_def where tablename = '%s' order by 1" % table).replace('\n', ' ')
+        s.sqlv("create table ae (a int, b varchar(9) encode lzo, c int encode raw); insert into ae values (1, 'x', 2)")
+        self.assertEqual(encodings(), 'a|az64 b|lzo c|none')
+        s.sqlv('alter table ae alter column a encode zstd, alter column b encode TEXT255')
+        self.assertEqual(encodings(), 'a|zstd b|text255 c|none')
+        s.sqlv('alter table ae rename column a to "A"; alter table ae alter column "A" encode delta')
+        self.assertEqual(encodings(), 'A|delta b|text255 c|none')
+        self.assertEqual(s.sqlv("select encoded from svv_table_info where \"table\" = 'ae'"), 'Y')
+        s.sqlv('alter table ae alter encode auto')
+        self.assertEqual(encodings(), 'A|az64 b|lzo c|az64')
+        self.assertEqual(s.sqlv("select encoded from svv_table_info where \"table\" = 'ae'"), 'Y, AUTO(ENCODE)')
+        s.sqlv('begin; alter table ae alter column c encode mostly8; rollback; create table af (a int); alter table af alter column a encode runlength')
+        self.assertEqual((encodings(), encodings('af')), ('A|az64 b|lzo c|az64', 'a|runlength'))
+        self.refused(s.sql('alter table ae alter column z encode zstd'), 'column "z" of relation "ae" does not exist')
+        self.refused(s.sql('alter table nowhere alter column z encode zstd'), 'relation "nowhere" does not exist')
+        self.refused(s.sql('alter table ae alter column c encode snappy'), 'syntax error at or near "snappy"')
+        s.sqlv("create user aeu password 'Abcdefg1'; grant select on ae to aeu")
+        for sql in ('alter table ae alter column c encode zstd', 'alter table ae alter encode auto'):
+            self.refused(s.sql(sql, user='aeu', password='Abcdefg1'), 'must be owner of table ae')
+        self.assertEqual((encodings(), s.sqlv('select * from ae')), ('A|az64 b|lzo c|az64', '1|x|2'))
+
     def test_vacuum_sorts(self):
         """segments that overlap become ranges of the SORTKEY, with more rows than are sorted at once, and all rows stay"""
         s = self.s
