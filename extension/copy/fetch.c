@@ -209,13 +209,13 @@ static struct sl_rc credentials(struct fetch *f, struct sl_error *err) {
     int64_t expires_s = INT64_MAX;
     struct sl_rc rc = f->p->conf.credentials(f->p->conf.credentials_ctx, f->s3,
                                              &f->p->credentials_fd, err, &expires_s);
-    int fd = -1;
     pthread_mutex_lock(&f->p->mu);
-    fd = atomic_exchange(&f->p->credentials_fd, -1);
-    pthread_mutex_unlock(&f->p->mu);
+    int fd = atomic_load(&f->p->credentials_fd);
     if (fd >= 0) {
+        atomic_store(&f->p->credentials_fd, -1);
         close(fd);
     }
+    pthread_mutex_unlock(&f->p->mu);
     if (sl_failed(rc)) {
         f->failure.kind = PIPELINE_CREDENTIALS;
         return rc;

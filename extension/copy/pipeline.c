@@ -171,6 +171,14 @@ struct pipeline_counts pipeline_counts(struct pipeline *p) {
 
 /* ---- Start and end ---- */
 
+/* Of credentials_fd: no socket is at hand, or none will be any more. */
+enum { FD_NONE = -1, FD_ENDED = -2 };
+
+bool pipeline_credentials_wait(atomic_int *ret_fd, int fd) {
+    int before = FD_NONE;
+    return atomic_compare_exchange_strong(ret_fd, &before, fd);
+}
+
 static struct sl_rc threads_start(struct pipeline *p, struct sl_error *err) {
     pthread_attr_t attr;
     ENSURE(pthread_attr_init(&attr) == 0, err, SL_E_NOMEM, "out of memory");
@@ -208,7 +216,7 @@ struct sl_rc pipeline_start(const struct pipeline_conf *conf, struct pipeline **
     ENSURE(p != NULL, err, SL_E_NOMEM, "out of memory");
     p->conf = *conf;
     p->conf.s3.abort = &p->abort;
-    atomic_init(&p->credentials_fd, -1);
+    atomic_init(&p->credentials_fd, FD_NONE);
     pthread_mutex_init(&p->mu, NULL);
     pthread_cond_init(&p->space, NULL);
     pthread_cond_init(&p->work, NULL);
@@ -234,8 +242,8 @@ void pipeline_stop(struct pipeline *p) {
     pthread_mutex_lock(&p->mu);
     atomic_store(&p->abort, true);
     /* the fetching thread closes the socket only after taking it out of here under mu */
-    int fd = atomic_load(&p->credentials_fd);
-    if (fd >= 0) {
+    int fd = FD_NONE;
+    if (!atomic_compare_exchange_strong(&p->credentials_fd, &fd, FD_ENDED)) {
         shutdown(fd, SHUT_RDWR);
     }
     pthread_cond_broadcast(&p->space);

@@ -15,11 +15,15 @@
 #include "lib/columnar/segment.h"
 
 /* Gives the client credentials, and until when they hold (0: no end). Called from the fetching
- * thread, again shortly before they end or when S3 says that they have. *ret_fd, while not -1, is a
- * socket whose shutdown ends the call. */
+ * thread, again shortly before they end or when S3 says that they have. ret_fd is for
+ * pipeline_credentials_wait. */
 typedef struct sl_rc (*pipeline_credentials_fn)(void *ctx, struct s3client *client,
                                                 atomic_int *ret_fd, struct sl_error *err,
                                                 int64_t *ret_expires_s);
+
+/* For it, before it waits at a socket: whose shutdown ends the call then. False: the load has
+ * ended, and the socket stays the caller's. */
+bool pipeline_credentials_wait(atomic_int *ret_fd, int fd);
 
 /* A column of the table, in its order. */
 struct pipeline_column {

@@ -1,6 +1,8 @@
 /* Credentials of a load; see role.h. */
 #include "extension/copy/role.h"
 
+#include <unistd.h>
+
 #include "lib/ipc/seam.h"
 
 enum { ROLE_ARENA_BYTES = 64 * 1024 };
@@ -22,7 +24,10 @@ struct sl_rc role_credentials(void *ctx, struct s3client *client, atomic_int *re
     struct sl_rc rc = seam_connect(conf->kms_socket, &hello, &fd, err);
     secret_wipe(&hello, sizeof hello);
     TRY(rc);
-    atomic_store(ret_fd, fd);
+    if (!pipeline_credentials_wait(ret_fd, fd)) {
+        close(fd);
+        return sl_fail(err, SL_E_CLOSED, "The load was aborted.");
+    }
     struct slice roles[ROLE_CHAIN_MAX];
     for (size_t i = 0; i < conf->role_count; i++) {
         roles[i] = slice_cstr(conf->roles[i]);

@@ -47,6 +47,7 @@ def load_objects():
         "wide/a": b"1|" + b"w" * (3 << 20) + b"|2\n" + b"2|" + b"v" * (3 << 20) + b"|3\n",
         "csv/a": "".join(f'{i},"line {i}\nwith ""quotes"", and commas",1\n' for i in range(30_000)).encode(),
         "stream/a": rows("s", 0, 400_000),
+        "stall/a": b"",  # see do_GET
         "held/a": rows("h", 0, 300_000),  # in the ring as a whole
         "long/a": rows("l", 0, 500_000),
         "down/a": b"".join(reversed(rows("d", 0, 100_000).splitlines(True))),
@@ -156,7 +157,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.error(503, "SlowDown", "Please reduce your request rate.")
         if bucket == "flaky" and n <= 2:
             return self.error(503, "SlowDown", "Please reduce your request rate.")
-        if bucket == "hang":
+        if bucket == "hang" or key == "stall/a":
             self.send_response(200)
             self.send_header("Content-Length", "1000000")
             self.end_headers()
