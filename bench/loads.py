@@ -16,7 +16,7 @@ import time
 
 import harness
 import tables
-from isolation_test import Session
+from sessions import Session
 from walkthrough_test import CREATE
 
 ROOT = harness.ROOT
@@ -106,23 +106,16 @@ class Ours:
     def cost(self, key, options='GZIP'):
         """peak resident memory (MiB) and CPU seconds of the backend of one more load, CPU seconds of s3 and kms"""
         self.s.sqlv('drop table if exists flight_data; ' + CREATE)
-        session = Session(self.s, 'select 1')
+        session = Session(self.s)
         pids = self.s.pids()
         try:
-            pid = int(session('select pg_backend_pid()'))
-            before, servers = cpu(pid), sum(cpu(pids[n]) for n in ('s3', 'kms', 'keyholder'))
+            before, servers = tables.cpu_s(session.pid), sum(tables.cpu_s(pids[n]) for n in ('s3', 'kms', 'keyholder'))
             assert 'ERROR' not in session(self.copy(key, options))
-            with open('/proc/%d/status' % pid) as f:
+            with open('/proc/%d/status' % session.pid) as f:
                 peak = int(re.search(r'VmHWM:\s+(\d+)', f.read())[1]) / 1024
-            return peak, cpu(pid) - before, sum(cpu(pids[n]) for n in ('s3', 'kms', 'keyholder')) - servers
+            return peak, tables.cpu_s(session.pid) - before, sum(tables.cpu_s(pids[n]) for n in ('s3', 'kms', 'keyholder')) - servers
         finally:
             session.close()
-
-
-def cpu(pid):
-    with open('/proc/%d/stat' % pid) as f:
-        fields = f.read().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
 def rounds(**sides):

@@ -15,7 +15,7 @@ import subprocess
 import unittest
 
 from harness import SEALIFT, SOAK, SealiftTest, check_warehouse
-from isolation_test import Session
+from sessions import Session
 from superuser import Superuser
 
 PAGE, HEAD = 8192, 24

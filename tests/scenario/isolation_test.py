@@ -1,55 +1,11 @@
 """Sessions interleaved over sealed tables: no update is lost, no stale row is changed, snapshots hold."""
 import re
-import subprocess
 import sys
 import threading
 import unittest
 
 from harness import SOAK, SealiftTest, allow
-
-END = '-- end of answer --'
-
-
-class Session:
-    """A psql of one's own that is given one statement after the other."""
-
-    def __init__(self, s, start=''):
-        self.p = subprocess.Popen(['psql', '-X', '-q', '-A', '-t', '-v', 'VERBOSITY=verbose'], env=s.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, bufsize=1)
-        self.thread, self.lines = None, []
-        if start:
-            self(start)
-
-    def send(self, sql):
-        self.p.stdin.write('%s;\n\\echo %s\n' % (sql, END))
-        self.p.stdin.flush()
-        self.lines = []
-        self.thread = threading.Thread(target=self.read)
-        self.thread.start()
-
-    def read(self):
-        for line in self.p.stdout:
-            if line.strip() == END:
-                return
-            self.lines.append(line.rstrip('\n'))
-
-    def waits(self, seconds=0.7):
-        self.thread.join(seconds)
-        return self.thread.is_alive()
-
-    def answer(self):
-        self.thread.join(60)
-        assert not self.thread.is_alive(), 'no answer'
-        return '\n'.join(x for x in self.lines if not x.startswith('LOCATION:'))
-
-    def __call__(self, sql):
-        self.send(sql)
-        return self.answer()
-
-    def close(self):
-        self.p.stdin.close()
-        self.p.wait(30)
-        self.p.stdout.close()
+from sessions import Session
 
 
 class Isolation(SealiftTest):

@@ -6,7 +6,8 @@ import signal
 import time
 
 from harness import SEALIFT, SealiftTest, allow, children, within
-from midload import Gate, Session
+from midload import Gate
+from sessions import Session
 
 FILES, ROWS = 24, 12000
 AFTER = 400000  # bytes that pass before a load is held: more than a listing, less than any of its halves
@@ -81,12 +82,12 @@ class LoadFaults(SealiftTest):
     # -- a load in its middle ---------------------------------------------------------------------------------------------
 
     def statement(self, key='big/', auth=None):
-        return "COPY t FROM 's3://bkt/%s' %s;" % (key, auth or "IAM_ROLE '%s'" % self.role)
+        return "COPY t FROM 's3://bkt/%s' %s" % (key, auth or "IAM_ROLE '%s'" % self.role)
 
     def session(self):
         session = Session(self.s)
         self.sessions.append(session)
-        session.ask("select count(*) from t; %s" % self.statement('small') + " delete from t where a in (1, 2);")  # what a session opens once is open
+        session("select count(*) from t; %s; delete from t where a in (1, 2)" % self.statement('small'))  # what a session opens once is open
         return session
 
     def held(self, before='', auth=None):
@@ -94,7 +95,7 @@ class LoadFaults(SealiftTest):
         session = self.session()
         self.fds = self.descriptors(session.pid)
         self.gate.hold(AFTER)
-        session.begin(before + self.statement(auth=auth))
+        session.send(before + self.statement(auth=auth))
         self.gate.wait_held()
         within(60, lambda: self.s.sqlv('select count(*) from stv_load_state where bytes_loaded > 0 and session = %d' % session.pid) == '1')
         self.assertGreater(self.threads(), 0)
@@ -111,11 +112,11 @@ class LoadFaults(SealiftTest):
         self.assertEqual(os.listdir(os.readlink(os.path.join(self.s.data, 'pg/base/pgsql_tmp'))), [])
         if session is not None:
             self.assertEqual(self.descriptors(session.pid), self.fds)
-            n = session.ask('select pg_last_copy_id();')
-            self.assertEqual(session.ask('select pg_last_copy_count();'), '0')
+            n = session('select pg_last_copy_id()')
+            self.assertEqual(session('select pg_last_copy_count()'), '0')
             within(30, lambda: self.s.sqlv('select status, loaded_rows from sys_load_history where query_id = ' + n) == 'aborted|0', 'the record of the load')
             self.assertIn(why, self.accepted(self.s.run([SEALIFT, 'loads', '--data', self.s.data])))
-        self.accepted(self.s.sql('%s select count(*) from t where a in (1, 2)' % self.statement('small')))
+        self.accepted(self.s.sql('%s; select count(*) from t where a in (1, 2)' % self.statement('small')))
         self.s.sqlv('delete from t where a in (1, 2)')
         self.assertEqual(self.table(), self.before)
 
@@ -139,8 +140,8 @@ class LoadFaults(SealiftTest):
         session = self.session()
         self.fds = self.descriptors(session.pid)
         self.gate.hold(AFTER)
-        self.assertIn('ERROR:  57014: canceling statement due to statement timeout', session.ask("set statement_timeout = '3s'; " + self.statement()))
-        session.ask('reset statement_timeout;')
+        self.assertIn('ERROR:  57014: canceling statement due to statement timeout', session("set statement_timeout = '3s'; " + self.statement()))
+        session('reset statement_timeout')
         self.unharmed(session, 'canceling statement due to statement timeout')
 
     def test_terminated(self):

@@ -1,13 +1,13 @@
 """Loads whose threads seal segments themselves: the same rows as through slots, few segments, transactions, and an end at any moment."""
 import os
 import re
-import signal
 import subprocess
 import time
 import unittest
 
-from harness import SealiftTest, allow
-from isolation_test import Session
+from harness import SealiftTest, allow, within
+from midload import Gate
+from sessions import Session
 
 COLUMNS = ('i2 smallint, i4 integer not null, i8 bigint, f4 real, f8 double precision, b boolean, d date, t time, ts timestamp, tz timestamptz, '
            'n numeric(8, 2), big numeric(38, 10), c char(5), v varchar(200)')
@@ -29,6 +29,8 @@ class Load(SealiftTest):
         for name, text in FILES.items():
             s.write('file', text)
             s.aws('s3 cp file s3://bkt/all/' + name)
+        cls.gate = Gate(s)
+        cls.addClassCleanup(cls.gate.close)
 
     def copy(self, table, key, options=''):
         return "COPY %s FROM 's3://bkt/%s' IAM_ROLE '%s' %s" % (table, key, self.role, options)
@@ -136,15 +138,20 @@ class Load(SealiftTest):
         s.sqlv('create table cut (a integer, b varchar(100)); insert into cut values (1, \'before\')')
         s.write('file', ''.join('%d|%s %d\n' % (i, 'some text that takes room', i * 7919 % 1000003) for i in range(1500000)))
         self.accepted(s.aws('s3 cp file s3://bkt/cut'))
-        for after in (0.05, 0.1, 0.2):
-            p = subprocess.Popen(['psql', '-X', '-c', self.copy('cut', 'cut')], env=s.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            time.sleep(after)
+        gate = self.gate
+        self.addCleanup(gate.release)
+        for after in (0, 100_000, 30_000_000):  # bytes: before anything, before a row, with segments written
+            session = Session(s)
+            self.addCleanup(session.close)
+            gate.hold(after)
+            session.send(self.copy('cut', 'cut'))
+            gate.wait_held()
             begun = time.time()
-            while p.poll() is None and time.time() < begun + 20:
-                p.send_signal(signal.SIGINT)  # psql asks for a cancel; before it has sent the statement it ends by that
-                time.sleep(0.1)
-            self.assertLess(time.time() - begun, 10)  # one that goes on to its end is told by the next line
-            self.assertNotIn('completed', p.communicate()[0])
+            session.interrupt()
+            self.assertIn('57014: canceling statement due to user request', session.answer())
+            self.assertLess(time.time() - begun, 10)
+            gate.release()
+            within(30, lambda: gate.holding == 0)
             self.assertEqual(s.sqlv('select * from cut'), '1|before')
         self.assertIn('1500000 record(s) loaded', s.sql(self.copy('cut', 'cut')).err)
         self.assertEqual(s.sqlv('select count(*), count(distinct a), min(a), max(a) from cut'), '1500001|1500000|0|1499999')

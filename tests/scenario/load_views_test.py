@@ -9,7 +9,8 @@ import signal
 import subprocess
 
 from harness import SEALIFT, SealiftTest, allow, within
-from midload import Gate, Session
+from midload import Gate
+from sessions import Session
 
 INT, BIG, TIME, TEXT = 'integer', 'bigint', 'timestamp without time zone', 'text'
 
@@ -262,7 +263,7 @@ class RunningLoads(SealiftTest):
     def begin(self):
         session = Session(self.s)
         self.gate.hold(900000)
-        session.begin("COPY t FROM 's3://bkt/big/' IAM_ROLE '%s';" % self.role)
+        session.send("COPY t FROM 's3://bkt/big/' IAM_ROLE '%s'" % self.role)
         self.gate.wait_held()
         within(60, lambda: int(self.s.sqlv('select coalesce(max(bytes_loaded), 0) from stv_load_state')) > 800000)
         return session
@@ -296,7 +297,7 @@ class RunningLoads(SealiftTest):
         self.accepted(s.aws('s3 cp bad s3://bkt/bad'))
         session = Session(s)
         self.gate.hold(350000)
-        session.begin("COPY t FROM 's3://bkt/bad' IAM_ROLE '%s' IGNOREALLERRORS;" % self.role)
+        session.send("COPY t FROM 's3://bkt/bad' IAM_ROLE '%s' IGNOREALLERRORS" % self.role)
         self.gate.wait_held()
         within(60, lambda: int(s.sqlv("select coalesce(max(error_count), 0) from sys_load_history where status = 'running'")) > 100000)
         self.gate.release()

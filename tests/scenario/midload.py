@@ -1,8 +1,6 @@
-"""Loads that stand still in their middle for as long as a test likes: a relay before the S3 port, and sessions that can be left waiting."""
+"""Loads that stand still in their middle for as long as a test likes: a relay before the S3 port."""
 import os
-import signal
 import socket
-import subprocess
 import threading
 
 
@@ -117,43 +115,3 @@ class Gate:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-
-
-class Session:
-    """psql on a session of its own, whose statements may take their time."""
-
-    def __init__(self, s, *options):
-        self.p = subprocess.Popen(['psql', '-X', '-q', '-A', '-t', '-v', 'VERBOSITY=verbose', *options], env=s.env, cwd=s.work, text=True, errors='replace', bufsize=1,
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.count = 0
-        self.pid = int(self.ask('select pg_backend_pid();'))
-
-    def begin(self, statements):
-        self.count += 1
-        self.p.stdin.write('%s\n\\warn done %d\n' % (statements, self.count))
-        self.p.stdin.flush()
-
-    def answer(self):
-        """what came of it; all there is when the session ended"""
-        out = []
-        for line in self.p.stdout:
-            if line == 'done %d\n' % self.count:
-                break
-            out.append(line)
-        return ''.join(out).strip()
-
-    def ask(self, statements):
-        self.begin(statements)
-        return self.answer()
-
-    def interrupt(self):
-        """as Control-C: psql sends the protocol's cancel request"""
-        self.p.send_signal(signal.SIGINT)
-
-    def close(self):
-        try:
-            self.p.stdin.close()
-        except OSError:  # it is gone, and with it what was not yet written
-            pass
-        self.p.wait(60)
-        self.p.stdout.close()

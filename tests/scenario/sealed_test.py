@@ -7,7 +7,7 @@ import time
 import unittest
 
 from harness import SOAK, SealiftTest
-from isolation_test import Session
+from sessions import Session
 from superuser import Superuser
 
 BIN = '/usr/lib/postgresql/15/bin'

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from harness import SEALIFT, Sealift, SealiftTest, allow, check_warehouse
-from isolation_test import Session
+from sessions import Session
 from superuser import Superuser
 from walkthrough_test import CREATE
 
