@@ -1,29 +1,20 @@
 /* See sealed_blob.h. */
 #include "extension/keys/sealed_blob.h"
 
-#include "lib/crypto/crypto.h"
+#include "lib/crypto/commit.h"
 
 enum {
     VERSION = 1,
     ALG_AES256_GCM = 1,
     SALT_LEN = 32,
-    COMMITMENT_LEN = 32,
     SALT_AT = 2 + KEY_ID_LEN,
     COMMITMENT_AT = SALT_AT + SALT_LEN,
     HEAD_LEN = COMMITMENT_AT + COMMITMENT_LEN
 };
 
-static const uint8_t nonce[GCM_NONCE_LEN];
+#define LABEL SLICE_LIT("sealift/blob/1")
 
-static struct sl_rc derive(struct slice key, struct slice salt, struct aead **ret,
-                           uint8_t ret_commitment[COMMITMENT_LEN]) {
-    uint8_t out[AES256_KEY_LEN + COMMITMENT_LEN];
-    struct sl_rc rc = hkdf_sha256(key, salt, SLICE_LIT("sealift/blob/1"), out, sizeof out);
-    rc = sl_is_ok(rc) ? aead_new(slice_of(out, AES256_KEY_LEN), ret) : rc;
-    memcpy(ret_commitment, out + AES256_KEY_LEN, COMMITMENT_LEN);
-    secret_wipe(out, sizeof out);
-    return rc;
-}
+static const uint8_t nonce[GCM_NONCE_LEN];
 
 static struct sl_rc associated(struct slice head, struct slice place, struct buf *out,
                                struct sl_error *err) {
@@ -40,7 +31,7 @@ struct sl_rc sealed_blob_make(const uint8_t database[KEY_ID_LEN], struct slice d
     struct aead *aead = NULL;
     ENSURE(plain.len <= LIMIT_SEALED_BLOB_BYTES, err, SL_E_LIMIT, "the text is too long");
     crypto_random(salt, sizeof salt);
-    TRY(derive(database_key, slice_of(salt, sizeof salt), &aead, commitment));
+    TRY(commit_aead(database_key, slice_of(salt, sizeof salt), LABEL, &aead, commitment));
     size_t at = out->len;
     buf_u8(out, VERSION);
     buf_u8(out, ALG_AES256_GCM);
@@ -70,7 +61,8 @@ struct sl_rc sealed_blob_open(const uint8_t database[KEY_ID_LEN], struct slice d
                  blob.ptr[1] == ALG_AES256_GCM && memcmp(blob.ptr + 2, database, KEY_ID_LEN) == 0;
     ENSURE(known, err, SL_E_CORRUPT, "the text was altered, or is another database's");
     TRY(associated(slice_sub(blob, 0, HEAD_LEN), place, &aad, err));
-    TRY(derive(database_key, slice_sub(blob, SALT_AT, COMMITMENT_AT), &aead, commitment));
+    TRY(commit_aead(database_key, slice_sub(blob, SALT_AT, COMMITMENT_AT), LABEL, &aead,
+                    commitment));
     struct slice cipher = slice_sub(blob, HEAD_LEN, blob.len);
     uint8_t *plain = buf_reserve(out, cipher.len);
     struct sl_rc rc = plain != NULL ? SL_OK : sl_fail(err, SL_E_LIMIT, "the text is too long");

@@ -2,13 +2,12 @@
 #include "extension/keys/wrap.h"
 
 #include "lib/base/rdr.h"
-#include "lib/crypto/crypto.h"
+#include "lib/crypto/commit.h"
 
 enum {
     VERSION = 1,
     ALG_AES256_GCM = 1,
     SALT_LEN = 32,
-    COMMITMENT_LEN = 32,
     HEAD_LEN = WRAP_RECORD_LEN - WAREHOUSE_KEY_LEN - GCM_TAG_LEN
 };
 
@@ -17,24 +16,13 @@ enum {
 
 static const uint8_t nonce[GCM_NONCE_LEN];
 
-/* Key and commitment of one record. */
-static struct sl_rc derive(struct slice parent_key, struct slice salt, struct aead **ret,
-                           uint8_t ret_commitment[COMMITMENT_LEN]) {
-    uint8_t out[AES256_KEY_LEN + COMMITMENT_LEN];
-    struct sl_rc rc = hkdf_sha256(parent_key, salt, LABEL, out, sizeof out);
-    rc = sl_is_ok(rc) ? aead_new(slice_of(out, AES256_KEY_LEN), ret) : rc;
-    memcpy(ret_commitment, out + AES256_KEY_LEN, COMMITMENT_LEN);
-    secret_wipe(out, sizeof out);
-    return rc;
-}
-
 struct sl_rc wrap_make(const struct wrap_name *name, struct slice parent_key, struct slice key,
                        uint8_t out[WRAP_RECORD_LEN], struct sl_error *err) {
     uint8_t salt[SALT_LEN], commitment[COMMITMENT_LEN];
     struct aead *aead = NULL;
     ENSURE(key.len == WAREHOUSE_KEY_LEN, err, SL_E_INTERNAL, "a key of %zu bytes", key.len);
     crypto_random(salt, sizeof salt);
-    TRY(derive(parent_key, slice_of(salt, sizeof salt), &aead, commitment));
+    TRY(commit_aead(parent_key, slice_of(salt, sizeof salt), LABEL, &aead, commitment));
     SL_CLEANUP(buf_fini) struct buf head = BUF_INIT(HEAD_LEN);
     buf_put(&head, MAGIC);
     buf_u8(&head, VERSION);
@@ -92,7 +80,7 @@ struct sl_rc wrap_open(struct slice record, const struct wrap_name *want, struct
     ENSURE(r.name.kind == want->kind && memcmp(r.name.own, want->own, KEY_ID_LEN) == 0 &&
                memcmp(r.name.parent, want->parent, KEY_ID_LEN) == 0,
            err, SL_E_CORRUPT, "it is another's key");
-    TRY(derive(parent_key, r.salt, &aead, commitment));
+    TRY(commit_aead(parent_key, r.salt, LABEL, &aead, commitment));
     struct sl_rc rc = SL_OK;
     if (!secret_equal(r.commitment, slice_of(commitment, sizeof commitment))) {
         rc = sl_fail(err, SL_E_CORRUPT, "it is wrapped under another key, or was altered");

@@ -8,7 +8,7 @@
 #include "lib/columnar/segment_in.h"
 
 enum form { FORM_GAPS = 0, FORM_RUNS = 1, FORM_BITMAP = 2 };
-enum { HEADER_LEN = 5 + 1 + 1 + SEGMENT_SALT_LEN + SEGMENT_COMMITMENT_LEN };
+enum { HEADER_LEN = 5 + 1 + 1 + SEGMENT_SALT_LEN + COMMITMENT_LEN };
 
 static size_t words_of(uint32_t rows) {
     return ((size_t)rows + 63) / 64;
@@ -175,14 +175,14 @@ static const uint8_t nonce[GCM_NONCE_LEN]; /* one message a key */
 static struct sl_rc seal_body(const struct secret *table_key, const struct segment_ref *ref,
                               struct slice body, struct buf *out, struct sl_error *err) {
     uint8_t salt[SEGMENT_SALT_LEN];
-    uint8_t commitment[SEGMENT_COMMITMENT_LEN];
+    uint8_t commitment[COMMITMENT_LEN];
     SL_CLEANUP(secret_fini) struct secret key = {0};
     SL_CLEANUP(buf_fini) struct buf aad = BUF_INIT(1024);
     struct aead *a = NULL;
     size_t begin = out->len;
     crypto_random(salt, sizeof salt);
-    TRY(segment_key_derive(table_key, slice_of(salt, sizeof salt), SLICE_LIT("sealift/deletes/1"),
-                           &key, commitment));
+    TRY(commit_key(secret_view(table_key), slice_of(salt, sizeof salt),
+                   SLICE_LIT("sealift/deletes/1"), &key, commitment));
     buf_puts(out, "SLDEL");
     buf_u8(out, 1); /* version */
     buf_u8(out, 1); /* AES-256-GCM */
@@ -219,13 +219,13 @@ struct sl_rc deletes_seal(const struct secret *table_key, const struct segment_r
 
 static struct sl_rc open_body(const struct secret *table_key, const struct segment_ref *ref,
                               struct slice sealed, uint8_t *body, struct sl_error *err) {
-    uint8_t expected[SEGMENT_COMMITMENT_LEN];
+    uint8_t expected[COMMITMENT_LEN];
     SL_CLEANUP(secret_fini) struct secret key = {0};
     SL_CLEANUP(buf_fini) struct buf aad = BUF_INIT(1024);
     struct aead *a = NULL;
     struct slice header = slice_sub(sealed, 0, HEADER_LEN);
     struct slice salt = slice_sub(header, 7, 7 + SEGMENT_SALT_LEN);
-    TRY(segment_key_derive(table_key, salt, SLICE_LIT("sealift/deletes/1"), &key, expected));
+    TRY(commit_key(secret_view(table_key), salt, SLICE_LIT("sealift/deletes/1"), &key, expected));
     ENSURE(secret_equal(slice_of(expected, sizeof expected),
                         slice_sub(header, 7 + SEGMENT_SALT_LEN, HEADER_LEN)),
            err, SL_E_CORRUPT, "delete vector: it was not sealed under this table's key");

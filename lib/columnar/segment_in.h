@@ -4,8 +4,9 @@
 
 #include "lib/codec/compress.h"
 #include "lib/columnar/encode_in.h"
+#include "lib/crypto/commit.h"
 
-enum { SEGMENT_SALT_LEN = 32, SEGMENT_COMMITMENT_LEN = 32, SEGMENT_BLOCK_MAX = 1 << 28 };
+enum { SEGMENT_SALT_LEN = 32, SEGMENT_BLOCK_MAX = 1 << 28 };
 
 struct segment_work {
     struct block_work *block;
@@ -14,7 +15,7 @@ struct segment_work {
     struct buf packed; /* the same compressed */
     /* the segment worked on last: making a handle costs more than a small chunk */
     struct aead *aead;
-    uint8_t aead_of[SEGMENT_COMMITMENT_LEN];
+    uint8_t aead_of[COMMITMENT_LEN];
 };
 
 /* A column of the footer. */
@@ -28,19 +29,14 @@ struct footer_column {
 struct segment {
     struct segment_ref ref;
     struct secret key;
-    uint8_t commitment[SEGMENT_COMMITMENT_LEN];
+    uint8_t commitment[COMMITMENT_LEN];
     uint8_t aad[SHA256_LEN];
     struct footer_column columns[];
 };
 
-/* key || commitment = HKDF(table key, salt, label). */
-struct sl_rc segment_key_derive(const struct secret *table_key, struct slice salt,
-                                struct slice label, struct secret *ret_key,
-                                uint8_t ret_commitment[SEGMENT_COMMITMENT_LEN]);
-/* The handle for that key, kept in `w`. */
+/* The handle for a key with this commitment, kept in `w`. */
 struct sl_rc segment_key_handle(struct segment_work *w, const struct secret *key,
-                                const uint8_t commitment[SEGMENT_COMMITMENT_LEN],
-                                struct aead **ret);
+                                const uint8_t commitment[COMMITMENT_LEN], struct aead **ret);
 
 enum segment_part { SEGMENT_CHUNK = 0, SEGMENT_FOOTER = 1 };
 /* `out` as long as the input; see aead_seal_apart and aead_open_apart. */

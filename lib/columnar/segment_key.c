@@ -2,27 +2,13 @@
  * for one segment alone, so part and column make a nonce that is never used twice. */
 #include "lib/columnar/segment_in.h"
 
-struct sl_rc segment_key_derive(const struct secret *table_key, struct slice salt,
-                                struct slice label, struct secret *ret_key,
-                                uint8_t ret_commitment[SEGMENT_COMMITMENT_LEN]) {
-    uint8_t both[AES256_KEY_LEN + SEGMENT_COMMITMENT_LEN];
-    TRY(hkdf_sha256(secret_view(table_key), salt, label, both, sizeof both));
-    struct sl_rc rc = secret_from(ret_key, slice_of(both, AES256_KEY_LEN));
-    if (sl_is_ok(rc)) {
-        memcpy(ret_commitment, both + AES256_KEY_LEN, SEGMENT_COMMITMENT_LEN);
-    }
-    secret_wipe(both, sizeof both);
-    return rc;
-}
-
 struct sl_rc segment_key_handle(struct segment_work *w, const struct secret *key,
-                                const uint8_t commitment[SEGMENT_COMMITMENT_LEN],
-                                struct aead **ret) {
-    if (w->aead == NULL || memcmp(w->aead_of, commitment, SEGMENT_COMMITMENT_LEN) != 0) {
+                                const uint8_t commitment[COMMITMENT_LEN], struct aead **ret) {
+    if (w->aead == NULL || memcmp(w->aead_of, commitment, COMMITMENT_LEN) != 0) {
         aead_free(w->aead);
         w->aead = NULL;
         TRY(aead_new(secret_view(key), &w->aead));
-        memcpy(w->aead_of, commitment, SEGMENT_COMMITMENT_LEN);
+        memcpy(w->aead_of, commitment, COMMITMENT_LEN);
     }
     *ret = w->aead;
     return SL_OK;

@@ -15,7 +15,7 @@ static struct sl_rc header_read(struct slice header, const struct segment_ref *r
            "segment: version %u, algorithm %u are not known", version, alg);
     struct slice storage = rdr_bytes(&r, STORAGE_ID_LEN), id = rdr_bytes(&r, SEGMENT_ID_LEN);
     struct slice salt = rdr_bytes(&r, SEGMENT_SALT_LEN);
-    struct slice commitment = rdr_bytes(&r, SEGMENT_COMMITMENT_LEN);
+    struct slice commitment = rdr_bytes(&r, COMMITMENT_LEN);
     uint32_t columns = rdr_u32(&r), rows = rdr_u32(&r);
     ENSURE(sl_is_ok(rdr_end(&r, NULL, "header")), err, SL_E_CORRUPT,
            "segment: a header of %zu bytes", header.len);
@@ -71,8 +71,8 @@ struct sl_rc segment_open(const struct secret *table_key, const struct segment_r
     ENSURE(s != NULL, err, SL_E_NOMEM, "segment");
     s->ref = *ref;
     sha256(header, s->aad);
-    struct sl_rc rc =
-        segment_key_derive(table_key, salt, SLICE_LIT("sealift/segment/1"), &s->key, s->commitment);
+    struct sl_rc rc = commit_key(secret_view(table_key), salt, SLICE_LIT("sealift/segment/1"),
+                                 &s->key, s->commitment);
     if (sl_is_ok(rc) && !secret_equal(commitment, slice_of(s->commitment, commitment.len))) {
         rc = sl_fail(err, SL_E_CORRUPT, "segment: it was not sealed under this table's key");
     }

@@ -89,7 +89,7 @@ static void put_header(struct buf *out, const struct segment_ref *ref, const uin
     buf_put(out, slice_of(ref->storage_id, STORAGE_ID_LEN));
     buf_put(out, slice_of(ref->segment_id, SEGMENT_ID_LEN));
     buf_put(out, slice_of(salt, SEGMENT_SALT_LEN));
-    buf_put(out, slice_of(commitment, SEGMENT_COMMITMENT_LEN));
+    buf_put(out, slice_of(commitment, COMMITMENT_LEN));
     buf_u32(out, ref->columns);
     buf_u32(out, ref->rows);
 }
@@ -115,14 +115,14 @@ static struct sl_rc put_all(struct segment_work *w, const struct secret *table_k
                             const struct vector *columns, struct segment_ref *ref,
                             struct footer_column *table, struct buf *out, struct sl_error *err) {
     uint8_t salt[SEGMENT_SALT_LEN];
-    uint8_t commitment[SEGMENT_COMMITMENT_LEN];
+    uint8_t commitment[COMMITMENT_LEN];
     uint8_t aad[SHA256_LEN];
     SL_CLEANUP(secret_fini) struct secret key = {0};
     struct aead *a = NULL;
     size_t begin = out->len;
     crypto_random(salt, sizeof salt);
-    TRY(segment_key_derive(table_key, slice_of(salt, sizeof salt), SLICE_LIT("sealift/segment/1"),
-                           &key, commitment));
+    TRY(commit_key(secret_view(table_key), slice_of(salt, sizeof salt),
+                   SLICE_LIT("sealift/segment/1"), &key, commitment));
     TRY(segment_key_handle(w, &key, commitment, &a));
     put_header(out, ref, salt, commitment);
     TRY(buf_check(out, err));

@@ -2,7 +2,7 @@
  * known whether another follows, since the last one is sealed with the final flag in its nonce. */
 #include "server/store/blob/blob_in.h"
 
-#include "lib/crypto/crypto.h"
+#include "lib/crypto/commit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,12 +14,11 @@ enum {
     VERSION = 1,
     ALG = 1,
     MAGIC_LEN = 6,
-    COMMIT_LEN = 32,
     SALT_AT = MAGIC_LEN + 3 + 3 * BLOB_ID_LEN,
     COMMIT_AT = SALT_AT + BLOB_SALT_LEN,
     FLUSH_BYTES = 16 * 1024 * 1024, /* start write-back early, so that the final sync is short */
 };
-_Static_assert(COMMIT_AT + COMMIT_LEN == BLOB_HEADER_BYTES, "header layout");
+_Static_assert(COMMIT_AT + COMMITMENT_LEN == BLOB_HEADER_BYTES, "header layout");
 static const char magic[] = "SLPART";
 
 /* key || commitment, then the header that carries the commitment. */
@@ -34,18 +33,10 @@ static struct sl_rc sealing_init(struct sealing *s, const struct secret *data_ke
                                  const uint8_t salt[BLOB_SALT_LEN], struct sl_error *err) {
     static const uint8_t info[] = {'s', 'e', 'a', 'l', 'i', 'f', 't', '/',
                                    'p', 'a', 'r', 't', '/', '1', ALG, BLOB_CHUNK_LOG2};
-    uint8_t out[AES256_KEY_LEN + COMMIT_LEN];
-    struct sl_rc rc = hkdf_sha256(secret_view(data_key), slice_of(salt, BLOB_SALT_LEN),
-                                  slice_of(info, sizeof info), out, sizeof out);
-    struct aead *aead = NULL;
-    if (sl_is_ok(rc)) {
-        rc = aead_new(slice_of(out, AES256_KEY_LEN), &aead);
-    }
-    if (sl_failed(rc)) {
-        secret_wipe(out, sizeof out);
-        return sl_fail(err, rc.code, "no key for a part");
-    }
     uint8_t *h = s->header;
+    struct sl_rc rc = commit_aead(secret_view(data_key), slice_of(salt, BLOB_SALT_LEN),
+                                  slice_of(info, sizeof info), &s->aead, h + COMMIT_AT);
+    ENSURE(sl_is_ok(rc), err, rc.code, "no key for a part");
     memcpy(h, magic, MAGIC_LEN);
     h[MAGIC_LEN] = VERSION;
     h[MAGIC_LEN + 1] = ALG;
@@ -54,10 +45,7 @@ static struct sl_rc sealing_init(struct sealing *s, const struct secret *data_ke
     memcpy(h + MAGIC_LEN + 3 + BLOB_ID_LEN, owner->object.bytes, BLOB_ID_LEN);
     memcpy(h + MAGIC_LEN + 3 + 2 * BLOB_ID_LEN, part->bytes, BLOB_ID_LEN);
     memcpy(h + SALT_AT, salt, BLOB_SALT_LEN);
-    memcpy(h + COMMIT_AT, out + AES256_KEY_LEN, COMMIT_LEN);
-    secret_wipe(out, sizeof out);
     sha256(slice_of(h, BLOB_HEADER_BYTES), s->aad);
-    s->aead = aead;
     return SL_OK;
 }
 
