@@ -11,7 +11,7 @@
 #include "lib/codec/text.h"
 
 static bool has(struct slice s, const char *word, size_t *ret_at) {
-    const uint8_t *p = s.len > 0 ? memmem(s.ptr, s.len, word, strlen(word)) : NULL;
+    const uint8_t *p = s.ptr != NULL ? memmem(s.ptr, s.len, word, strlen(word)) : NULL;
     *ret_at = p != NULL ? (size_t)(p - s.ptr) : 0;
     return p != NULL;
 }
