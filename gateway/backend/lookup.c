@@ -6,9 +6,8 @@
 #include <pthread.h>
 
 #include "gateway/backend/question.h"
-#include "gateway/wire/message.h"
 #include "lib/base/clock.h"
-#include "lib/base/rdr.h"
+#include "lib/codec/text.h"
 #include "lib/crypto/crypto.h"
 #include "server/net/net.h"
 
@@ -64,67 +63,23 @@ static struct sl_rc open_conn(const struct backend_target *t, int64_t deadline,
     return SL_OK;
 }
 
-static void put_question(struct buf *b, struct slice user) {
-    static const char sql[] = "SELECT sealift.verifier($1)";
-    enum { OID_TEXT = 25 };
-    message_head(b, 'P', 1 + sizeof sql + 2 + 4);
-    buf_u8(b, 0);
-    buf_put(b, slice_of(sql, sizeof sql));
-    buf_u16(b, 1);
-    buf_u32(b, OID_TEXT);
-    message_head(b, 'B', (uint32_t)(1 + 1 + 2 + 2 + 4 + user.len + 2));
-    buf_u16(b, 0); /* names of portal and statement */
-    buf_u16(b, 0);
-    buf_u16(b, 1);
-    buf_vec32(b, user);
-    buf_u16(b, 0);
-    message_put(b, 'E', SLICE_LIT("\0\0\0\0\0"));
-    message_put(b, 'S', SLICE_EMPTY);
+struct verifier {
+    struct buf *out;
+    bool found;
+};
+
+/* NULL where nobody of that name may log in. */
+static struct sl_rc take_row(void *ctx, const struct slice *fields, size_t count,
+                             struct sl_error *err) {
+    struct verifier *v = ctx;
+    ENSURE(count == 1, err, SL_E_SQL_PROTOCOL, "a row of %zu columns", count);
+    v->found = fields[0].len > 0;
+    buf_put(v->out, fields[0]);
+    return buf_check(v->out, err);
 }
 
-static struct sl_rc take_row(struct slice row, struct buf *out, bool *ret_found) {
-    struct rdr r = rdr_of(row);
-    uint16_t columns = rdr_u16(&r);
-    uint32_t len = rdr_u32(&r);
-    if (r.bad || columns != 1) {
-        return sl_rc_of(SL_E_SQL_PROTOCOL);
-    }
-    if (len != UINT32_MAX) { /* -1 is NULL */
-        buf_put(out, rdr_bytes(&r, len));
-        *ret_found = true;
-    }
-    return rdr_end(&r, NULL, "row");
-}
-
-static struct sl_rc ask(struct net_conn *c, struct slice user, int64_t deadline, struct buf *out,
-                        bool *ret_found, struct sl_error *err) {
-    SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
-    b.wipe = true;
-    put_question(&b, user);
-    TRY(buf_check(&b, err));
-    TRY(net_write(c, buf_slice(&b), deadline));
-    struct sl_rc rc = SL_OK;
-    for (;;) {
-        uint8_t type;
-        TRY(question_read(c, deadline, &type, &b));
-        if (type == 'Z') {
-            return rc;
-        }
-        if (type == 'D') {
-            TRY(take_row(buf_slice(&b), out, ret_found));
-        } else if (type == 'E') {
-            struct slice state = message_error_field(buf_slice(&b), 'C');
-            struct slice text = message_error_field(buf_slice(&b), 'M');
-            /* A name that is no text in the database's encoding belongs to nobody. */
-            if (!slice_eq_cstr(state, "22021")) {
-                rc = sl_fail(err, SL_E_SQL_NOT_READY, "%.*s", SLICE_FMT(text));
-            }
-        }
-    }
-}
-
-static struct sl_rc lookup_locked(struct lookup *l, struct slice user, struct buf *out,
-                                  bool *ret_found, struct sl_error *err) {
+static struct sl_rc lookup_locked(struct lookup *l, struct slice user, struct verifier *v,
+                                  struct sl_error *err) {
     int64_t deadline = clock_mono_ms() + LIMIT_SQL_BACKEND_MS;
     struct sl_rc rc = SL_OK;
     for (int attempt = 0; attempt < 2; attempt++) {
@@ -132,11 +87,12 @@ static struct sl_rc lookup_locked(struct lookup *l, struct slice user, struct bu
         if (fresh) {
             TRY(open_conn(l->target, deadline, &l->conn, err));
         }
-        buf_reset(out);
-        *ret_found = false;
-        rc = ask(l->conn, user, deadline, out, ret_found, err);
+        buf_reset(v->out);
+        v->found = false;
+        rc = question_ask_of(l->conn, SLICE_LIT("SELECT sealift.verifier($1)"), user, deadline,
+                             SL_E_SQL_NOT_READY, take_row, v, err);
         if (sl_is_ok(rc)) {
-            return buf_check(out, err);
+            return SL_OK;
         }
         net_conn_free(l->conn);
         l->conn = NULL;
@@ -150,12 +106,14 @@ static struct sl_rc lookup_locked(struct lookup *l, struct slice user, struct bu
 
 struct sl_rc lookup_verifier(struct lookup *l, struct slice user, struct buf *out, bool *ret_found,
                              struct sl_error *err) {
-    bool found = false;
-    pthread_mutex_lock(&l->mu);
-    struct sl_rc rc = lookup_locked(l, user, out, &found, err);
-    pthread_mutex_unlock(&l->mu);
-    TRY(rc);
-    *ret_found = found;
+    struct verifier v = {.out = out};
+    if (utf8_valid(user)) { /* a name that is no text in PostgreSQL's encoding is nobody's */
+        pthread_mutex_lock(&l->mu);
+        struct sl_rc rc = lookup_locked(l, user, &v, err);
+        pthread_mutex_unlock(&l->mu);
+        TRY(rc);
+    }
+    *ret_found = v.found;
     return SL_OK;
 }
 

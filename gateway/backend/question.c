@@ -4,8 +4,9 @@
 #include "gateway/wire/message.h"
 #include "lib/base/limits.h"
 
-struct sl_rc question_read(struct net_conn *c, int64_t deadline, uint8_t *ret_type,
-                           struct buf *ret) {
+/* One message, its payload into `ret`. */
+static struct sl_rc read_message(struct net_conn *c, int64_t deadline, uint8_t *ret_type,
+                                 struct buf *ret) {
     uint8_t head[5];
     TRY(net_read_exact(c, head, sizeof head, deadline));
     struct rdr r = rdr_of(slice_of(head + 1, 4));
@@ -30,7 +31,7 @@ struct sl_rc question_begin(struct net_conn *c, int64_t deadline, struct sl_erro
     SL_CLEANUP(buf_fini) struct buf b = {.max = LIMIT_PG_HELD_BYTES, .wipe = true};
     for (;;) {
         uint8_t type;
-        TRY(question_read(c, deadline, &type, &b));
+        TRY(read_message(c, deadline, &type, &b));
         if (type == 'Z') {
             return SL_OK;
         }
@@ -57,6 +58,30 @@ static struct sl_rc give_row(struct slice payload, question_row_fn row, void *ct
     return row(ctx, fields, count, err);
 }
 
+/* Sends `b`, and takes what comes until the session is ready again. */
+static struct sl_rc exchange(struct net_conn *c, struct buf *b, int64_t deadline,
+                             enum sl_code refused, question_row_fn row, question_notice_fn notice,
+                             void *ctx, struct sl_error *err) {
+    TRY(buf_check(b, err));
+    TRY(net_write(c, buf_slice(b), deadline));
+    struct sl_rc rc = SL_OK;
+    for (;;) {
+        uint8_t type;
+        TRY(read_message(c, deadline, &type, b));
+        if (type == 'Z') {
+            return rc;
+        }
+        if (type == 'E') {
+            struct slice text = message_error_field(buf_slice(b), 'M');
+            rc = sl_fail(err, refused, "%.*s", SLICE_FMT(text));
+        } else if (type == 'D' && row != NULL && sl_is_ok(rc)) {
+            rc = give_row(buf_slice(b), row, ctx, err);
+        } else if (type == 'N' && notice != NULL) {
+            notice(ctx, message_error_field(buf_slice(b), 'M'));
+        }
+    }
+}
+
 struct sl_rc question_ask(struct net_conn *c, struct slice statement, int64_t deadline,
                           enum sl_code refused, question_row_fn row, void *ctx,
                           struct sl_error *err) {
@@ -66,26 +91,31 @@ struct sl_rc question_ask(struct net_conn *c, struct slice statement, int64_t de
 struct sl_rc question_ask_long(struct net_conn *c, struct slice statement, int64_t deadline,
                                enum sl_code refused, question_row_fn row, question_notice_fn notice,
                                void *ctx, struct sl_error *err) {
-    SL_CLEANUP(buf_fini) struct buf b = BUF_INIT(LIMIT_PG_HELD_BYTES);
+    SL_CLEANUP(buf_fini) struct buf b = {.max = LIMIT_PG_HELD_BYTES, .wipe = true};
     message_head(&b, 'Q', (uint32_t)statement.len + 1);
     buf_put(&b, statement);
     buf_u8(&b, 0);
-    TRY(buf_check(&b, err));
-    TRY(net_write(c, buf_slice(&b), deadline));
-    struct sl_rc rc = SL_OK;
-    for (;;) {
-        uint8_t type;
-        TRY(question_read(c, deadline, &type, &b));
-        if (type == 'Z') {
-            return rc;
-        }
-        if (type == 'E') {
-            struct slice text = message_error_field(buf_slice(&b), 'M');
-            rc = sl_fail(err, refused, "%.*s", SLICE_FMT(text));
-        } else if (type == 'D' && row != NULL && sl_is_ok(rc)) {
-            rc = give_row(buf_slice(&b), row, ctx, err);
-        } else if (type == 'N' && notice != NULL) {
-            notice(ctx, message_error_field(buf_slice(&b), 'M'));
-        }
-    }
+    return exchange(c, &b, deadline, refused, row, notice, ctx, err);
+}
+
+struct sl_rc question_ask_of(struct net_conn *c, struct slice statement, struct slice parameter,
+                             int64_t deadline, enum sl_code refused, question_row_fn row, void *ctx,
+                             struct sl_error *err) {
+    enum { OID_TEXT = 25 };
+    SL_CLEANUP(buf_fini) struct buf b = {.max = LIMIT_PG_HELD_BYTES, .wipe = true};
+    message_head(&b, 'P', (uint32_t)(1 + statement.len + 1 + 2 + 4));
+    buf_u8(&b, 0);
+    buf_put(&b, statement);
+    buf_u8(&b, 0);
+    buf_u16(&b, 1);
+    buf_u32(&b, OID_TEXT);
+    message_head(&b, 'B', (uint32_t)(1 + 1 + 2 + 2 + 4 + parameter.len + 2));
+    buf_u16(&b, 0); /* names of portal and statement */
+    buf_u16(&b, 0);
+    buf_u16(&b, 1);
+    buf_vec32(&b, parameter);
+    buf_u16(&b, 0);
+    message_put(&b, 'E', SLICE_LIT("\0\0\0\0\0"));
+    message_put(&b, 'S', SLICE_EMPTY);
+    return exchange(c, &b, deadline, refused, row, NULL, ctx, err);
 }

@@ -1,4 +1,4 @@
-/* Statements of Sealift's own on a connection to PostgreSQL, by the simple protocol. */
+/* Statements of Sealift's own on a connection to PostgreSQL. */
 #ifndef SL_GATEWAY_QUESTION_H
 #define SL_GATEWAY_QUESTION_H
 
@@ -8,9 +8,6 @@
 
 enum { QUESTION_COLUMNS_MAX = 64 };
 
-/* One message, its payload into `ret`. */
-struct sl_rc question_read(struct net_conn *c, int64_t deadline, uint8_t *ret_type,
-                           struct buf *ret);
 /* After the startup packet: waits until the session is ready. */
 struct sl_rc question_begin(struct net_conn *c, int64_t deadline, struct sl_error *err);
 
@@ -26,5 +23,9 @@ typedef void (*question_notice_fn)(void *ctx, struct slice text);
 struct sl_rc question_ask_long(struct net_conn *c, struct slice statement, int64_t deadline,
                                enum sl_code refused, question_row_fn row, question_notice_fn notice,
                                void *ctx, struct sl_error *err);
+/* The same with a text for the statement's $1. */
+struct sl_rc question_ask_of(struct net_conn *c, struct slice statement, struct slice parameter,
+                             int64_t deadline, enum sl_code refused, question_row_fn row, void *ctx,
+                             struct sl_error *err);
 
 #endif

@@ -97,6 +97,7 @@ class Guard(SealiftTest):
         s = self.s
         self.refused(s.sql('select 1', password='wrong'), 'password authentication failed for user "awsuser"')
         self.refused(s.sql('select 1', user='nobody', password='x'), 'password authentication failed for user "nobody"')
+        self.refused(s.sql('select 1', user='n\udcffbody', password='x'), 'password authentication failed')  # a byte that is no text
         for reserved in ('sealift', 'sealift_gateway', 'sealift_admin', 'pg_monitor'):
             self.refused(s.sql('select 1', user=reserved, password='x'), 'password authentication failed')
         for name, why in (('none', 'database "none" does not exist'), ('postgres', 'database "postgres" does not exist'),
