@@ -146,10 +146,66 @@ static void set_not_null(CreateStmt *s, const char *name) {
     }
 }
 
+/* A column's own keys, and the words that say when one would be checked. */
+static List *take_column_keys(ColumnDef *column, List *keys) {
+    ListCell *lc;
+    bool behind_key = false;
+    foreach (lc, column->constraints) {
+        Constraint *c = lfirst(lc);
+        bool when = c->contype == CONSTR_ATTR_DEFERRABLE || c->contype == CONSTR_ATTR_DEFERRED ||
+                    c->contype == CONSTR_ATTR_NOT_DEFERRABLE || c->contype == CONSTR_ATTR_IMMEDIATE;
+        if (is_key(c)) {
+            List *names = list_make1(makeString(column->colname));
+            *(c->contype == CONSTR_FOREIGN ? &c->fk_attrs : &c->keys) = names;
+            keys = lappend(keys, c);
+        }
+        behind_key = is_key(c) || (when && behind_key);
+        if (behind_key) {
+            column->constraints = foreach_delete_current(column->constraints, lc);
+        }
+    }
+    return keys;
+}
+
+char *keys_take(CreateStmt *s, char *attributes) {
+    List *keys = NIL;
+    ListCell *lc;
+    foreach (lc, s->tableElts) {
+        Node *element = lfirst(lc);
+        if (IsA(element, ColumnDef)) {
+            keys = take_column_keys((ColumnDef *)element, keys);
+        } else if (IsA(element, Constraint) && is_key((Constraint *)element)) {
+            keys = lappend(keys, element);
+            s->tableElts = foreach_delete_current(s->tableElts, lc);
+        }
+    }
+    if (keys == NIL) {
+        return attributes;
+    }
+    Datum own = DirectFunctionCall1(jsonb_in, CStringGetDatum(attributes ? attributes : "{}"));
+    Datum all = DirectFunctionCall2(jsonb_concat, own,
+                                    DirectFunctionCall1(jsonb_in, CStringGetDatum(json_of(keys))));
+    return DatumGetCString(DirectFunctionCall1(jsonb_out, all));
+}
+
+static void check_one_primary(List *keys, const char *table) {
+    ListCell *lc;
+    int count = 0;
+    foreach (lc, keys) {
+        count += ((const Constraint *)lfirst(lc))->contype == CONSTR_PRIMARY;
+    }
+    if (count > 1) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+                        errmsg("multiple primary keys for table \"%s\" are not allowed", table)));
+    }
+}
+
 void keys_of_create(CreateStmt *s, const char *attributes) {
     ListCell *lc, *column;
-    foreach (lc,
-             keys_in(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(attributes))))) {
+    List *keys =
+        keys_in(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(attributes))));
+    check_one_primary(keys, s->relation->relname);
+    foreach (lc, keys) {
         const Constraint *c = lfirst(lc);
         foreach (column, columns_of(c)) {
             if (c->contype == CONSTR_PRIMARY) {
@@ -237,20 +293,10 @@ static void add_key(struct alter *a, Constraint *c) {
 /* A column's own keys. */
 static void add_column(struct alter *a, AlterTableCmd *cmd) {
     ColumnDef *column = (ColumnDef *)cmd->def;
-    List *keys = NIL;
     ListCell *lc;
     a->added_columns = lappend(a->added_columns, column->colname);
     a->cmds = lappend(a->cmds, cmd);
-    foreach (lc, column->constraints) {
-        Constraint *c = lfirst(lc);
-        if (IsA(c, Constraint) && is_key(c)) {
-            List *names = list_make1(makeString(column->colname));
-            *(c->contype == CONSTR_FOREIGN ? &c->fk_attrs : &c->keys) = names;
-            keys = lappend(keys, c);
-            column->constraints = foreach_delete_current(column->constraints, lc);
-        }
-    }
-    foreach (lc, keys) {
+    foreach (lc, take_column_keys(column, NIL)) {
         add_key(a, lfirst(lc));
     }
 }

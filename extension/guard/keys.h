@@ -8,6 +8,9 @@
 
 #include "nodes/parsenodes.h"
 
+/* Takes keys out of a CREATE TABLE that didn't come by the gateway's parser (of EXECUTE in
+ * PL/pgSQL, in a function): the attributes with them. */
+char *keys_take(CreateStmt *s, char *attributes);
 /* CREATE TABLE with these attributes (JSON): the columns of its primary key become NOT NULL. */
 void keys_of_create(CreateStmt *s, const char *attributes);
 

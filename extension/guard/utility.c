@@ -177,7 +177,7 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
         }
         if (IsA(pstmt->utilityStmt, CreateStmt)) {
             CreateStmt *s = (CreateStmt *)pstmt->utilityStmt;
-            attributes = take_attributes(&s->options);
+            attributes = keys_take(s, take_attributes(&s->options));
             made = copyObject(s->relation);
             if (attributes != NULL) {
                 keys_of_create(s, attributes);

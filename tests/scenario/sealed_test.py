@@ -18,7 +18,7 @@ REFUSED = {
     '0A000: an index is not supported': [
         'create index on r (a)', 'create unique index on r (a)', 'create index concurrently on r (a)', 'create index on p (a)', 'create index on m (a)',
         'create schema w create table t (a int) create index on t (a)', "do $$ begin execute 'create index on r (a)'; end $$", 'alter table r add exclude (a with =)',
-        "do $$ begin execute 'create table x (a int primary key)'; end $$"],
+        "do $$ begin execute 'create table x (a int, exclude (a with =))'; end $$"],
     '0A000: ON CONFLICT is not supported': [
         'insert into r values (1) on conflict do nothing', 'insert into p values (1) on conflict do nothing',
         'with i as (insert into r values (1) on conflict do nothing returning a) select * from i'],
@@ -288,6 +288,29 @@ class Sealed(SealiftTest):
         self.assertFalse(self.in_order('son', 'x'))
         self.assertIn('"distkey": "x"', s.sqlv("select attributes from svv_table_attributes where table_name = 'son'"))
         s.sqlv('create temp table sot (x float8) interleaved sortkey (x); insert into sot select i * -0.5 from generate_series(1, 100) i; insert into sot values (1)')
+
+    def test_keys_of_execute(self):
+        """CREATE TABLE within PL/pgSQL and functions keeps its keys as a plain statement does"""
+        s = self.s
+
+        def keys(table):
+            return s.sqlv("select attributes->'constraints' from svv_table_attributes where table_name = '%s'" % table)
+        s.sqlv("do $$ begin execute 'create table ex (a int primary key, b int unique, c int references io deferrable initially deferred not null, unique (b, c))'; end $$")
+        self.assertEqual(keys('ex'), '["PRIMARY KEY (a)", "UNIQUE (b)", "FOREIGN KEY (c) REFERENCES io", "UNIQUE (b, c)"]')
+        s.sqlv("insert into ex values (1, 1, 1), (1, 1, 1)")
+        self.refused(s.sql('insert into ex values (null, 1, 1)'), 'null value in column "a" of relation "ex" violates not-null constraint')
+        self.refused(s.sql('insert into ex values (1, 1, null)'), 'null value in column "c" of relation "ex" violates not-null constraint')
+        s.sqlv('alter table ex drop constraint ex_pkey')
+        self.assertEqual(keys('ex'), '["UNIQUE (b)", "FOREIGN KEY (c) REFERENCES io", "UNIQUE (b, c)"]')
+        s.sqlv("create function exf() returns void as 'create table ey (a int, b int check (b > 0), constraint ek primary key (a, b))' language sql; select exf(); drop table ey; select exf()")
+        self.assertEqual(keys('ey'), '["CONSTRAINT ek PRIMARY KEY (a, b)"]')
+        self.refused(s.sql('insert into ey values (1, 0)'), 'violates check constraint')
+        s.sqlv("create procedure exp() as $$ begin create temp table ez (a int unique); insert into ez values (1), (1); end $$ language plpgsql; call exp()")
+        for text, why in (('create table et (a int primary key, b int primary key)', 'multiple primary keys for table "et" are not allowed'),
+                          ('create table et (a int, primary key (z))', 'column "z" named in key does not exist'),
+                          ('create table et (a int) distkey (a)', 'syntax error at or near "distkey"')):
+            self.refused(s.sql("do $$ begin execute '%s'; end $$" % text), why)
+        self.refused(s.sql('create table et (a int primary key, b int primary key)'), 'multiple primary keys for table "et" are not allowed')
 
     def test_svv_table_info(self):
         """figures as the table has them, pg_table_def's keys, and who may see them"""
