@@ -13,18 +13,22 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "extension/catalog/attributes.h"
 
-/* Runs one statement as the cluster's owner. */
+/* Runs one statement as the cluster's owner, who must not meet a user's types and functions. */
 static void run_as_owner(const char *sql, int nargs, Oid *types, Datum *values) {
     Oid user;
     int sec;
     GetUserIdAndSecContext(&user, &sec);
     SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
                            sec | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    int settings = NewGUCNestLevel();
+    (void)set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_SAVE, true, 0, false);
     if (SPI_connect() != SPI_OK_CONNECT) {
         elog(ERROR, "SPI_connect failed");
     }
@@ -33,6 +37,7 @@ static void run_as_owner(const char *sql, int nargs, Oid *types, Datum *values) 
         elog(ERROR, "SPI: %s", SPI_result_code_string(rc));
     }
     SPI_finish();
+    AtEOXact_GUC(true, settings);
     SetUserIdAndSecContext(user, sec); /* on an error the transaction's abort puts it back */
 }
 
