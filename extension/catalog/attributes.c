@@ -3,11 +3,14 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/seclabel.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -45,22 +48,45 @@ bool attributes_relation_exists(RangeVar *relation) {
     return OidIsValid(RangeVarGetRelid(relation, NoLock, true));
 }
 
+static void write_row(Oid relid, const char *json, const char *sql) {
+    Oid types[] = {OIDOID, TEXTOID};
+    Datum values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(json)};
+    run_as_owner(sql, 2, types, values);
+}
+
+static void write_label(Oid relid) {
+    CommandCounterIncrement();
+    ObjectAddress table = {.classId = RelationRelationId, .objectId = relid};
+    Relation rel = relation_open(relid, AccessShareLock);
+    Jsonb *all = attributes_find(rel);
+    relation_close(rel, NoLock);
+    if (all != NULL) {
+        SetSecurityLabel(&table, ATTRIBUTES_PROVIDER,
+                         JsonbToCString(NULL, &all->root, VARSIZE(all)));
+        CommandCounterIncrement();
+    }
+}
+
 static void write_attributes(RangeVar *relation, const char *json, const char *sql) {
     CommandCounterIncrement();
     Oid relid = RangeVarGetRelid(relation, NoLock, true);
     if (!OidIsValid(relid)) {
         return;
     }
-    Oid types[] = {OIDOID, TEXTOID};
-    Datum values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(json)};
-    run_as_owner(sql, 2, types, values);
+    write_row(relid, json, sql);
+    write_label(relid);
 }
 
+static const char record_sql[] =
+    "INSERT INTO sealift.table_attributes (relid, attributes) VALUES ($1, $2::jsonb)"
+    " ON CONFLICT (relid) DO UPDATE SET attributes = excluded.attributes";
+
 void attributes_record(RangeVar *relation, const char *json) {
-    write_attributes(
-        relation, json,
-        "INSERT INTO sealift.table_attributes (relid, attributes) VALUES ($1, $2::jsonb)"
-        " ON CONFLICT (relid) DO UPDATE SET attributes = excluded.attributes");
+    write_attributes(relation, json, record_sql);
+}
+
+void attributes_of_label(Oid relid, const char *json) {
+    write_row(relid, json, record_sql);
 }
 
 void attributes_merge(RangeVar *relation, const char *json) {
@@ -129,6 +155,30 @@ void attributes_rename_column(RangeVar *relation, const char *from, const char *
         "attributes->'encode'->$2)) ELSE '{}' END"
         " WHERE relid = $1",
         3, types, values);
+    write_label(relid);
+}
+
+void attributes_drop_column(RangeVar *relation, const char *name) {
+    CommandCounterIncrement();
+    Oid relid = RangeVarGetRelid(relation, NoLock, true);
+    if (!OidIsValid(relid)) {
+        return;
+    }
+    Oid types[] = {OIDOID, TEXTOID};
+    Datum values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(name)};
+    run_as_owner(
+        "UPDATE sealift.table_attributes SET attributes = (attributes #- ARRAY['encode', $2])"
+        " || CASE WHEN attributes->>'distkey' = $2 THEN '{\"distkey\": null, \"diststyle\": "
+        "\"even\"}'"
+        " ELSE '{}'::jsonb END"
+        " || CASE WHEN attributes->'sortkey' ? $2 THEN jsonb_build_object('sortkey', (SELECT"
+        " coalesce(jsonb_agg(e.name ORDER BY e.n) FILTER (WHERE e.n < gone.n), '[]') FROM"
+        " jsonb_array_elements_text(attributes->'sortkey') WITH ORDINALITY e(name, n), (SELECT"
+        " min(f.n) AS n FROM jsonb_array_elements_text(attributes->'sortkey') WITH ORDINALITY"
+        " f(name, n) WHERE f.name = $2) gone)) ELSE '{}' END"
+        " WHERE relid = $1",
+        2, types, values);
+    write_label(relid);
 }
 
 void attributes_sweep(void) {

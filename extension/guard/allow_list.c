@@ -13,6 +13,7 @@
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 
+#include "extension/catalog/attributes.h"
 #include "extension/guard/guard.h"
 #include "extension/guard/literal.h"
 #include "lib/base/rc.h"
@@ -316,6 +317,12 @@ void allow_list_check(const Node *n) {
         return;
     case T_CommentStmt:
         check_kind(((const CommentStmt *)n)->objtype);
+        return;
+    case T_SecLabelStmt: /* a table's attributes, in a dump */
+        if (((const SecLabelStmt *)n)->provider == NULL ||
+            strcmp(((const SecLabelStmt *)n)->provider, ATTRIBUTES_PROVIDER) != 0) {
+            refuse("SECURITY LABEL", NULL);
+        }
         return;
     case T_AlterOwnerStmt:
         check_kind(((const AlterOwnerStmt *)n)->objectType);

@@ -3,6 +3,7 @@
 #include "extension/guard/keys.h"
 
 #include "access/relation.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "commands/defrem.h"
@@ -17,6 +18,7 @@
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "extension/catalog/attributes.h"
 
@@ -313,12 +315,30 @@ static bool drop_key(struct alter *a, const char *name) {
     return false;
 }
 
+/* With a column go the keys that it is part of. */
+static void drop_column(struct alter *a, const char *name) {
+    ListCell *lc, *column;
+    foreach (lc, a->keys) {
+        bool part = false;
+        foreach (column, columns_of(lfirst(lc))) {
+            part |= strcmp(strVal(lfirst(column)), name) == 0;
+        }
+        if (part) {
+            a->keys = foreach_delete_current(a->keys, lc);
+            a->changed = true;
+        }
+    }
+}
+
 static void take_command(struct alter *a, AlterTableCmd *cmd) {
     Constraint *c = cmd->subtype == AT_AddConstraint ? (Constraint *)cmd->def : NULL;
     if (c != NULL && is_key(c) && c->indexname == NULL) {
         add_key(a, c);
     } else if (cmd->subtype == AT_AddColumn) {
         add_column(a, cmd);
+    } else if (cmd->subtype == AT_DropColumn) {
+        drop_column(a, cmd->name);
+        a->cmds = lappend(a->cmds, cmd);
     } else if (cmd->subtype != AT_DropConstraint || !drop_key(a, cmd->name)) {
         a->cmds = lappend(a->cmds, cmd);
     }
@@ -396,9 +416,35 @@ static void check_encoded(Oid relid, Jsonb *attributes) {
     }
 }
 
-void keys_check_attributes(RangeVar *relation, const char *attributes) {
+static void check_keys(Oid relid, Jsonb *attributes) {
+    ListCell *lc, *column;
+    List *keys = keys_in(attributes);
+    check_one_primary(keys, get_rel_name(relid));
+    foreach (lc, keys) {
+        const Constraint *c = lfirst(lc);
+        foreach (column, columns_of(c)) {
+            AttrNumber number = get_attnum(relid, strVal(lfirst(column)));
+            HeapTuple tuple =
+                number > 0 ? SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(number))
+                           : NULL;
+            if (!HeapTupleIsValid(tuple)) {
+                ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                                errmsg("column \"%s\" named in key does not exist",
+                                       strVal(lfirst(column)))));
+            }
+            bool not_null = ((Form_pg_attribute)GETSTRUCT(tuple))->attnotnull;
+            ReleaseSysCache(tuple);
+            if (c->contype == CONSTR_PRIMARY && !not_null) {
+                ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+                                errmsg("column \"%s\" in a primary key is not marked NOT NULL",
+                                       strVal(lfirst(column)))));
+            }
+        }
+    }
+}
+
+void keys_check_attributes(Oid relid, const char *attributes) {
     JsonbValue sort, dist;
-    Oid relid = RangeVarGetRelid(relation, NoLock, false);
     Jsonb *all = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(attributes)));
     check_column(relid,
                  getKeyJsonValueFromContainer(&all->root, "distkey", strlen("distkey"), &dist));
@@ -410,4 +456,5 @@ void keys_check_attributes(RangeVar *relation, const char *attributes) {
         check_column(relid, getIthJsonbValueFromContainer(list->val.binary.data, i));
     }
     check_encoded(relid, all);
+    check_keys(relid, all);
 }

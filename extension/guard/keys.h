@@ -20,7 +20,8 @@ char *keys_of_alter(AlterTableStmt *s);
 /* The same after a column got another name. */
 char *keys_of_rename(const RenameStmt *s);
 
-/* Attributes that ALTER TABLE sets: SORTKEY, DISTKEY and ENCODE name columns of the table. */
-void keys_check_attributes(RangeVar *relation, const char *attributes);
+/* Attributes that ALTER TABLE or a label sets: keys, SORTKEY, DISTKEY and ENCODE name columns of
+ * the table, and those of a primary key are NOT NULL. */
+void keys_check_attributes(Oid relid, const char *attributes);
 
 #endif

@@ -10,6 +10,7 @@
 #include "extension/catalog/load_state.h"
 #include "extension/columnar/columnar.h"
 #include "extension/guard/guard.h"
+#include "extension/guard/label.h"
 #include "extension/guard/session.h"
 #include "extension/keys/cluster_key.h"
 #include "extension/keys/table_keys.h"
@@ -61,6 +62,7 @@ void _PG_init(void) {
         /* A served cluster, not a bootstrap: memory holds tokens and data keys. */
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         utility_init();
+        label_init();
         log_guard_init();
         cluster_key_init(session_edge_token());
         table_keys_init();

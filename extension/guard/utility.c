@@ -3,6 +3,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
@@ -131,11 +132,17 @@ static void alter_table(PlannedStmt *pstmt, const char *query, ProcessUtilityCon
         pass_on(next, query, false, PROCESS_UTILITY_SUBCOMMAND, params, env, None_Receiver, NULL);
     }
     if (attributes != NULL) {
-        keys_check_attributes(relation, attributes);
+        keys_check_attributes(RangeVarGetRelid(relation, NoLock, false), attributes);
         attributes_merge(relation, attributes);
     }
     if (keys != NULL) {
         attributes_merge(relation, keys);
+    }
+    foreach (lc, ((AlterTableStmt *)pstmt->utilityStmt)->cmds) {
+        const AlterTableCmd *cmd = lfirst_node(AlterTableCmd, lc);
+        if (cmd->subtype == AT_DropColumn) {
+            attributes_drop_column(relation, cmd->name);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 """pg_dump of databases with sealed tables, and restore into new ones: as the administrator and as an owner, in each of its forms."""
 import os
+import re
 import unittest
 
 from harness import SealiftTest
@@ -16,13 +17,15 @@ create view app.v as select a, b from app.t where a < 10;
 create materialized view app.m as select e, count(*) as n from app.t group by 1;
 create sequence app.s start 5;
 create function app.f(x integer) returns integer as 'select x + 1' language sql immutable;
-create table p (a integer primary key, b integer default 7);
+create table p (a integer primary key, b integer default 7 encode zstd, c integer constraint k references p, unique (a, b)) diststyle all interleaved sortkey (a, b);
 insert into p (a) values (1);
 comment on table p is 'a table';
 grant select on app.t to public;
 """
 CONTENT = ("select count(*), sum(c), sum(h), sum(g)::numeric(20,6), md5(string_agg(a::varchar(20) || coalesce(b, '-') || coalesce(f, '-') || coalesce(d::varchar(30), '-') || coalesce(e::text, '-'), "
            "'|' order by a)) from app.t; select * from app.m order by 1; select count(*) from app.v; select a, b from p; select app.f(1)")
+KEYS = ('set search_path = app, public; select * from pg_table_def where schemaname in (\'app\', \'public\') order by 1, 2, 3; '
+        'select schema_name, table_name, attributes from svv_table_attributes order by 1, 2')
 
 
 class Dump(SealiftTest):
@@ -32,6 +35,8 @@ class Dump(SealiftTest):
         s.sqlv(MAKE)
         cls.want = s.sqlv(CONTENT)
         assert cls.want.startswith('4503|'), cls.want
+        cls.keys = s.sqlv(KEYS)
+        assert 'UNIQUE' in cls.keys.upper() and 'zstd' in cls.keys and '"distkey": "a"' in cls.keys, cls.keys
 
     def new(self, name, options=''):
         self.s.sqlv('create database %s %s' % (name, options))
@@ -43,6 +48,7 @@ class Dump(SealiftTest):
 
     def holds(self, database):
         self.assertEqual(self.s.sqlv(CONTENT, database=database), self.want)
+        self.assertEqual(self.s.sqlv(KEYS, database=database), self.keys)
         self.assertEqual(self.s.sqlv("select string_agg(distinct amname, ' ') from pg_class c join pg_am a on a.oid = c.relam where relkind in ('r', 'm') and relnamespace in "
                                      "('app'::regnamespace, 'public'::regnamespace)", database=database), 'sealed')
 
@@ -51,7 +57,9 @@ class Dump(SealiftTest):
         self.dump('-f', 'plain.sql', 'dev')
         with open(os.path.join(s.work, 'plain.sql')) as f:
             text = f.read()
-        self.assertNotIn('sealift', text)  # what is the system's own is no part of it
+        labels = re.findall(r'^SECURITY LABEL FOR sealift ON TABLE [a-z.]+ IS .*;$', text, re.M)
+        self.assertEqual(len(labels), 2)
+        self.assertNotIn('sealift', re.sub('|'.join(map(re.escape, labels)), '', text))  # what is the system's own is no part of it
         self.accepted(s.run(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', self.new('plain'), '-f', 'plain.sql']))
         self.holds('plain')
         self.assertEqual(s.sqlv("select obj_description('p'::regclass)", database='plain'), 'a table')
@@ -92,6 +100,54 @@ class Dump(SealiftTest):
         self.accepted(s.run(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'owned', '-f', 'owned.sql'], env))
         self.assertEqual(s.sqlv('select count(*), sum(a) from mine.t', database='owned', user='owner1', password=PASSWORD), '3000|4501500')
         self.refused(s.run(['pg_dump', 'dev'], env), 'permission denied for')  # what one may not read
+
+    def test_labels(self):
+        """a table's attributes are its label, which its owner may write and which must fit it"""
+        s = self.s
+        s.sqlv('create table la (a int not null, b int) sortkey (a); alter table la rename a to x; alter table la alter distkey b; create view lv as select x from la')
+        label = s.sqlv("select label from pg_seclabels where objname = 'la'")
+        self.assertEqual(label, '{"distkey": "b", "sortkey": ["x"], "diststyle": "key", "sortstyle": "compound"}')
+        s.sqlv("security label for sealift on table la is '{\"sortkey\": [\"b\"], \"constraints\": [\"PRIMARY KEY (x)\"]}'")
+        self.assertEqual(s.sqlv("select attributes from svv_table_attributes where table_name = 'la'"), '{"sortkey": ["b"], "constraints": ["PRIMARY KEY (x)"]}')
+        s.sqlv("create user lau password '%s'; grant select on la to lau" % PASSWORD)
+        self.addCleanup(s.sqlv, 'drop view lv; drop table la; drop user lau')
+        self.refused(s.sql("security label for sealift on table la is '{}'", user='lau', password=PASSWORD), 'must be owner of table la')
+        for text, why in (("for sealift on table la is '{\"sortkey\": [\"z\"]}'", 'column "z" named in key does not exist'),
+                          ("for sealift on table la is '{\"constraints\": [\"PRIMARY KEY (b)\"]}'", 'column "b" in a primary key is not marked NOT NULL'),
+                          ("for sealift on table la is '{\"constraints\": [\"UNIQUE (z)\"]}'", 'column "z" named in key does not exist'),
+                          ("for sealift on table la is '{\"constraints\": [\"x\"]}'", 'syntax error'),
+                          ("for sealift on table la is '[]'", 'a label of sealift must be an object'),
+                          ("for sealift on table la is '{'", 'invalid input syntax for type json'),
+                          ('for sealift on table la is null', 'is not supported'),
+                          ("for sealift on column la.x is '{}'", 'is not supported'),
+                          ("for sealift on view lv is '{}'", 'is not supported'),
+                          ("for sealift on role lau is '{}'", 'is not supported'),
+                          ("on table la is '{}'", 'SECURITY LABEL is not supported'),
+                          ("for other on table la is '{}'", 'SECURITY LABEL is not supported')):
+            self.refused(s.sql('security label ' + text), why)
+        self.assertEqual(s.sqlv("select attributes from svv_table_attributes where table_name = 'la'"), '{"sortkey": ["b"], "constraints": ["PRIMARY KEY (x)"]}')
+
+    def test_attributes_of_dropped_columns(self):
+        """a dump's label must fit the table"""
+        s = self.s
+        s.sqlv('create table ld (a int, b int encode zstd, c int, d int unique, primary key (a, b)) distkey (b) compound sortkey (a, b, c); alter table ld drop b')
+        self.addCleanup(s.sqlv, 'drop table ld')
+        self.assertEqual(s.sqlv("select label from pg_seclabels where objname = 'ld'"),
+                         '{"encode": {}, "distkey": null, "sortkey": ["a"], "diststyle": "even", "sortstyle": "compound", "constraints": ["UNIQUE (d)"]}')
+        self.refused(s.sql('alter table ld drop z'), 'column "z" of relation "ld" does not exist')
+        self.dump('-t', 'ld', '-f', 'ld.sql', 'dev')
+        self.accepted(s.run(['psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', self.new('dropped'), '-f', 'ld.sql']))
+        self.assertEqual(s.sqlv('select "column", trim(encoding), sortkey from pg_table_def where tablename = \'ld\' order by 1', database='dropped'), 'a|none|1\nc|az64|0\nd|az64|0')
+
+    def test_no_type_of_a_user_runs_as_the_owner(self):
+        """attributes are written by the cluster's owner: a search path of the user's must not reach him"""
+        s = self.s
+        s.sqlv("create schema evil; create table evil.who (name varchar(64)); grant all on evil.who to public; "
+               "create function evil.f(pg_catalog.jsonb) returns boolean as $$ begin insert into evil.who values (current_user); return true; end $$ language plpgsql; "
+               "create domain evil.jsonb as pg_catalog.jsonb check (evil.f(value)); set search_path = evil, public, pg_catalog; select '{}'::jsonb; "
+               "create table ev (a int, b int) sortkey (a); alter table ev alter sortkey (b); alter table ev rename b to c; alter table ev add unique (a); alter table ev drop c; show search_path")
+        self.addCleanup(s.sqlv, 'drop schema evil cascade')
+        self.assertEqual(s.sqlv('select * from evil.who'), 'awsuser')  # of our own cast alone
 
     def test_settings_of_scripts(self):
         """what pg_dump sets is how things are; anything else is refused as before"""
