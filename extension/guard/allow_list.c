@@ -70,41 +70,6 @@ static void check_grant_role(const GrantRoleStmt *s) {
     check_role_specs(s->grantee_roles);
 }
 
-/* What pg_dump says at the beginning of its scripts, which is how things are. */
-static bool is_as_it_is(const VariableSetStmt *s) {
-    const A_Const *c = list_length(s->args) == 1 && IsA(linitial(s->args), A_Const)
-                           ? linitial_node(A_Const, s->args)
-                           : NULL;
-    if (c == NULL || c->isnull || !IsA(&c->val, String)) {
-        return false;
-    }
-    return (pg_strcasecmp(s->name, "default_tablespace") == 0 && c->val.sval.sval[0] == '\0') ||
-           (pg_strcasecmp(s->name, "default_table_access_method") == 0 &&
-            strcmp(c->val.sval.sval, "sealed") == 0);
-}
-
-/* Settings of roles and databases take effect at a session's start, before anything of ours looks.
- */
-static void check_setting(const VariableSetStmt *s) {
-    static const char *const closed[] = {"local_preload_libraries",
-                                         "session_preload_libraries",
-                                         "dynamic_library_path",
-                                         "log_",
-                                         "debug_print",
-                                         "default_table_access_method",
-                                         "temp_tablespaces",
-                                         "default_tablespace",
-                                         "allow_",
-                                         "backtrace_functions",
-                                         NULL};
-    for (int i = 0; s->name != NULL && closed[i] != NULL; i++) {
-        if (pg_strncasecmp(s->name, closed[i], strlen(closed[i])) == 0 && !is_as_it_is(s)) {
-            ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                            errmsg("permission denied to set parameter \"%s\"", s->name)));
-        }
-    }
-}
-
 static void check_function(const List *options) {
     ListCell *lc;
     foreach (lc, options) {
@@ -117,8 +82,6 @@ static void check_function(const List *options) {
                          errmsg("permission denied for language %s", language),
                          errhint("Functions and procedures are written in SQL or PL/pgSQL.")));
             }
-        } else if (strcmp(d->defname, "set") == 0) {
-            check_setting((const VariableSetStmt *)d->arg);
         }
     }
 }
@@ -261,17 +224,10 @@ void allow_list_check(const Node *n) {
     case T_AlterTableStmt:
         check_alter_table((const AlterTableStmt *)n);
         return;
-    case T_VariableSetStmt:
-        check_setting((const VariableSetStmt *)n);
-        return;
     case T_AlterRoleSetStmt:
         check_role_specs(((const AlterRoleSetStmt *)n)->role
                              ? list_make1(((const AlterRoleSetStmt *)n)->role)
                              : NIL);
-        check_setting(((const AlterRoleSetStmt *)n)->setstmt);
-        return;
-    case T_AlterDatabaseSetStmt:
-        check_setting(((const AlterDatabaseSetStmt *)n)->setstmt);
         return;
     case T_CreateRoleStmt:
         check_role_name(((const CreateRoleStmt *)n)->role);
@@ -335,6 +291,8 @@ void allow_list_check(const Node *n) {
     case T_PrepareStmt:
     case T_ExecuteStmt:
     case T_DeallocateStmt:
+    case T_VariableSetStmt: /* whose a setting is: settings.c */
+    case T_AlterDatabaseSetStmt:
     case T_VariableShowStmt:
     case T_DiscardStmt:
     case T_ConstraintsSetStmt:

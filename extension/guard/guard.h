@@ -15,6 +15,11 @@ extern int guard_s3_stall_ms;
 
 void utility_init(void);
 void log_guard_init(void);
+/* Settings by which a client could have tables of his lie in the clear, or libraries loaded, become
+ * the superuser's; settings.c. */
+void settings_init(void);
+/* Sets one of them to what it is, as pg_dump's scripts do. */
+bool settings_are_so(const VariableSetStmt *statement);
 
 /* Raises ERRCODE_FEATURE_NOT_SUPPORTED or ERRCODE_INSUFFICIENT_PRIVILEGE for what clients may not
  * run; allow_list.c. */

@@ -61,6 +61,7 @@ void _PG_init(void) {
     if (session_edge_token() != NULL) {
         /* A served cluster, not a bootstrap: memory holds tokens and data keys. */
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        settings_init();
         utility_init();
         label_init();
         log_guard_init();

@@ -164,6 +164,10 @@ static void guarded(PlannedStmt *pstmt, const char *query, bool read_only_tree,
         return;
     }
     allow_list_check(pstmt->utilityStmt);
+    if (IsA(pstmt->utilityStmt, VariableSetStmt) && !superuser() &&
+        settings_are_so((const VariableSetStmt *)pstmt->utilityStmt)) {
+        return;
+    }
     if (IsA(pstmt->utilityStmt, CopyStmt) && copy_statement_is_s3((CopyStmt *)pstmt->utilityStmt)) {
         ParseState *pstate = make_parsestate(NULL);
         pstate->p_sourcetext = query;

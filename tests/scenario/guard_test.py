@@ -120,6 +120,31 @@ class Guard(SealiftTest):
             self.assertNotIn('42', r.out)
         self.accepted(self.s.sql('SET standard_conforming_strings = on; SELECT 1'))
 
+    def test_settings_that_are_not_a_clients(self):
+        """by none of the ways in which PostgreSQL takes a setting; above all, no table is made whose rows lie in the clear"""
+        s, no = self.s, 'permission denied to set parameter "%s"'
+        settings = {'default_table_access_method': 'heap', 'default_tablespace': 'pg_default', 'temp_tablespaces': 'pg_default', 'local_preload_libraries': 'x', 'debug_print_plan': 'on', 'log_parameter_max_length_on_error': '-1',
+                    'log_min_messages': 'debug5', 'session_preload_libraries': 'x', 'allow_in_place_tablespaces': 'on', 'backtrace_functions': 'x', 'dynamic_library_path': '/tmp'}
+        for who in self.users:
+            name, env = who.get('user', 'awsuser'), {'PGUSER': who['user'], 'PGPASSWORD': who['password']} if who else {}
+            for setting, value in settings.items():
+                ways = ["set %s = '%s'" % (setting, value), "select set_config('%s', '%s', false)" % (setting, value), "set local %s to '%s'" % (setting, value), 'reset ' + setting,
+                        "alter role current_user set %s = '%s'" % (setting, value),
+                        "create function pg_temp.f() returns void language sql set %s = '%s' as 'select'" % (setting, value),
+                        "do $$ begin perform set_config('%s', '%s', true); end $$" % (setting, value)]
+                if setting not in ('session_preload_libraries', 'dynamic_library_path'):  # which they don't see
+                    ways.append("update pg_settings set setting = '%s' where name = '%s'" % (value, setting))
+                ways += ["alter database dev set %s = '%s'" % (setting, value)] if not who else []
+                for sql in ways:
+                    with self.subTest(sql=sql, who=name):
+                        self.refused(s.sql(sql, **who), no % setting)
+                with self.subTest(startup=setting, who=name):
+                    self.refused(s.run(['psql', '-X', '-c', 'select 1'], env=dict(env, PGOPTIONS='-c %s=%s' % (setting, value))), no % setting)
+        open_to_all = s.sqlv("select string_agg(name, ' ') from pg_settings where context in ('user', 'backend') and name ~ '^(log|debug_print|allow|backtrace|dynamic)_|preload|tablespace|access_method'")
+        self.assertEqual(open_to_all, '')
+        s.sqlv('create table told (a int); create temp table told_too (a int); select 1')
+        self.assertEqual(s.sqlv("select amname from pg_class c join pg_am m on m.oid = c.relam where relname = 'told'"), 'sealed')
+
     def test_attributes_by_hand(self):
         """the option in which the gateway passes a table's attributes on, written by a client: what is no key is refused, and nothing is read that isn't there"""
         for value, why in (('{"constraints": ["b int"]}', '"b int" is no key'), ('{"constraints": ["check (true)"]}', '"check (true)" is no key'),
