@@ -98,49 +98,42 @@ const struct database_key *database_key_find(void) {
 
 /* ---- A database made from another ---- */
 
-static struct sl_rc copy_one(const char *from, const struct database_key *from_key, const char *to,
-                             const struct database_key *to_key, const char *file,
-                             struct sl_error *err) {
+struct copy {
+    const char *from, *to; /* folders */
+    struct database_key from_key, to_key;
+};
+
+static struct sl_rc copy_one(const char *file, void *arg, struct sl_error *err) {
+    const struct copy *c = arg;
     char path[2 * KEY_PATH_MAX], temporary[KEY_PATH_MAX];
     uint8_t record[WRAP_RECORD_LEN];
     SL_CLEANUP(buf_fini) struct buf was = BUF_INIT(WRAP_RECORD_LEN);
     SL_CLEANUP(secret_fini) struct secret key = {0};
     struct wrap_name name;
-    snprintf(path, sizeof path, "%s/%s", from, file);
+    if (strlen(file) != 2 * KEY_ID_LEN) {
+        return SL_OK;
+    }
+    snprintf(path, sizeof path, "%s/%s", c->from, file);
     TRY(key_file_read(path, &was, err));
     TRY(wrap_name(buf_slice(&was), &name, err));
     name.kind = WRAP_TABLE;
-    memcpy(name.parent, from_key->id, KEY_ID_LEN);
-    TRY(wrap_open(buf_slice(&was), &name, secret_view(&from_key->key), &key, err));
+    memcpy(name.parent, c->from_key.id, KEY_ID_LEN);
+    TRY(wrap_open(buf_slice(&was), &name, secret_view(&c->from_key.key), &key, err));
     memcpy(name.run, keys_run(), KEY_ID_LEN);
-    memcpy(name.parent, to_key->id, KEY_ID_LEN);
-    TRY(wrap_make(&name, secret_view(&to_key->key), secret_view(&key), record, err));
-    keys_temporary(to, temporary, sizeof temporary);
-    snprintf(path, sizeof path, "%s/%s", to, file);
+    memcpy(name.parent, c->to_key.id, KEY_ID_LEN);
+    TRY(wrap_make(&name, secret_view(&c->to_key.key), secret_view(&key), record, err));
+    keys_temporary(c->to, temporary, sizeof temporary);
+    snprintf(path, sizeof path, "%s/%s", c->to, file);
     return key_file_write(path, temporary, slice_of(record, sizeof record), KEY_FILE_NEW, err);
-}
-
-static struct sl_rc copy_all(const char *from, const struct database_key *from_key, const char *to,
-                             const struct database_key *to_key, struct sl_error *err) {
-    DIR *dir = AllocateDir(from);
-    struct dirent *e;
-    struct sl_rc rc = SL_OK;
-    while (sl_is_ok(rc) && (e = ReadDirExtended(dir, from, WARNING)) != NULL) {
-        if (strlen(e->d_name) == 2 * KEY_ID_LEN) {
-            rc = copy_one(from, from_key, to, to_key, e->d_name, err);
-        }
-    }
-    FreeDir(dir);
-    return rc;
 }
 
 struct sl_rc database_key_copy(Oid from, Oid to, struct sl_error *err) {
     char from_folder[KEY_PATH_MAX], to_folder[KEY_PATH_MAX], path[KEY_PATH_MAX + 8];
-    struct database_key from_key = {0}, to_key = {0};
+    struct copy c = {.from = from_folder, .to = to_folder};
     database_key_folder(from, from_folder, sizeof from_folder);
     database_key_folder(to, to_folder, sizeof to_folder);
     snprintf(path, sizeof path, "%s/key", from_folder);
-    struct sl_rc rc = load_now(path, &from_key, err);
+    struct sl_rc rc = load_now(path, &c.from_key, err);
     if (rc.code == SL_E_NOT_FOUND && access(path, F_OK) != 0) {
         sl_error_clear(err);
         return SL_OK;
@@ -148,9 +141,9 @@ struct sl_rc database_key_copy(Oid from, Oid to, struct sl_error *err) {
     TRY(rc);
     snprintf(path, sizeof path, "%s/key", to_folder);
     rc = make(to_folder, path, err);
-    rc = sl_is_ok(rc) ? load_now(path, &to_key, err) : rc;
-    rc = sl_is_ok(rc) ? copy_all(from_folder, &from_key, to_folder, &to_key, err) : rc;
-    secret_fini(&from_key.key);
-    secret_fini(&to_key.key);
+    rc = sl_is_ok(rc) ? load_now(path, &c.to_key, err) : rc;
+    rc = sl_is_ok(rc) ? key_file_each(from_folder, copy_one, &c, err) : rc;
+    secret_fini(&c.from_key.key);
+    secret_fini(&c.to_key.key);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* See key_file.h. */
 #include "extension/keys/key_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -72,5 +73,23 @@ struct sl_rc key_file_read(const char *path, struct buf *ret, struct sl_error *e
     }
     close(fd);
     ENSURE(!ret->failed || sl_failed(rc), err, SL_E_CORRUPT, "%s is too long", path);
+    return rc;
+}
+
+struct sl_rc key_file_each(const char *folder, key_file_each_fn each, void *arg,
+                           struct sl_error *err) {
+    DIR *dir = opendir(folder);
+    if (dir == NULL) {
+        return failed(folder, "opened", err);
+    }
+    struct sl_rc rc = SL_OK;
+    struct dirent *e;
+    while (sl_is_ok(rc) && (errno = 0, e = readdir(dir)) != NULL) {
+        rc = each(e->d_name, arg, err);
+    }
+    if (sl_is_ok(rc) && errno != 0) {
+        rc = failed(folder, "read", err);
+    }
+    closedir(dir);
     return rc;
 }

@@ -14,5 +14,10 @@ struct sl_rc key_file_write(const char *path, const char *temporary, struct slic
                             enum key_file_how how, struct sl_error *err);
 /* SL_E_NOT_FOUND; SL_E_CORRUPT when it is longer than ret's cap. */
 struct sl_rc key_file_read(const char *path, struct buf *ret, struct sl_error *err);
+/* `each` for every name in a folder, until one fails. SL_E_IO when the folder can't be read, or not
+ * to its end: none may seem to be empty whose keys are then forgotten. */
+typedef struct sl_rc (*key_file_each_fn)(const char *name, void *arg, struct sl_error *err);
+struct sl_rc key_file_each(const char *folder, key_file_each_fn each, void *arg,
+                           struct sl_error *err);
 
 #endif

@@ -75,25 +75,17 @@ static struct sl_rc rewrap(Oid database, struct sl_error *err) {
     return rc;
 }
 
-static struct sl_rc rewrap_all(struct sl_error *err) {
-    DIR *dir = AllocateDir(keys_folder);
-    struct dirent *e;
-    struct sl_rc rc = SL_OK;
-    while (sl_is_ok(rc) && (e = ReadDirExtended(dir, keys_folder, WARNING)) != NULL) {
-        uint64_t oid;
-        if (slice_u64(slice_cstr(e->d_name), UINT32_MAX, &oid)) {
-            rc = rewrap((Oid)oid, err);
-        }
-    }
-    FreeDir(dir);
-    return rc;
+static struct sl_rc rewrap_named(const char *name, void *arg, struct sl_error *err) {
+    uint64_t oid;
+    return slice_u64(slice_cstr(name), UINT32_MAX, &oid) ? rewrap((Oid)oid, err) : SL_OK;
 }
 
 /* False: to be tried again. */
 static bool finish_rotation(void) {
     struct sl_error err = {0};
     cluster_rotation_lock();
-    struct sl_rc rc = cluster_key_rotating() ? rewrap_all(&err) : SL_OK;
+    struct sl_rc rc =
+        cluster_key_rotating() ? key_file_each(keys_folder, rewrap_named, NULL, &err) : SL_OK;
     rc = sl_is_ok(rc) ? cluster_key_finish(&err) : rc;
     cluster_rotation_unlock();
     if (sl_failed(rc)) {

@@ -109,6 +109,9 @@ class TableKeysTest(SealiftTest):
         s = self.s
         s.sqlv('create database first')
         s.sqlv('create table t (x int) using sealed; insert into t values (5)', database='first')
+        os.chmod(self.folder('first'), 0o300)  # one that can't be listed is no empty one
+        self.refused(s.sql('create database second template first'), "can't be opened: Permission denied")
+        os.chmod(self.folder('first'), 0o700)
         s.sqlv('create database second template first')
         self.assertEqual(self.keys('second'), self.keys('first'))
         self.assertEqual(s.sqlv('select x from t', database='second'), '5')
