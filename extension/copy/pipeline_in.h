@@ -17,8 +17,7 @@ enum {
     /* With a SORTKEY one lane converts, until nothing more is fetched: of that many runs a second
      * lane takes the later half, so that no processor waits for the last rows and their segment. */
     PIPELINE_SPLIT_RUNS = 16,
-    /* One to fill for each lane, one to seal for each worker that has none: there are at most as
-     * many lanes as workers, and one more lets a lane go on while all others are sealed. */
+    /* One that each worker fills or seals, and one more, so that a lane need not wait for them. */
     PIPELINE_GATHERED = PIPELINE_WORKERS + 1,
 };
 

@@ -6,7 +6,8 @@
  * into one batch until that makes a segment; then it is queued, and whoever is free seals it, while
  * the lane goes on with another. Where rows keep their order there is one lane, and a second one
  * for the later half of the last runs; its rows wait until those of the first are on their way.
- * There is one more of these batches than workers, which keeps all of them busy. */
+ * There is one more of these batches than workers (of more than one), which keeps all of them busy.
+ */
 #include "extension/copy/pipeline_in.h"
 
 #include <stdlib.h>
@@ -365,7 +366,9 @@ static struct sl_rc gathered_make(struct pipeline *p, struct sl_error *err) {
     struct copy_convert_conf conf = p->conf.convert;
     conf.batch_rows = SEGMENT_ROWS;
     conf.batch_bytes = p->conf.table->segment_bytes;
-    for (unsigned i = 0; i < p->conf.workers + 1; i++) {
+    /* a worker alone can't fill another one while it seals */
+    unsigned count = p->conf.workers > 1 ? p->conf.workers + 1 : 1;
+    for (unsigned i = 0; i < count; i++) {
         struct sl_rc rc = copy_batch_init(&p->gathered[i].batch, &conf);
         ENSURE(sl_is_ok(rc), err, rc.code, "out of memory");
         p->gathered[i].next = p->free_gathered;
