@@ -22,7 +22,8 @@
 
 #include "extension/catalog/attributes.h"
 
-/* Runs one statement as the cluster's owner, who must not meet a user's types and functions. */
+/* Runs one statement as the cluster's owner, who must not meet a user's types and functions: those
+ * of the session's own schema would come first if it weren't named last. */
 static void run_as_owner(const char *sql, int nargs, Oid *types, Datum *values) {
     Oid user;
     int sec;
@@ -30,7 +31,7 @@ static void run_as_owner(const char *sql, int nargs, Oid *types, Datum *values) 
     SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
                            sec | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
     int settings = NewGUCNestLevel();
-    (void)set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
                             GUC_ACTION_SAVE, true, 0, false);
     if (SPI_connect() != SPI_OK_CONNECT) {
         elog(ERROR, "SPI_connect failed");
@@ -78,8 +79,9 @@ static void write_attributes(RangeVar *relation, const char *json, const char *s
 }
 
 static const char record_sql[] =
-    "INSERT INTO sealift.table_attributes (relid, attributes) VALUES ($1, $2::jsonb)"
-    " ON CONFLICT (relid) DO UPDATE SET attributes = excluded.attributes";
+    "INSERT INTO sealift.table_attributes (relid, attributes) VALUES ($1,"
+    " pg_catalog.jsonb_strip_nulls($2::jsonb)) ON CONFLICT (relid) DO UPDATE SET attributes = "
+    "excluded.attributes";
 
 void attributes_record(RangeVar *relation, const char *json) {
     write_attributes(relation, json, record_sql);

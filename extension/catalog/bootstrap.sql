@@ -91,7 +91,7 @@ CREATE FUNCTION sealift.sealed_handler(internal) RETURNS table_am_handler LANGUA
 
 CREATE ACCESS METHOD sealed TYPE TABLE HANDLER sealift.sealed_handler;
 
-CREATE FUNCTION sealift.verifier(name text) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+CREATE FUNCTION sealift.verifier(name text) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
   AS $$ SELECT rolpassword FROM pg_authid WHERE rolname = $1 AND rolcanlogin AND NOT rolsuper AND (rolvaliduntil IS NULL OR rolvaliduntil > now()) $$;
 
 REVOKE ALL ON FUNCTION sealift.verifier(text) FROM PUBLIC;

@@ -443,9 +443,62 @@ static void check_keys(Oid relid, Jsonb *attributes) {
     }
 }
 
+/* Is it an array, or an object, of strings? */
+static bool is_of_strings(const JsonbValue *v, bool array) {
+    JsonbContainer *c = v->type == jbvBinary ? v->val.binary.data : NULL;
+    if (c == NULL || (array ? !JsonContainerIsArray(c) : !JsonContainerIsObject(c))) {
+        return false;
+    }
+    JsonbValue item;
+    JsonbIterator *it = JsonbIteratorInit(c);
+    (void)JsonbIteratorNext(&it, &item, true); /* its begin */
+    for (JsonbIteratorToken t; (t = JsonbIteratorNext(&it, &item, true)) != WJB_DONE;) {
+        if ((t == WJB_ELEM || t == WJB_VALUE) && item.type != jbvString) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Views and statements of everybody read the attributes of all tables: no owner of one may leave
+ * there what they would fail at. */
+static void check_shape(Jsonb *attributes) {
+    static const struct {
+        const char *name;
+        enum { STRING, FLAG, LIST, MAP } shape;
+    } members[] = {{"diststyle", STRING}, {"distkey", STRING},  {"sortstyle", STRING},
+                   {"sortkey", LIST},     {"backup", FLAG},     {"encode", MAP},
+                   {"encodeAuto", FLAG},  {"constraints", LIST}};
+    uint32 known = 0;
+    if (!JB_ROOT_IS_OBJECT(attributes)) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("attributes of a table must be an object")));
+    }
+    for (size_t i = 0; i < lengthof(members); i++) {
+        JsonbValue space;
+        const JsonbValue *v = getKeyJsonValueFromContainer(&attributes->root, members[i].name,
+                                                           (int)strlen(members[i].name), &space);
+        known += v != NULL;
+        bool fits = v == NULL || v->type == jbvNull ||
+                    (members[i].shape == STRING ? v->type == jbvString
+                     : members[i].shape == FLAG ? v->type == jbvBool
+                                                : is_of_strings(v, members[i].shape == LIST));
+        if (!fits) {
+            ereport(ERROR,
+                    (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                     errmsg("attribute \"%s\" of a table has the wrong type", members[i].name)));
+        }
+    }
+    if (known != JsonContainerSize(&attributes->root)) {
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("attributes of a table have an unknown member")));
+    }
+}
+
 void keys_check_attributes(Oid relid, const char *attributes) {
     JsonbValue sort, dist;
     Jsonb *all = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(attributes)));
+    check_shape(all);
     check_column(relid,
                  getKeyJsonValueFromContainer(&all->root, "distkey", strlen("distkey"), &dist));
     const JsonbValue *list =

@@ -7,7 +7,6 @@
 #include "catalog/pg_class.h"
 #include "commands/seclabel.h"
 #include "utils/fmgrprotos.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 
 #include "extension/catalog/attributes.h"
@@ -21,11 +20,6 @@ static void take_label(const ObjectAddress *object, const char *label) {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                         errmsg("a label of sealift that isn't a table's attributes is not "
                                "supported")));
-    }
-    const Jsonb *all = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(label)));
-    if (!JB_ROOT_IS_OBJECT(all)) {
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("a label of sealift must be an object")));
     }
     keys_check_attributes(object->objectId, label);
     attributes_of_label(object->objectId, label);

@@ -116,7 +116,13 @@ class Dump(SealiftTest):
                           ("for sealift on table la is '{\"constraints\": [\"PRIMARY KEY (b)\"]}'", 'column "b" in a primary key is not marked NOT NULL'),
                           ("for sealift on table la is '{\"constraints\": [\"UNIQUE (z)\"]}'", 'column "z" named in key does not exist'),
                           ("for sealift on table la is '{\"constraints\": [\"x\"]}'", 'syntax error'),
-                          ("for sealift on table la is '[]'", 'a label of sealift must be an object'),
+                          ("for sealift on table la is '[]'", 'attributes of a table must be an object'),
+                          ("for sealift on table la is '{\"sortkey\": \"x\"}'", 'attribute "sortkey" of a table has the wrong type'),
+                          ("for sealift on table la is '{\"sortkey\": [1]}'", 'attribute "sortkey" of a table has the wrong type'),
+                          ("for sealift on table la is '{\"encode\": {\"x\": [\"raw\"]}}'", 'attribute "encode" of a table has the wrong type'),
+                          ("for sealift on table la is '{\"constraints\": {}}'", 'attribute "constraints" of a table has the wrong type'),
+                          ("for sealift on table la is '{\"diststyle\": true}'", 'attribute "diststyle" of a table has the wrong type'),
+                          ("for sealift on table la is '{\"other\": \"x\"}'", 'attributes of a table have an unknown member'),
                           ("for sealift on table la is '{'", 'invalid input syntax for type json'),
                           ('for sealift on table la is null', 'is not supported'),
                           ("for sealift on column la.x is '{}'", 'is not supported'),
@@ -142,12 +148,13 @@ class Dump(SealiftTest):
     def test_no_type_of_a_user_runs_as_the_owner(self):
         """attributes are written by the cluster's owner: a search path of the user's must not reach him"""
         s = self.s
-        s.sqlv("create schema evil; create table evil.who (name varchar(64)); grant all on evil.who to public; "
-               "create function evil.f(pg_catalog.jsonb) returns boolean as $$ begin insert into evil.who values (current_user); return true; end $$ language plpgsql; "
-               "create domain evil.jsonb as pg_catalog.jsonb check (evil.f(value)); set search_path = evil, public, pg_catalog; select '{}'::jsonb; "
-               "create table ev (a int, b int) sortkey (a); alter table ev alter sortkey (b); alter table ev rename b to c; alter table ev add unique (a); alter table ev drop c; show search_path")
         self.addCleanup(s.sqlv, 'drop schema evil cascade')
-        self.assertEqual(s.sqlv('select * from evil.who'), 'awsuser')  # of our own cast alone
+        s.sqlv("create schema evil; create table evil.who (name varchar(64)); grant all on evil.who to public; "
+               "create function evil.f(pg_catalog.jsonb) returns boolean as $$ begin insert into evil.who values (current_user); return true; end $$ language plpgsql")
+        for schema, path in (('evil', 'evil, public, pg_catalog'), ('pg_temp', 'public')):  # the session's own comes first unless it is named
+            s.sqlv("create domain %s.jsonb as pg_catalog.jsonb check (evil.f(value)); set search_path = %s; select '{}'::jsonb; create table ev (a int, b int) sortkey (a); "
+                   "alter table ev alter sortkey (b); alter table ev rename b to c; alter table ev add unique (a); alter table ev drop c; drop table ev" % (schema, path))
+        self.assertEqual(s.sqlv('select * from evil.who'), 'awsuser\nawsuser')  # of our own casts alone
 
     def test_settings_of_scripts(self):
         """what pg_dump sets is how things are; anything else is refused as before"""
