@@ -62,7 +62,6 @@ static struct pipeline_conf conf_of(const char *prefix, unsigned workers) {
                     .column_count = 3,
                     .max_rejects = 10},
         .workers = workers,
-        .wake_fd = eventfd(0, EFD_NONBLOCK),
     };
 }
 
@@ -159,6 +158,16 @@ static void look_at_bad(const struct pipeline_batch *b, struct outcome *o) {
     o->bad += b->bad.count;
 }
 
+/* With a descriptor of its own, which whoever stops the load closes. */
+static struct pipeline *start(struct pipeline_conf *conf) {
+    struct pipeline *p;
+    struct sl_error err = {0};
+    conf->wake_fd = eventfd(0, EFD_NONBLOCK);
+    assert_true(conf->wake_fd >= 0);
+    assert_true(sl_is_ok(pipeline_start(conf, &p, &err)));
+    return p;
+}
+
 static struct outcome take_all(struct pipeline *p, const struct pipeline_conf *conf) {
     struct outcome o = {0};
     for (bool go = true; go;) {
@@ -194,9 +203,7 @@ static struct outcome take_all(struct pipeline *p, const struct pipeline_conf *c
 }
 
 static struct outcome drive(struct pipeline_conf *conf) {
-    struct pipeline *p;
-    struct sl_error err = {0};
-    assert_true(sl_is_ok(pipeline_start(conf, &p, &err)));
+    struct pipeline *p = start(conf);
     return take_all(p, conf);
 }
 
@@ -375,9 +382,7 @@ static void test_split(void **state) {
         small.segment_bytes = 256 * 1024;
         struct pipeline_conf conf = conf_of("held/", workers);
         conf.table = &small;
-        struct pipeline *p;
-        struct sl_error err = {0};
-        assert_true(sl_is_ok(pipeline_start(&conf, &p, &err)));
+        struct pipeline *p = start(&conf);
         while (!is_fetched(p)) {
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         }
@@ -608,12 +613,10 @@ static void test_stop(void **state) {
         for (int round = 0; round < ROUNDS; round++) {
             struct watch w;
             struct pipeline_table small;
-            struct pipeline *p;
-            struct sl_error err = {0};
             watch_counters_reset(&counters);
             watch_init(&w, &counters);
             struct pipeline_conf conf = stand_conf((enum stand)s, &small, &w);
-            assert_true(sl_is_ok(pipeline_start(&conf, &p, &err)));
+            struct pipeline *p = start(&conf);
             stand_reach((enum stand)s, p, &conf, &counters);
             /* before it stands, shortly after, and later */
             nanosleep(&(struct timespec){.tv_nsec = round * 20 * 1000000L}, NULL);
