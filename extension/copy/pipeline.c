@@ -86,7 +86,10 @@ void pipeline_advance(struct pipeline *p) {
     if (p->head != before) {
         pthread_cond_signal(&p->space);
         pthread_cond_broadcast(&p->work); /* a lane may be at the head now */
-        pipeline_wake_taker(p);
+        /* without rows and rejects of its own a run is nothing to the taker, until the last one */
+        if (p->head < p->tail ? p->ring[p->head % PIPELINE_RING].first != NULL : p->fetched) {
+            pipeline_wake_taker(p);
+        }
     }
 }
 
