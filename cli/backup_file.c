@@ -2,6 +2,7 @@
  * one is sealed as such. */
 #include "cli/backup_file.h"
 
+#include "lib/base/fd.h"
 #include "lib/base/folder.h"
 #include "lib/base/limits.h"
 
@@ -25,14 +26,8 @@ struct backup_writer {
 };
 
 static struct sl_rc write_all(struct backup_writer *w, struct slice s, struct sl_error *err) {
-    while (s.len > 0) {
-        ssize_t n = write(w->fd, s.ptr, s.len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        ENSURE(n > 0, err, errno == ENOSPC ? SL_E_FULL : SL_E_IO, "%s: %m", w->temp);
-        s = slice_sub(s, (size_t)n, s.len);
-    }
+    struct sl_rc rc = fd_write(w->fd, s);
+    ENSURE(sl_is_ok(rc), err, rc.code, "%s: %m", w->temp);
     return SL_OK;
 }
 

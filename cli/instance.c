@@ -16,6 +16,7 @@
 
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
+#include "lib/base/fd.h"
 #include "lib/base/folder.h"
 #include "lib/codec/json.h"
 #include "lib/crypto/crypto.h"
@@ -83,24 +84,13 @@ static struct sl_rc make_folder(const char *path, mode_t mode, struct sl_error *
     }
 }
 
-static struct sl_rc write_all(int fd, struct slice s) {
-    while (s.len > 0) {
-        ssize_t n = write(fd, s.ptr, s.len);
-        if (n < 0) {
-            return sl_rc_of(errno == ENOSPC ? SL_E_FULL : SL_E_IO);
-        }
-        s = slice_sub(s, (size_t)n, s.len);
-    }
-    return SL_OK;
-}
-
 struct sl_rc file_replace(const char *path, struct slice data, unsigned mode,
                           struct sl_error *err) {
     char tmp[INSTANCE_PATH_MAX + 8];
     snprintf(tmp, sizeof tmp, "%s.new", path);
     int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     ENSURE(fd >= 0, err, SL_E_IO, "%s can't be made: %m", tmp);
-    bool ok = fchmod(fd, mode) == 0 && sl_is_ok(write_all(fd, data)) && fsync(fd) == 0;
+    bool ok = fchmod(fd, mode) == 0 && sl_is_ok(fd_write(fd, data)) && fsync(fd) == 0;
     close(fd);
     ENSURE(ok && rename(tmp, path) == 0, err, SL_E_IO, "%s can't be written: %m", path);
     return folder_sync_of(path, err);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/fd.h"
 #include "lib/base/folder.h"
 #include "lib/base/limits.h"
 #include "lib/base/rdr.h"
@@ -82,16 +83,6 @@ static struct sl_rc take_client(struct store *s, struct backup_reader *from, str
     return buf_check(&s->client, err);
 }
 
-static struct sl_rc write_all(int fd, struct slice s, struct sl_error *err) {
-    while (s.len > 0) {
-        ssize_t n = write(fd, s.ptr, s.len);
-        ENSURE(n > 0 || (n < 0 && errno == EINTR), err, errno == ENOSPC ? SL_E_FULL : SL_E_IO,
-               "the database can't be written: %m");
-        s = slice_sub(s, n > 0 ? (size_t)n : 0, s.len);
-    }
-    return SL_OK;
-}
-
 static struct sl_rc unpack(struct store *s, struct backup_reader *from, int fd,
                            struct sl_error *err) {
     struct slice bytes;
@@ -99,7 +90,8 @@ static struct sl_rc unpack(struct store *s, struct backup_reader *from, int fd,
     ENSURE(fchown(fd, owner, owner) == 0, err, SL_E_IO, "fchown: %m");
     TRY(take_client(s, from, &bytes, err));
     do {
-        TRY(write_all(fd, bytes, err));
+        struct sl_rc rc = fd_write(fd, bytes);
+        ENSURE(sl_is_ok(rc), err, rc.code, "the database can't be written: %m");
         TRY(backup_read(from, &bytes, err));
     } while (bytes.len > 0);
     ENSURE(fsync(fd) == 0, err, SL_E_IO, "fsync: %m");

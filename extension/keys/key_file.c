@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "lib/base/fd.h"
 #include "lib/base/folder.h"
 
 static struct sl_rc failed(const char *path, const char *what, struct sl_error *err) {
@@ -15,15 +16,8 @@ static struct sl_rc failed(const char *path, const char *what, struct sl_error *
 }
 
 static struct sl_rc write_all(int fd, const char *path, struct slice bytes, struct sl_error *err) {
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return failed(path, "written", err);
-        }
-        bytes = slice_sub(bytes, (size_t)n, bytes.len);
+    if (sl_failed(fd_write(fd, bytes))) {
+        return failed(path, "written", err);
     }
     return fsync(fd) == 0 ? SL_OK : failed(path, "flushed", err);
 }

@@ -3,6 +3,7 @@
  * root), so that a crash leaves the old one or the new one whole. */
 #include "server/keys/domain.h"
 
+#include "lib/base/fd.h"
 #include "lib/base/folder.h"
 #include "lib/base/limits.h"
 #include "lib/base/rdr.h"
@@ -67,14 +68,8 @@ static struct sl_rc read_all(int fd, const char *path, struct buf *ret, struct s
 
 static struct sl_rc write_and_sync(int fd, const char *path, struct slice bytes,
                                    struct sl_error *err) {
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        ENSURE(n > 0, err, errno == ENOSPC ? SL_E_FULL : SL_E_IO, "%s: %m", path);
-        bytes = slice_sub(bytes, (size_t)n, bytes.len);
-    }
+    struct sl_rc rc = fd_write(fd, bytes);
+    ENSURE(sl_is_ok(rc), err, rc.code, "%s: %m", path);
     ENSURE(fsync(fd) == 0, err, SL_E_IO, "%s: %m", path);
     return SL_OK;
 }

@@ -2,6 +2,7 @@
  * known whether another follows, since the last one is sealed with the final flag in its nonce. */
 #include "server/store/blob/blob_in.h"
 
+#include "lib/base/fd.h"
 #include "lib/crypto/commit.h"
 
 #include <errno.h>
@@ -88,18 +89,10 @@ static struct sl_rc io_failed(struct sl_error *err, int code, const char *what) 
 
 static struct sl_rc write_all(struct blob_writer *w, const uint8_t *p, size_t n,
                               struct sl_error *err) {
-    while (n > 0) {
-        ssize_t done = write(w->fd, p, n);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return io_failed(err, done < 0 ? errno : ENOSPC, "write");
-        }
-        p += done;
-        n -= (size_t)done;
-        w->file_len += (uint64_t)done;
+    if (sl_failed(fd_write(w->fd, slice_of(p, n)))) {
+        return io_failed(err, errno, "write");
     }
+    w->file_len += n;
     if (w->file_len - w->flushed >= FLUSH_BYTES) {
         (void)sync_file_range(w->fd, (off_t)w->flushed, (off_t)(w->file_len - w->flushed),
                               SYNC_FILE_RANGE_WRITE);
