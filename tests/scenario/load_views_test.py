@@ -308,7 +308,7 @@ class RunningLoads(SealiftTest):
         self.refused(self.s.sql("COPY t FROM 's3://bkt/none' IAM_ROLE '%s'" % self.role), "The specified S3 prefix 'none' does not exist")
         session = self.begin()
         with open(self.out, 'wb') as f:
-            watch = subprocess.Popen([SEALIFT, 'loads', '--watch', '--data', self.s.data], env=self.s.env, stdout=f, stderr=subprocess.PIPE, text=True)
+            watch = self.watch(f)
         at = r'[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}  #[0-9]+  dev\.t  '
         running = at + r'\[#+\.+\] +[0-9]+%  8[0-9]{2}\.[0-9] kB of [56]\.[0-9] MB, [01] of 8 files, [0-9,]+ rows, [0-9.]+ s  s3://bkt/big/[0-7]  \(awsuser\)$'
         completed = at + r'completed  [56]\.[0-9] MB, 8 files, 160,000 rows, [0-9.]+ s  s3://bkt/big/  \(awsuser\)$'
@@ -326,6 +326,11 @@ class RunningLoads(SealiftTest):
         self.assertRegex(self.loads()[-1], '^' + completed)
         session.close()
 
+    def watch(self, out):
+        """ended by SIGINT, which a shell's background job would have it ignore"""
+        return subprocess.Popen([SEALIFT, 'loads', '--watch', '--data', self.s.data], env=self.s.env, stdout=out, stderr=subprocess.PIPE, text=True,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
     def watched(self):
         with open(self.out) as f:
             return f.read()
@@ -333,7 +338,7 @@ class RunningLoads(SealiftTest):
     def test_watch_on_a_terminal(self):
         session = self.begin()
         near, far = pty.openpty()
-        watch = subprocess.Popen([SEALIFT, 'loads', '--watch', '--data', self.s.data], env=self.s.env, stdout=far, stderr=subprocess.PIPE, text=True)
+        watch = self.watch(far)
         os.close(far)
         seen = bytearray()
 
